@@ -1,0 +1,291 @@
+"""Every failure this daemon reports, each with the code clients can act on.
+
+    StuiError
+    ├── WireError            the bytes were no message we can act on
+    ├── RefusedError         the peer may not, or not now
+    ├── ParameterError       the request's own values are wrong
+    ├── SessionError         the session is not there, over, or changed meanwhile
+    ├── StorageError         the disk said no
+    └── ImageError           the live image is not there, or answered with an error
+
+A `code` is API and listed in `protocol/errors.json`, which also holds what a code means for a client
+(`error_type`, `retryable`, envelope code). Texts are for people and may change at any time.
+Domain code raises these; only `commands.dispatch` turns them into replies.
+"""
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+
+class StuiError(Exception):
+    """A failure with a registered code; `details` is a JSON object for programs."""
+
+    code: ClassVar[str] = "internal_error"
+
+    def __init__(self, message: str, **details: object) -> None:
+        super().__init__(message)
+        self.message = message
+        self.details: Mapping[str, object] = details
+
+
+class ConfigError(Exception):
+    """A setting is wrong; the text names the place, the key and what is allowed."""
+
+
+# ---- WireError: the bytes were no message we can act on
+
+
+class WireError(StuiError):
+    """The message could not be read. `request_id` and `envelope` say how to answer, as far as they are known."""
+
+    code = "invalid_message"
+
+    def __init__(
+        self, message: str, *, request_id: str | None = None, envelope: bool = False, **details: object
+    ) -> None:
+        super().__init__(message, **details)
+        self.request_id = request_id
+        self.envelope = envelope
+
+
+class MalformedJsonError(WireError):
+    """The payload is not JSON."""
+
+    code = "malformed_json"
+
+
+class InvalidUtf8Error(WireError):
+    """The payload, or a string in it, is not Unicode text."""
+
+    code = "invalid_utf8"
+
+
+class MessageTooLargeError(WireError):
+    """The payload is longer than this connection may send."""
+
+    code = "message_too_large"
+
+
+class MessageTooDeepError(WireError):
+    """Arrays and objects are nested deeper than the limit."""
+
+    code = "message_too_deep"
+
+
+class UnsupportedVersionError(WireError):
+    """The peer speaks another major version of the protocol."""
+
+    code = "unsupported_version"
+
+
+# ---- RefusedError: the peer may not, or not now
+
+
+class RefusedError(StuiError):
+    """The request was understood and is not carried out."""
+
+    code = "permission_denied"
+
+
+class AuthenticationRequiredError(RefusedError):
+    """Nothing but `hello` is answered before the peer has said who it is."""
+
+    code = "authentication_required"
+
+
+class AuthenticationFailedError(RefusedError):
+    """The token is not one of ours."""
+
+    code = "authentication_failed"
+
+
+class AlreadyGreetedError(RefusedError):
+    """A connection says `hello` once."""
+
+    code = "already_greeted"
+
+
+class TooManyInFlightError(RefusedError):
+    """This connection has as many unanswered requests as it may have."""
+
+    code = "too_many_in_flight"
+
+
+class TooManySubscriptionsError(RefusedError):
+    """This connection has as many subscriptions as it may have."""
+
+    code = "too_many_subscriptions"
+
+
+class ShuttingDownError(RefusedError):
+    """The daemon is stopping and takes no new work."""
+
+    code = "shutting_down"
+
+
+class ClientNotAllowedError(RefusedError):
+    """The client is on the blacklist, or not on the whitelist."""
+
+    code = "client_not_allowed"
+
+
+# ---- ParameterError: the request's own values are wrong
+
+
+class ParameterError(StuiError):
+    """A parameter is missing, mistyped or out of range; `details.field` names it."""
+
+    code = "invalid_parameters"
+
+
+class UnknownCommandError(StuiError):
+    """No command has this name."""
+
+    code = "unknown_command"
+
+
+class UnsupportedOperationError(StuiError):
+    """The command exists and cannot be carried out here: not built yet, or the image lacks it."""
+
+    code = "unsupported_operation"
+
+
+class InvalidPatchError(ParameterError):
+    """The JSON Patch is not one, or does not apply to the present state (RFC 6902)."""
+
+    code = "invalid_patch"
+
+
+# ---- SessionError: the session is not there, over, or changed meanwhile
+
+
+class SessionError(StuiError):
+    """The session does not allow what was asked."""
+
+    code = "session_error"
+
+
+class SessionNotFoundError(SessionError):
+    """No session has this id."""
+
+    code = "session_not_found"
+
+
+class SessionClosedError(SessionError):
+    """The session was closed; it can be reopened while it is retained."""
+
+    code = "session_closed"
+
+
+class SessionExpiredError(SessionError):
+    """The session expired; it can be reopened while it is retained."""
+
+    code = "session_expired"
+
+
+class SessionConflictError(SessionError):
+    """The session is not at the version the client expected; nothing was changed."""
+
+    code = "session_conflict"
+
+
+class SessionLimitError(SessionError):
+    """The client has as many sessions as it may have."""
+
+    code = "session_limit_reached"
+
+
+class SessionNotOwnedError(SessionError):
+    """The session belongs to another client."""
+
+    code = "session_not_owned"
+
+
+class SessionTooLargeError(SessionError):
+    """With this change the session would be larger than a session may be."""
+
+    code = "session_too_large"
+
+
+# ---- StorageError: the disk said no
+
+
+class StorageError(StuiError):
+    """The change could not be made durable; it did not happen."""
+
+    code = "storage_failed"
+
+
+class StorageFullError(StorageError):
+    """The disk is full; reads still work."""
+
+    code = "storage_full"
+
+
+class SessionDamagedError(StorageError):
+    """The stored session cannot be read; the file was kept aside."""
+
+    code = "session_damaged"
+
+
+# ---- ImageError: the live image is not there, or answered with an error
+
+
+class ImageError(StuiError):
+    """The live image did not do what was asked."""
+
+    code = "image_error"
+
+
+class ImageUnavailableError(ImageError):
+    """The image is not connected; nothing was sent to it."""
+
+    code = "image_unavailable"
+
+
+class ImageLostError(ImageError):
+    """The link broke after the request was sent: it may or may not have run."""
+
+    code = "image_lost"
+
+
+class ImageTimeoutError(ImageError):
+    """The image did not answer in time; what was asked may still be running in it."""
+
+    code = "image_timeout"
+
+
+class ImageBusyError(ImageError):
+    """The image has as many unanswered requests as a link may hold."""
+
+    code = "image_busy"
+
+
+class ImageIdInUseError(ImageError):
+    """Another live image is connected under this image id."""
+
+    code = "image_id_in_use"
+
+
+class EvaluationError(ImageError):
+    """The expression given as a parameter raised a Smalltalk error."""
+
+    code = "evaluation_error"
+
+
+class ObjectNotFoundError(ImageError):
+    """The image has no such object."""
+
+    code = "object_not_found"
+
+
+class ClassNotFoundError(ImageError):
+    """The image has no such class."""
+
+    code = "class_not_found"
+
+
+class MethodNotFoundError(ImageError):
+    """The class has no such method."""
+
+    code = "method_not_found"
