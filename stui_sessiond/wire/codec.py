@@ -4,6 +4,7 @@ The payload is checked for size and depth first, then read in one pass. A payloa
 time, slowly, to find its id, its form and what is wrong with it.
 """
 
+import re
 from typing import Any, TypeVar
 
 import msgspec
@@ -39,6 +40,8 @@ _OF_ENVELOPE = frozenset({"id", "version", "payload"})
 _OF_REPLY = frozenset({"id", "status", "result", "error", "code", "details"})
 _OF_EVENT = frozenset({"event", "session_id", "data"})
 _EMPTY = b"{}"
+_GLIMPSE_BYTES = 512
+_LEADING_ID = re.compile(rb'\s*\{\s*"id"\s*:\s*"([ !#-\[\]-~]{1,256})"')
 
 
 def decode_message(payload: bytes, limit_bytes: int, *, mend: bool = False) -> Request | Reply | PushedEvent:
@@ -49,8 +52,12 @@ def decode_message(payload: bytes, limit_bytes: int, *, mend: bool = False) -> R
     Raises:
         WireError: the payload is no message; `request_id` and `envelope` tell how to answer.
     """
-    check_size(payload, limit_bytes)
-    check_depth(payload)
+    try:
+        check_size(payload, limit_bytes)
+        check_depth(payload)
+    except WireError as error:
+        error.request_id, error.envelope = _glimpse(payload)
+        raise
     if mend:
         payload = replace_lone_surrogates(payload)
     elif has_lone_surrogate(payload):
@@ -141,20 +148,21 @@ def _beside(incoming: Incoming) -> dict[str, Any] | None:
 def _whom_to_answer(payload: bytes) -> dict[str, Any]:
     """Find the id and the form of a message that is refused, as far as they can be read."""
     try:
-        tree = _decode_any(payload)
+        tree = _decode_any(replace_lone_surrogates(payload))
     except (msgspec.DecodeError, UnicodeDecodeError):
         return {}
     if not isinstance(tree, dict):
         return {}
     found = tree.get("id")
     envelope = "payload" in tree and "command" not in tree
-    if not isinstance(found, str) or not found:
-        return {"envelope": envelope}
-    try:
-        found.encode()
-    except UnicodeEncodeError:
-        return {"envelope": envelope}
-    return {"request_id": found, "envelope": envelope}
+    return {"request_id": found if isinstance(found, str) and found else None, "envelope": envelope}
+
+
+def _glimpse(payload: bytes) -> tuple[str | None, bool]:
+    """Find the id of a message that is too large or too deep to read, where it comes first; and the form."""
+    head = payload[:_GLIMPSE_BYTES]
+    found = _LEADING_ID.match(head)
+    return (found.group(1).decode() if found else None), b'"payload"' in head and b'"command"' not in head
 
 
 def _decode_slowly(payload: bytes) -> Incoming:

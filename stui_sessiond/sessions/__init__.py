@@ -1,0 +1,1 @@
+"""What a session may become, who hears of it, and the one who decides: the SessionManager."""

@@ -1,0 +1,175 @@
+"""What does a session become when this is asked of it? Pure: time and ids are arguments, nothing is stored.
+
+Never imports asyncio, clocks, logs or files.
+"""
+
+import copy
+import hashlib
+from collections.abc import Mapping
+from enum import Enum
+from typing import Any
+
+import jsonpatch
+import jsonpointer
+import msgspec
+from msgspec.structs import replace
+
+from stui_sessiond.errors import (
+    InvalidPatchError,
+    ParameterError,
+    SessionConflictError,
+    SessionTooLargeError,
+)
+from stui_sessiond.ids import DEFAULT_TOOL, ImageId, ToolId
+from stui_sessiond.model.session import Session, StoredContext
+
+MAX_PATCH_OPERATIONS = 10_000
+"""Operations in one JSON Patch; a larger change is better sent as the whole state."""
+
+_encode_canonical = msgspec.json.Encoder(order="sorted").encode
+_encode = msgspec.json.Encoder().encode
+
+
+class Mode(Enum):
+    """How `state_data` is to be read."""
+
+    REPLACE = "replace"
+    MERGE = "merge"
+    PATCH = "patch"
+
+
+class Change(msgspec.Struct, frozen=True):
+    """A wish to change a session's state and, with it, sections of the default tool's context."""
+
+    data: dict[str, Any] | list[Any]
+    mode: Mode = Mode.REPLACE
+    sections: Mapping[str, dict[str, Any]] = {}
+    expected_version: int | None = None
+
+
+def update(session: Session, change: Change, now: float, limit_bytes: int) -> Session:
+    """Apply a change whole.
+
+    Raises:
+        SessionConflictError: the session is not at the expected version.
+        ParameterError: `data` is not of the kind that the mode takes.
+        InvalidPatchError: the patch does not apply.
+        SessionTooLargeError: a patch copies more than `limit_bytes` together.
+    """
+    version = session.header.version
+    if change.expected_version is not None and change.expected_version != version:
+        msg = f"the session is at version {version}, not {change.expected_version}"
+        raise SessionConflictError(msg, expected_version=change.expected_version, version=version)
+    contexts = session.contexts
+    if change.sections:
+        present = contexts[DEFAULT_TOOL].sections if DEFAULT_TOOL in contexts else {}
+        merged = {**present, **change.sections}
+        contexts = {**contexts, DEFAULT_TOOL: seal(merged, now)}
+    state = _new_state(session.state, change, limit_bytes)
+    return _advance(replace(session, state=state, contexts=contexts), now)
+
+
+def save_context(session: Session, tool: ToolId, sections: dict[str, Any], now: float) -> Session:
+    """Put exactly these sections in the place of the tool's context."""
+    return _advance(replace(session, contexts={**session.contexts, tool: seal(sections, now)}), now)
+
+
+def clear_context(session: Session, tool: ToolId | None, now: float) -> tuple[Session, list[ToolId]]:
+    """Remove the tool's context, or all; also tell which there were."""
+    cleared = [name for name in session.contexts if tool is None or name == tool]
+    if not cleared:
+        return session, []
+    kept = {name: stored for name, stored in session.contexts.items() if name not in cleared}
+    return _advance(replace(session, contexts=kept), now), cleared
+
+
+def close(session: Session, now: float) -> Session:
+    """End the session, keeping what is in it."""
+    return replace(session, header=replace(session.header, closed_at=now))
+
+
+def reopen(session: Session, now: float) -> Session:
+    """Make a closed or expired session active again."""
+    return replace(session, header=replace(session.header, closed_at=None, last_activity=now))
+
+
+def bind_image(session: Session, image_id: ImageId) -> Session:
+    """Say which image the session belongs to."""
+    return replace(session, header=replace(session.header, image_id=image_id))
+
+
+def seal(sections: dict[str, Any], now: float) -> StoredContext:
+    """Make a context that can prove later that it is what was saved."""
+    text = _encode_canonical(sections)
+    return StoredContext(sections, _checksum(text), now, len(text))
+
+
+def found_checksum(stored: StoredContext) -> str:
+    """Compute the checksum of what is there now; it differs from the stored one if the context is damaged."""
+    return _checksum(_encode_canonical(stored.sections))
+
+
+def _checksum(text: bytes) -> str:
+    return f"sha256:{hashlib.sha256(text).hexdigest()}"
+
+
+def _advance(session: Session, now: float) -> Session:
+    header = session.header
+    advanced = replace(header, version=header.version + 1, last_modified=now, last_activity=now)
+    return replace(session, header=advanced)
+
+
+def _new_state(state: dict[str, Any], change: Change, limit_bytes: int) -> dict[str, Any]:
+    data = change.data
+    if change.mode is Mode.PATCH:
+        if not isinstance(data, list):
+            msg = "with mode `patch`, `state_data` is a list of JSON Patch operations"
+            raise ParameterError(msg, field="state_data")
+        return _patched(state, data, limit_bytes)
+    if not isinstance(data, dict):
+        msg = f"with mode `{change.mode.value}`, `state_data` is an object"
+        raise ParameterError(msg, field="state_data")
+    if change.mode is Mode.MERGE:
+        return _merged(state, data)
+    return data
+
+
+def _merged(target: dict[str, Any], patch: dict[str, Any]) -> dict[str, Any]:
+    """JSON Merge Patch, RFC 7396 section 2, without touching the target."""
+    result = dict(target)
+    for name, value in patch.items():
+        if value is None:
+            result.pop(name, None)
+        elif isinstance(value, dict):
+            present = result.get(name)
+            result[name] = _merged(present if isinstance(present, dict) else {}, value)
+        else:
+            result[name] = value
+    return result
+
+
+def _patched(state: dict[str, Any], operations: list[Any], limit_bytes: int) -> dict[str, Any]:
+    """JSON Patch, RFC 6902. Copies are counted: a handful of them could otherwise fill the memory."""
+    if len(operations) > MAX_PATCH_OPERATIONS:
+        msg = f"a patch has at most {MAX_PATCH_OPERATIONS} operations"
+        raise InvalidPatchError(msg, field="state_data")
+    document: Any = copy.deepcopy(state)
+    copied_bytes = 0
+    for index, operation in enumerate(operations):
+        try:
+            if isinstance(operation, dict) and operation.get("op") == "copy":
+                copied_bytes += len(_encode(jsonpointer.resolve_pointer(document, operation["from"])))
+                if copied_bytes > limit_bytes:
+                    msg = f"the patch copies more than {limit_bytes} bytes"
+                    raise SessionTooLargeError(msg, limit_bytes=limit_bytes)
+            document = jsonpatch.apply_patch(document, [operation], in_place=True)
+        except (jsonpatch.JsonPatchException, jsonpointer.JsonPointerException) as error:
+            msg = f"operation {index} does not apply: {error}"
+            raise InvalidPatchError(msg, operation=index) from None
+        except (TypeError, KeyError, IndexError, ValueError, AttributeError) as error:
+            msg = f"operation {index} is not one of RFC 6902, or does not fit the state"
+            raise InvalidPatchError(msg, operation=index) from error
+    if not isinstance(document, dict):
+        msg = "after the patch the state is no object any more"
+        raise InvalidPatchError(msg)
+    return document

@@ -1,0 +1,139 @@
+"""May this client, this id, this payload in? The rules, and the operator's lists.
+
+The blacklist wins; an empty whitelist lets everyone in.
+"""
+
+import re
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
+
+import msgspec
+
+from stui_sessiond.errors import (
+    ClientNotAllowedError,
+    ParameterError,
+    SessionNotFoundError,
+    SessionTooLargeError,
+)
+from stui_sessiond.ids import ClientId, SessionId, ToolId
+from stui_sessiond.model.session import Session
+from stui_sessiond.wire.limits import MAX_DEPTH, check_depth
+
+MAX_ID_CHARS = 256
+MAX_TOOLS = 256
+"""Stored contexts per session; a tool is a window that a person opened."""
+
+_SESSION_ID = re.compile(r"session_[0-9]{1,20}_[0-9]{1,20}_[A-Za-z0-9_-]{1,64}")
+
+_encode = msgspec.json.Encoder().encode
+
+
+class SessionRules(msgspec.Struct, frozen=True, kw_only=True):
+    """The limits of sessions; the defaults are those clients have been told."""
+
+    max_per_client: int = 5
+    default_timeout_s: float = 3600.0
+    max_timeout_s: float = 30 * 86400.0
+    max_bytes: int = 10_000_000
+
+
+class AccessLists(msgspec.Struct, frozen=True):
+    """Names with `*` and `?` as wildcards."""
+
+    allow: Sequence[str] = ()
+    deny: Sequence[str] = ()
+
+    def admits(self, name: str) -> bool:
+        """Tell whether the name may come in."""
+        if any(fnmatchcase(name, pattern) for pattern in self.deny):
+            return False
+        return not self.allow or any(fnmatchcase(name, pattern) for pattern in self.allow)
+
+
+class SessionValidator:
+    """Answers with silence or with the error the client is to see."""
+
+    def __init__(self, rules: SessionRules, clients: AccessLists) -> None:
+        self.rules = rules
+        self._clients = clients
+
+    def admit_client(self, client_id: str) -> ClientId:
+        """Let a client in.
+
+        Raises:
+            ParameterError: the id is no proper name.
+            ClientNotAllowedError: the lists keep it out.
+        """
+        self._check_name(client_id, "client_id")
+        if not self._clients.admits(client_id):
+            msg = f"client {client_id!r} is not allowed here"
+            raise ClientNotAllowedError(msg, client_id=client_id)
+        return ClientId(client_id)
+
+    def session_id(self, text: str) -> SessionId:
+        """Accept what can be a session id.
+
+        Raises:
+            SessionNotFoundError: nothing we make looks like that, so there is no such session.
+        """
+        if not _SESSION_ID.fullmatch(text):
+            msg = f"there is no session {text[:MAX_ID_CHARS]!r}"
+            raise SessionNotFoundError(msg, session_id=text[:MAX_ID_CHARS])
+        return SessionId(text)
+
+    def tool_id(self, text: str) -> ToolId:
+        """Accept what can be a tool's name.
+
+        Raises:
+            ParameterError: it is no proper name.
+        """
+        self._check_name(text, "tool_id")
+        return ToolId(text)
+
+    def timeout_s(self, asked: float | None) -> float:
+        """Choose a session's time without activity.
+
+        Raises:
+            ParameterError: longer than a session may wait.
+        """
+        if asked is None:
+            return self.rules.default_timeout_s
+        if asked > self.rules.max_timeout_s:
+            msg = f"`timeout` is at most {self.rules.max_timeout_s:g} seconds"
+            raise ParameterError(msg, field="timeout", maximum=self.rules.max_timeout_s)
+        return asked
+
+    def check_text(self, text: str | None, field: str) -> None:
+        """Refuse text with control characters in a name.
+
+        Raises:
+            ParameterError: it has some.
+        """
+        if text is not None:
+            self._check_name(text, field)
+
+    def measure(self, session: Session) -> int:
+        """Tell how large the content is.
+
+        Raises:
+            SessionTooLargeError: larger than a session may be.
+            MessageTooDeepError: nested deeper than a message may be, so that nobody could read it back.
+            ParameterError: more tools than a session may have.
+        """
+        text = _encode(session)
+        if len(text) > self.rules.max_bytes:
+            msg = f"the session would have {len(text)} bytes; {self.rules.max_bytes} are allowed"
+            raise SessionTooLargeError(msg, size_bytes=len(text), limit_bytes=self.rules.max_bytes)
+        check_depth(text, MAX_DEPTH + 1)  # a context lies one level deeper here than in the message that brought it
+        if len(session.contexts) > MAX_TOOLS:
+            msg = f"a session has contexts of at most {MAX_TOOLS} tools"
+            raise ParameterError(msg, field="tool_id", maximum=MAX_TOOLS)
+        return len(text)
+
+    @staticmethod
+    def _check_name(text: str, field: str) -> None:
+        if not text or len(text) > MAX_ID_CHARS or not text.isprintable() or text != text.strip():
+            msg = (
+                f"`{field}` is 1 to {MAX_ID_CHARS} printable characters without white space at the ends"
+            )
+            raise ParameterError(msg, field=field)

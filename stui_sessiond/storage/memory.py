@@ -1,0 +1,50 @@
+"""The reference storage: sessions in a dictionary, through the same records as on disk. For tests and experiments."""
+
+from stui_sessiond.ids import SessionId
+from stui_sessiond.model.session import Session
+from stui_sessiond.storage.api import Loaded, Opened, StorageStatus, StoredHeader
+from stui_sessiond.storage.records import decode_session, encode_session
+
+_STORE = "memory"
+
+
+class MemoryStorage:
+    """Keeps sessions as long as the object lives."""
+
+    def __init__(self) -> None:
+        self._files: dict[SessionId, bytes] = {}
+        self.archived: dict[SessionId, bytes] = {}
+
+    async def open(self) -> Opened:
+        """List what is there."""
+        files = self._files.values()
+        return Opened([StoredHeader(decode_session(data, _STORE).header, len(data)) for data in files])
+
+    async def load(self, session_id: SessionId) -> Loaded | None:
+        """Read a session."""
+        data = self._files.get(session_id)
+        return None if data is None else Loaded(decode_session(data, _STORE), len(data))
+
+    async def save(self, session: Session) -> int:
+        """Keep a session."""
+        data = encode_session(session, _STORE)
+        self._files[session.header.session_id] = data
+        return len(data)
+
+    async def remove(self, session_id: SessionId) -> None:
+        """Forget a session."""
+        self._files.pop(session_id, None)
+
+    async def archive(self, session_id: SessionId, at: float) -> None:  # noqa: ARG002 -- part of the Protocol
+        """Put a session aside."""
+        data = self._files.pop(session_id, None)
+        if data is not None:
+            self.archived[session_id] = data
+
+    async def close(self) -> None:
+        """Nothing to let go of."""
+
+    def status(self) -> StorageStatus:
+        """Always well."""
+        size = sum(map(len, self._files.values()))
+        return StorageStatus("memory", "ok", len(self._files), size, 0)

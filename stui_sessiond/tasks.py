@@ -1,0 +1,52 @@
+"""The one place where tasks are created: each has a name, an owner, and a report if it crashes."""
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any
+
+import structlog
+
+_log = structlog.get_logger(__name__)
+
+
+class TaskOwner:
+    """Owns tasks: none is lost, none outlives `close`, no exception goes unseen."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._closed = False
+
+    def __len__(self) -> int:
+        return len(self._tasks)
+
+    def start(self, work: Coroutine[Any, Any, Any], name: str) -> asyncio.Task[Any]:
+        """Run `work` as a task called `<owner>.<name>`."""
+        if self._closed:
+            work.close()
+            msg = f"{self.name} is closed and starts nothing"
+            raise RuntimeError(msg)
+        task = asyncio.get_running_loop().create_task(work, name=f"{self.name}.{name}")
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+        return task
+
+    def _done(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.error("task.crashed", task=task.get_name(), exc_info=error)
+
+    async def drain(self, grace_s: float) -> int:
+        """Wait up to `grace_s` seconds for the tasks to end by themselves; tell how many did not."""
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=grace_s)
+        return len(self._tasks)
+
+    async def close(self) -> None:
+        """Cancel what still runs and wait until it has ended."""
+        self._closed = True
+        left = [task for task in self._tasks if task is not asyncio.current_task()]
+        for task in left:
+            task.cancel()
+        if left:
+            await asyncio.wait(left)

@@ -1,0 +1,136 @@
+"""Parameters and results of the commands about the connection itself, and of what the daemon tells of images."""
+
+from typing import Any, Literal
+
+from msgspec import UNSET, Struct, UnsetType
+
+from stui_sessiond.wire.messages import Count, Name
+from stui_sessiond.wire.messages.session import ClientInfo
+
+
+class ImageIdentity(Struct):
+    """Who an image says it is."""
+
+    image_id: Name
+    instance_id: Name
+    name: str | None = None
+    dialect: str | None = None
+    version: str | None = None
+    vm: str | None = None
+    generation: Count = 0
+    capabilities: list[str] = []
+    changes_file: str | None = None
+
+
+class Hello(Struct):
+    """Parameters of `hello`."""
+
+    role: Literal["client", "image", "observer"]
+    protocol: list[str] = []
+    token: str | None = None
+    client_id: Name | None = None
+    client_info: ClientInfo | None = None
+    identity: ImageIdentity | None = None
+    resume_token: str | None = None
+
+
+class Limits(Struct):
+    """What this connection may do."""
+
+    message_bytes: int
+    json_depth: int
+    requests_in_flight: int
+    evaluations_in_flight: int
+    subscriptions: int
+    session_bytes: int
+    sessions_per_client: int
+
+
+class Position(Struct):
+    """A place in a stream of events: history is whole within an epoch."""
+
+    epoch: str
+    seq: int
+
+
+class HelloResult(Struct):
+    """Result of `hello`."""
+
+    server_id: str
+    server_version: str
+    protocol: str
+    resume_token: str
+    heartbeat_interval: float
+    limits: Limits
+    position: Position
+
+
+class Describe(Struct):
+    """Parameters of `describe`."""
+
+    command: Name | None = None
+
+
+class DescribeResult(Struct):
+    """Result of `describe`."""
+
+    server_version: str
+    protocol: str
+    contract_version: str
+    commands: list[dict[str, Any]]
+    errors: list[dict[str, Any]]
+
+
+class Subscribe(Struct):
+    """Parameters of `subscribe`."""
+
+    session_id: Name | None = None
+    topics: list[Name] | None = None
+    since: Position | None = None
+
+
+class SubscribeResult(Struct):
+    """Result of `subscribe`: where the stream is; every event after it will come."""
+
+    recovered: bool
+    position: Position
+    gap: str | UnsetType = UNSET
+
+
+class Unsubscribe(Struct):
+    """Parameters of `unsubscribe`."""
+
+    session_id: Name
+
+
+class UnsubscribeResult(Struct):
+    """Result of `unsubscribe`."""
+
+    session_id: str
+    unsubscribed: bool
+
+
+class ListImages(Struct):
+    """Parameters of `list_images`: none."""
+
+
+class ListedImage(Struct):
+    """One row of `list_images`."""
+
+    image_id: str
+    name: str | None
+    dialect: str | None
+    version: str | None
+    vm: str | None
+    instance_id: str
+    generation: int
+    capabilities: list[str]
+    status: Literal["connected", "disconnected"]
+    last_seen: str
+    session_count: int
+
+
+class ListImagesResult(Struct):
+    """Result of `list_images`."""
+
+    images: list[ListedImage]

@@ -1,0 +1,258 @@
+"""Parameters and results of the commands that are relayed to a live image.
+
+The same Structs are read from the client, sent to the image, read from the image and sent to the client: nothing is
+forwarded raw.
+"""
+
+from typing import Annotated, Any, Literal
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from stui_sessiond.wire.messages import Count, Json, Name, Seconds, Text
+
+
+class Relayed(Struct, kw_only=True, omit_defaults=True):
+    """What every relayed request may carry: which session, tool and image it is for, and how long to wait."""
+
+    session_id: Name | None = None
+    tool_id: Name | None = None
+    image_id: Name | None = None
+    timeout: Seconds | None = None
+
+
+class Ping(Relayed, kw_only=True, omit_defaults=True):
+    """Parameters of `ping`."""
+
+    message: str | None = None
+
+
+class PingResult(Struct):
+    """Result of `ping`."""
+
+    message: str | None = None
+    status: str = "ready"
+    uptime: float = 0.0
+
+
+class Evaluate(Relayed, kw_only=True, omit_defaults=True):
+    """Parameters of `evaluate`."""
+
+    code: str
+    context: Json | None = None
+    return_string: bool = True
+    evaluation_mode: Literal["Execute", "Display"] = "Execute"
+
+
+class StackFrame(Struct, omit_defaults=True, rename={"class_": "class"}):
+    """One context of a Smalltalk stack, the newest first."""
+
+    index: int
+    class_: str | None = None
+    selector: str | None = None
+    receiver: str | None = None
+    line: int | None = None
+
+
+class SmalltalkError(Struct, omit_defaults=True, rename={"class_": "class"}):
+    """An error that Smalltalk code raised."""
+
+    class_: str
+    message: str | None = None
+    signaler: str | None = None
+    stack: list[StackFrame] = []
+    debugger_id: str | None = None
+
+
+class EvaluateResult(Struct):
+    """Result of `evaluate`. A Smalltalk error is a result, not a protocol error."""
+
+    result: Any
+    result_type: str | None
+    execution_time: float
+    has_error: bool
+    display: str | UnsetType = UNSET
+    error: SmalltalkError | UnsetType = UNSET
+    truncated: bool | UnsetType = UNSET
+
+
+class Inspect(Relayed, kw_only=True, omit_defaults=True):
+    """Parameters of `inspect`."""
+
+    target: Text
+    depth: Annotated[int, Meta(ge=0, le=5)] = 1
+    include_private: bool = False
+
+
+class ObjectInfo(Struct):
+    """An object, from outside."""
+
+    class_name: str
+    string_representation: str
+    hash: int | None = None
+    size: int | None = None
+
+
+class Variable(Struct, omit_defaults=True):
+    """What an instance variable or an element holds."""
+
+    class_name: str
+    string_representation: str
+    instance_vars: "dict[str, Variable] | UnsetType" = UNSET
+    cycle: bool | UnsetType = UNSET
+
+
+class InspectResult(Struct):
+    """Result of `inspect`."""
+
+    object_info: ObjectInfo
+    instance_vars: dict[str, Variable]
+    methods: list[str] | UnsetType = UNSET
+
+
+class BrowseClass(Relayed, kw_only=True, omit_defaults=True):
+    """Parameters of `browse_class`."""
+
+    class_name: Name
+    include_methods: bool = True
+    include_instance_vars: bool = True
+    include_class_vars: bool = True
+
+
+class ClassInfo(Struct):
+    """A class, from outside."""
+
+    name: str
+    superclass: str | None = None
+    comment: str | None = None
+    package: str | None = None
+    is_system: bool = False
+
+
+class MethodName(Struct):
+    """A method in a list."""
+
+    name: str
+    category: str | None = None
+
+
+class BrowseClassResult(Struct):
+    """Result of `browse_class`."""
+
+    class_info: ClassInfo
+    instance_methods: list[MethodName] = []
+    class_methods: list[MethodName] = []
+    instance_vars: list[str] = []
+    class_vars: Json = {}
+
+
+class GetMethod(Relayed, kw_only=True, omit_defaults=True):
+    """Parameters of `get_method`."""
+
+    class_name: Name
+    method_name: Name
+    is_class_method: bool = False
+
+
+class Method(Struct):
+    """A method with its source."""
+
+    name: str
+    source: str
+    category: str | None = None
+    is_class_method: bool = False
+    arguments: list[str] = []
+    comment: str | None = None
+
+
+class GetMethodResult(Struct):
+    """Result of `get_method`."""
+
+    method: Method
+
+
+class ListClasses(Relayed, kw_only=True, omit_defaults=True):
+    """Parameters of `list_classes`."""
+
+    pattern: str | None = None
+    include_system: bool = True
+    limit: Count | None = None
+
+
+class ListClassesResult(Struct):
+    """Result of `list_classes`."""
+
+    classes: list[ClassInfo]
+    total_count: int
+
+
+class SystemInfo(Relayed, kw_only=True, omit_defaults=True):
+    """Parameters of `system_info`."""
+
+    info_type: Literal["Basic", "Memory", "Packages", "Environment", "All"] = "Basic"
+
+
+class SystemInfoResult(Struct):
+    """Result of `system_info`."""
+
+    info: Json
+
+
+class Debug(Relayed, kw_only=True, omit_defaults=True):
+    """Parameters of `debug`."""
+
+    operation: str | Json
+    context: Json | None = None
+
+
+class DebugResult(Struct):
+    """Result of `debug`."""
+
+    result: Any
+    debug_info: Json = {}
+
+
+class CodeCompletion(Relayed, kw_only=True, omit_defaults=True):
+    """Parameters of `code_completion`."""
+
+    code: str
+    cursor_position: Count
+    limit: Count | None = None
+
+
+class Suggestion(Struct):
+    """One way to go on typing."""
+
+    text: str
+    kind: Literal["class", "method", "variable", "selector", "package"]
+    detail: str | None = None
+    score: float | None = None
+
+
+class CodeCompletionResult(Struct):
+    """Result of `code_completion`."""
+
+    suggestions: list[Suggestion]
+
+
+class CaptureContext(Relayed, kw_only=True, omit_defaults=True):
+    """Parameters of `capture_context`, which only the daemon sends."""
+
+
+class CaptureContextResult(Struct):
+    """Result of `capture_context`: the sections of a context as the image knows them now."""
+
+    workspace: Json = {}
+    inspector: Json = {}
+    object_registry: Json = {}
+
+
+class ReleaseSession(Struct):
+    """Parameters of `release_session`, which only the daemon sends."""
+
+    session_id: str
+
+
+class ReleaseSessionResult(Struct):
+    """Result of `release_session`."""
+
+    released: bool = True
