@@ -10,7 +10,7 @@ import secrets
 from collections import Counter, OrderedDict
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import structlog
@@ -91,6 +91,12 @@ class _Entry:
         self.announced_expiry = False
 
 
+class _Resident(NamedTuple):
+    session: Session
+    healed: str | None
+    size_bytes: int
+
+
 class SessionManager:
     """Owns all sessions of the daemon."""
 
@@ -111,7 +117,7 @@ class SessionManager:
         self._entries: dict[SessionId, _Entry] = {}
         self._by_client: dict[ClientId, set[SessionId]] = {}
         self._starting: Counter[ClientId] = Counter()
-        self._resident: OrderedDict[SessionId, tuple[Session, str | None]] = OrderedDict()
+        self._resident: OrderedDict[SessionId, _Resident] = OrderedDict()
         self._resident_bytes = 0
         self._damaged: frozenset[SessionId] = frozenset()
         self._next_number = 1
@@ -134,7 +140,7 @@ class SessionManager:
 
     async def close(self) -> None:
         """Store what is only in memory (times of activity), then close the storage."""
-        await self._save_activity()
+        await self.autosave()
         await self._storage.close()
 
     # ---- the seven session commands
@@ -276,6 +282,10 @@ class SessionManager:
         wanted = [header for header in headers if inactive or header.status(now) is Status.ACTIVE]
         return sorted(wanted, key=lambda header: (header.created_at, header.session_id))
 
+    def of_image(self, image_id: ImageId) -> list[SessionId]:
+        """List the active sessions that belong to an image."""
+        return [header.session_id for header in self._active() if header.image_id == image_id]
+
     def count_by_image(self) -> Mapping[ImageId, int]:
         """Count active sessions by the image they belong to."""
         return Counter(header.image_id for header in self._active() if header.image_id is not None)
@@ -364,7 +374,7 @@ class SessionManager:
     # ---- what time brings
 
     async def sweep(self) -> None:
-        """Announce sessions that expired, archive those whose retention is over, store times of activity."""
+        """Announce sessions that expired, and archive those whose retention is over."""
         now = self._clock()
         for entry in list(self._entries.values()):
             header = entry.header
@@ -391,7 +401,8 @@ class SessionManager:
         except StuiError as error:  # the next sweep tries again
             _log.warning("session.archive_failed", session_id=session_id, code=error.code, error=error.message)
 
-    async def _save_activity(self) -> None:
+    async def autosave(self) -> None:
+        """Store times of activity that changed since the last save."""
         for entry in list(self._entries.values()):
             if entry.header.last_activity == entry.saved_activity:
                 continue
@@ -401,10 +412,6 @@ class SessionManager:
                     await self._store(entry, session)
             except StuiError as error:  # only the time of the last activity is at stake
                 _log.warning("session.autosave_failed", session_id=entry.header.session_id, code=error.code)
-
-    async def autosave(self) -> None:
-        """Store times of activity that changed since the last save."""
-        await self._save_activity()
 
     # ---- inside
 
@@ -473,7 +480,7 @@ class SessionManager:
         held = self._resident.get(session_id)
         if held is not None:
             self._resident.move_to_end(session_id)
-            return held
+            return held.session, held.healed
         loaded = await self._storage.load(session_id)
         if loaded is None:
             msg = f"session {session_id} is not in the storage any more"
@@ -515,7 +522,7 @@ class SessionManager:
     def _keep_resident(self, session: Session, size_bytes: int, healed: str | None) -> None:
         session_id = session.header.session_id
         self._drop_resident(session_id)
-        self._resident[session_id] = (session, healed)
+        self._resident[session_id] = _Resident(session, healed, size_bytes)
         self._resident_bytes += size_bytes
         while len(self._resident) > RESIDENT_SESSIONS or (
             self._resident_bytes > RESIDENT_BYTES and len(self._resident) > 1
@@ -523,8 +530,9 @@ class SessionManager:
             self._drop_resident(next(iter(self._resident)))
 
     def _drop_resident(self, session_id: SessionId) -> None:
-        if self._resident.pop(session_id, None) is not None:
-            self._resident_bytes -= self._entries[session_id].size_bytes if session_id in self._entries else 0
+        held = self._resident.pop(session_id, None)
+        if held is not None:
+            self._resident_bytes -= held.size_bytes
 
 
 def _put_into(present: dict[str, Any], captured: dict[str, Any]) -> dict[str, Any]:

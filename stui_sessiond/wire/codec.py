@@ -13,6 +13,7 @@ from msgspec import UNSET, Raw
 from stui_sessiond.errors import (
     InvalidUtf8Error,
     MalformedJsonError,
+    MessageTooLargeError,
     ParameterError,
     StuiError,
     UnsupportedVersionError,
@@ -40,7 +41,9 @@ _OF_ENVELOPE = frozenset({"id", "version", "payload"})
 _OF_REPLY = frozenset({"id", "status", "result", "error", "code", "details"})
 _OF_EVENT = frozenset({"event", "session_id", "data"})
 _EMPTY = b"{}"
-_GLIMPSE_BYTES = 512
+GLIMPSE_BYTES = 512
+"""How much of a message that cannot be read is searched for its id."""
+
 _LEADING_ID = re.compile(rb'\s*\{\s*"id"\s*:\s*"([ !#-\[\]-~]{1,256})"')
 
 
@@ -58,6 +61,7 @@ def decode_message(payload: bytes, limit_bytes: int, *, mend: bool = False) -> R
     except WireError as error:
         error.request_id, error.envelope = _glimpse(payload)
         raise
+    check_utf8(payload)
     if mend:
         payload = replace_lone_surrogates(payload)
     elif has_lone_surrogate(payload):
@@ -70,10 +74,23 @@ def decode_message(payload: bytes, limit_bytes: int, *, mend: bool = False) -> R
     except msgspec.DecodeError as error:
         msg = f"the message is not JSON: {error}"
         raise MalformedJsonError(msg) from None
-    except UnicodeDecodeError:
-        msg = "the message is not UTF-8"
-        raise InvalidUtf8Error(msg) from None
     return _classify(incoming)
+
+
+def check_utf8(payload: bytes) -> None:
+    """Refuse a payload that is not UTF-8.
+
+    Raises:
+        InvalidUtf8Error: with the id, if it comes first.
+    """
+    if payload.isascii():
+        return
+    try:
+        payload.decode()
+    except UnicodeDecodeError as error:
+        msg = f"the message is not UTF-8: {error.reason} at byte {error.start}"
+        request_id, envelope = _glimpse(payload)
+        raise InvalidUtf8Error(msg, request_id=request_id, envelope=envelope) from None
 
 
 def _classify(incoming: Incoming) -> Request | Reply | PushedEvent:
@@ -149,7 +166,7 @@ def _whom_to_answer(payload: bytes) -> dict[str, Any]:
     """Find the id and the form of a message that is refused, as far as they can be read."""
     try:
         tree = _decode_any(replace_lone_surrogates(payload))
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except msgspec.DecodeError:
         return {}
     if not isinstance(tree, dict):
         return {}
@@ -158,9 +175,16 @@ def _whom_to_answer(payload: bytes) -> dict[str, Any]:
     return {"request_id": found if isinstance(found, str) and found else None, "envelope": envelope}
 
 
+def too_large(head: bytes, limit_bytes: int) -> MessageTooLargeError:
+    """Make the error for a message that was not taken in whole; `head` is how it began."""
+    msg = f"the message is longer than {limit_bytes} bytes; it was dropped"
+    request_id, envelope = _glimpse(head)
+    return MessageTooLargeError(msg, request_id=request_id, envelope=envelope, limit_bytes=limit_bytes)
+
+
 def _glimpse(payload: bytes) -> tuple[str | None, bool]:
     """Find the id of a message that is too large or too deep to read, where it comes first; and the form."""
-    head = payload[:_GLIMPSE_BYTES]
+    head = payload[:GLIMPSE_BYTES]
     found = _LEADING_ID.match(head)
     return (found.group(1).decode() if found else None), b'"payload"' in head and b'"command"' not in head
 
@@ -206,6 +230,9 @@ def decode_parameters(request: Request, wanted: type[T]) -> T:
         reason, field = explain(error)
         msg = f"{request.command}: {reason}"
         raise ParameterError(msg, field=field) from None
+    except msgspec.DecodeError as error:  # an escape that skipping over it did not look into
+        msg = f"{request.command}: the parameters are not JSON: {error}"
+        raise MalformedJsonError(msg) from None
 
 
 def decode_result(reply: Reply, wanted: type[T]) -> T:
@@ -216,7 +243,7 @@ def decode_result(reply: Reply, wanted: type[T]) -> T:
     """
     try:
         return msgspec.json.decode(reply.result or b"null", type=wanted)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except msgspec.DecodeError as error:
         msg = f"the image's answer is not of the agreed shape: {error}"
         raise StuiError(msg) from None
 

@@ -5,7 +5,7 @@ Holds the outer Structs of the command form and of the envelope form (PROTOCOL.m
 """
 
 from functools import lru_cache
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
@@ -94,16 +94,15 @@ class ErrorBody(Struct, frozen=True):
     details: dict[str, Any] = {}
 
 
-class CommandSuccess(Struct):
+class CommandSuccess(Struct, tag_field="status", tag="success"):
     """Command form: it worked."""
 
     id: str
     result: Any
     timestamp: str
-    status: Literal["success"] = "success"
 
 
-class CommandFailure(Struct):
+class CommandFailure(Struct, tag_field="status", tag="error"):
     """Command form: it did not."""
 
     id: str | None
@@ -113,7 +112,6 @@ class CommandFailure(Struct):
     retryable: bool
     details: dict[str, Any]
     timestamp: str
-    status: Literal["error"] = "error"
 
 
 class ResponseData(Struct):
@@ -123,11 +121,10 @@ class ResponseData(Struct):
     data: Any
 
 
-class ResponsePayload(Struct):
+class ResponsePayload(Struct, tag_field="type", tag="Response"):
     """The middle part of an outgoing envelope."""
 
     data: ResponseData
-    type: Literal["Response"] = "Response"
 
 
 class EnvelopeResponse(Struct):
@@ -135,9 +132,9 @@ class EnvelopeResponse(Struct):
 
     id: str | None
     in_reply_to: str | None
+    version: str
     timestamp: str
     payload: ResponsePayload
-    version: str = PROTOCOL_VERSION
 
 
 class EnvelopeError(Struct):
@@ -175,7 +172,7 @@ def encode_success(request: Request, result: object, timestamp: str) -> bytes:
     if not request.envelope:
         return _encode(CommandSuccess(request.id, result, timestamp))
     data = ResponseData(request_type(request.command), result)
-    return _encode(EnvelopeResponse(request.id, request.id, timestamp, ResponsePayload(data)))
+    return _encode(EnvelopeResponse(request.id, request.id, PROTOCOL_VERSION, timestamp, ResponsePayload(data)))
 
 
 def encode_failure(request_id: str | None, error: ErrorBody, timestamp: str, *, envelope: bool) -> bytes:
@@ -194,7 +191,7 @@ def encode_failure(request_id: str | None, error: ErrorBody, timestamp: str, *, 
         )
     details = {**error.details, "code": error.code, "error_type": error.error_type, "retryable": error.retryable}
     data = ResponseData("Error", EnvelopeError(error.envelope_code, error.message, details))
-    return _encode(EnvelopeResponse(request_id, request_id, timestamp, ResponsePayload(data)))
+    return _encode(EnvelopeResponse(request_id, request_id, PROTOCOL_VERSION, timestamp, ResponsePayload(data)))
 
 
 def encode_request(request_id: str, command: str, parameters: object) -> bytes:
@@ -225,3 +222,23 @@ def command_name(request_type: str) -> str:
     if not request_type[:1].isupper():
         return request_type
     return "".join(f"_{c.lower()}" if c.isupper() else c for c in request_type)[1:]
+
+
+class ClosingData(Struct):
+    """Why a connection over lines is about to be closed."""
+
+    code: int
+    name: str
+    reconnect: bool
+    meaning: str
+
+
+class ClosingEvent(Struct, tag_field="event", tag="connection.closing"):
+    """The last line of a connection; over WebSocket the close frame says the same."""
+
+    data: ClosingData
+
+
+def encode_closing(code: int, name: str, meaning: str, *, reconnect: bool) -> bytes:
+    """Write the last line of a connection."""
+    return _encode(ClosingEvent(ClosingData(code, name, reconnect, meaning)))

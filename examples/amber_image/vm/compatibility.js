@@ -1,5 +1,5 @@
 'use strict';
-// compatibility.js answers: which messages that Pharo users type does Amber lack, and how are they given?
+// compatibility.js answers: which messages that Pharo users type does Amber lack or get wrong?
 //
 // They are ordinary extension methods in the package Stui-Compatibility, visible to every browser.
 
@@ -33,6 +33,18 @@ const TRANSCRIPT_METHODS = [
   'endEntry',
 ];
 
+// Amber's own version fails when the source ends too early.
+const COMPILER_METHODS = [
+  `parseError: anException parsing: aString
+	| start found |
+	start := (anException basicAt: 'location') start.
+	found := (anException basicAt: 'found')
+		ifNil: [ 'Unexpected end' ]
+		ifNotNil: [ :text | 'Unexpected character ', text ].
+	^ ParseError messageText:
+		'Parse error on line ', start line asString, ' column ', start column asString, ' : ', found`,
+];
+
 function install(amber, behavior, sources) {
   for (const source of sources) {
     amber.globals.Compiler._new()._install_forClass_protocol_(source, behavior, `*${PACKAGE}`);
@@ -44,6 +56,7 @@ function installCompatibility(amber) {
   globals.Package._named_(PACKAGE);
   install(amber, globals.Behavior, BEHAVIOR_METHODS);
   install(amber, globals.Class, CLASS_METHODS);
+  install(amber, globals.Compiler, COMPILER_METHODS);
   install(amber, globals.Transcript.a$cls, TRANSCRIPT_METHODS);
 }
 

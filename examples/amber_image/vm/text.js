@@ -17,8 +17,7 @@ function withArticle(name) {
 /** The text of a thrown thing, Smalltalk or JavaScript. */
 function messageOf(error) {
   try {
-    if (error && typeof error._messageText === 'function') return String(error._messageText());
-    return String((error && error.message) || error);
+    return String(error instanceof Error ? error._messageText() : error);
   } catch {
     return 'an error whose message cannot be printed';
   }

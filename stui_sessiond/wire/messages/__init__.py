@@ -22,3 +22,11 @@ Count = Annotated[int, Meta(ge=0)]
 
 Json = dict[str, Any]
 """A JSON object whose inside belongs to the client or the image, not to us."""
+
+Number = int | float
+"""A number that is written without a fraction where it has none, because older clients read an integer there."""
+
+
+def plain(value: float) -> Number:
+    """Write 3600.0 as 3600."""
+    return int(value) if float(value).is_integer() else value

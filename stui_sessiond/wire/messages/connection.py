@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 from msgspec import UNSET, Struct, UnsetType
 
-from stui_sessiond.wire.messages import Count, Name
+from stui_sessiond.wire.messages import Count, Name, Number
 from stui_sessiond.wire.messages.session import ClientInfo
 
 
@@ -60,7 +60,7 @@ class HelloResult(Struct):
     server_version: str
     protocol: str
     resume_token: str
-    heartbeat_interval: float
+    heartbeat_interval: Number
     limits: Limits
     position: Position
 

@@ -11,19 +11,19 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from stui_sessiond.wire.messages import Count, Json, Name, Seconds, Text
 
 
-class Relayed(Struct, kw_only=True, omit_defaults=True):
+class Relayed(Struct, kw_only=True):
     """What every relayed request may carry: which session, tool and image it is for, and how long to wait."""
 
-    session_id: Name | None = None
-    tool_id: Name | None = None
-    image_id: Name | None = None
-    timeout: Seconds | None = None
+    session_id: Name | UnsetType | None = UNSET
+    tool_id: Name | UnsetType | None = UNSET
+    image_id: Name | UnsetType | None = UNSET
+    timeout: Seconds | UnsetType | None = UNSET
 
 
-class Ping(Relayed, kw_only=True, omit_defaults=True):
+class Ping(Relayed, kw_only=True):
     """Parameters of `ping`."""
 
-    message: str | None = None
+    message: str | UnsetType | None = UNSET
 
 
 class PingResult(Struct):
@@ -34,11 +34,11 @@ class PingResult(Struct):
     uptime: float = 0.0
 
 
-class Evaluate(Relayed, kw_only=True, omit_defaults=True):
+class Evaluate(Relayed, kw_only=True):
     """Parameters of `evaluate`."""
 
     code: str
-    context: Json | None = None
+    context: Json | UnsetType | None = UNSET
     return_string: bool = True
     evaluation_mode: Literal["Execute", "Display"] = "Execute"
 
@@ -75,7 +75,7 @@ class EvaluateResult(Struct):
     truncated: bool | UnsetType = UNSET
 
 
-class Inspect(Relayed, kw_only=True, omit_defaults=True):
+class Inspect(Relayed, kw_only=True):
     """Parameters of `inspect`."""
 
     target: Text
@@ -109,7 +109,7 @@ class InspectResult(Struct):
     methods: list[str] | UnsetType = UNSET
 
 
-class BrowseClass(Relayed, kw_only=True, omit_defaults=True):
+class BrowseClass(Relayed, kw_only=True):
     """Parameters of `browse_class`."""
 
     class_name: Name
@@ -145,7 +145,7 @@ class BrowseClassResult(Struct):
     class_vars: Json = {}
 
 
-class GetMethod(Relayed, kw_only=True, omit_defaults=True):
+class GetMethod(Relayed, kw_only=True):
     """Parameters of `get_method`."""
 
     class_name: Name
@@ -170,12 +170,12 @@ class GetMethodResult(Struct):
     method: Method
 
 
-class ListClasses(Relayed, kw_only=True, omit_defaults=True):
+class ListClasses(Relayed, kw_only=True):
     """Parameters of `list_classes`."""
 
-    pattern: str | None = None
+    pattern: str | UnsetType | None = UNSET
     include_system: bool = True
-    limit: Count | None = None
+    limit: Count | UnsetType | None = UNSET
 
 
 class ListClassesResult(Struct):
@@ -185,7 +185,7 @@ class ListClassesResult(Struct):
     total_count: int
 
 
-class SystemInfo(Relayed, kw_only=True, omit_defaults=True):
+class SystemInfo(Relayed, kw_only=True):
     """Parameters of `system_info`."""
 
     info_type: Literal["Basic", "Memory", "Packages", "Environment", "All"] = "Basic"
@@ -197,11 +197,11 @@ class SystemInfoResult(Struct):
     info: Json
 
 
-class Debug(Relayed, kw_only=True, omit_defaults=True):
+class Debug(Relayed, kw_only=True):
     """Parameters of `debug`."""
 
     operation: str | Json
-    context: Json | None = None
+    context: Json | UnsetType | None = UNSET
 
 
 class DebugResult(Struct):
@@ -211,12 +211,12 @@ class DebugResult(Struct):
     debug_info: Json = {}
 
 
-class CodeCompletion(Relayed, kw_only=True, omit_defaults=True):
+class CodeCompletion(Relayed, kw_only=True):
     """Parameters of `code_completion`."""
 
     code: str
     cursor_position: Count
-    limit: Count | None = None
+    limit: Count | UnsetType | None = UNSET
 
 
 class Suggestion(Struct):
@@ -234,7 +234,7 @@ class CodeCompletionResult(Struct):
     suggestions: list[Suggestion]
 
 
-class CaptureContext(Relayed, kw_only=True, omit_defaults=True):
+class CaptureContext(Relayed, kw_only=True):
     """Parameters of `capture_context`, which only the daemon sends."""
 
 

@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 from msgspec import UNSET, Struct, UnsetType
 
-from stui_sessiond.wire.messages import Count, Json, Name, Seconds
+from stui_sessiond.wire.messages import Count, Json, Name, Number, Seconds
 
 
 class ClientInfo(Struct):
@@ -34,7 +34,7 @@ class CreateSessionResult(Struct):
     session_id: str
     client_id: str
     created_at: str
-    timeout: float
+    timeout: Number
     is_active: bool
     expires_at: str
     capabilities: list[str]
@@ -65,7 +65,7 @@ class RestoreSessionResult(Struct):
     client_id: str
     created_at: str
     last_modified: str
-    timeout: float
+    timeout: Number
     is_active: bool
     session_state: Any
     workspace_context: Json
@@ -128,7 +128,7 @@ class GetSessionInfoResult(Struct):
     client_id: str
     created_at: str
     last_modified: str
-    timeout: float
+    timeout: Number
     is_active: bool
     time_until_expiry: float
     is_expired: bool
@@ -152,7 +152,7 @@ class ListedSession(Struct):
     session_id: str
     created_at: str
     last_modified: str
-    timeout: float
+    timeout: Number
     is_active: bool
     time_until_expiry: float
     name: str | None
@@ -206,8 +206,8 @@ class GetSessionStatisticsResult(Struct):
     total_sessions: int
     active_clients: int
     max_sessions_per_client: int
-    default_timeout: float
-    cleanup_interval: float
+    default_timeout: Number
+    cleanup_interval: Number
     uptime_seconds: float
     images: ImageCounts
     connections: ConnectionCounts

@@ -1,0 +1,233 @@
+"""The command line: `stui-sessiond serve | call | status | describe | demo | conformance`. Thin: everything is elsewhere."""
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar
+
+import click
+
+from stui_sessiond import __version__
+
+T = TypeVar("T")
+
+EXIT_FAILED = 1
+EXIT_USAGE = 2
+EXIT_UNREACHABLE = 3
+"""No daemon answers."""
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="stui-sessiond")
+def main() -> None:
+    """The session daemon between live Smalltalk images and their clients."""
+
+
+_AT = click.option(
+    "--url",
+    envvar="STUI_SESSIOND_URL",
+    metavar="URL",
+    help="Where the daemon is: ws://HOST:PORT/, tcp://HOST:PORT or unix:///PATH. Default: this user's socket.",
+)
+_TOKEN = click.option(
+    "--token", envvar="STUI_SESSIOND_TOKEN", metavar="TOKEN", help="Better given as STUI_SESSIOND_TOKEN."
+)
+_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON for a script.")
+
+
+@main.command()
+@click.option("--config", "config_file", type=click.Path(path_type=Path), metavar="FILE", help="Settings, TOML.")
+@click.option("--data-dir", metavar="DIR", help="Where sessions are kept.")
+@click.option("--runtime-dir", metavar="DIR", help="Where the unix socket is.")
+@click.option("--http", metavar="HOST:PORT", help="Listen for WebSocket (at /) and HTTP (/healthz).")
+@click.option("--lines", metavar="HOST:PORT", help="Listen for one JSON message per line over TCP.")
+@click.option("--unix", metavar="PATH", help="The unix socket. Default: in the runtime folder.")
+@click.option(
+    "--auth",
+    metavar="none|token",
+    help="Whether peers over TCP and HTTP show a token (default) or not. The unix socket is for your user alone.",
+)
+@click.option("--ready-file", metavar="FILE", help="Write where the daemon listens, once it does.")
+@click.option("--log-format", metavar="console|json", help="For people (default) or for machines.")
+@click.option("--log-level", metavar="LEVEL", help="debug, info (default), warning or error.")
+def serve(config_file: Path | None, **given: str | None) -> None:
+    """Run the daemon until SIGTERM or Ctrl-C.
+
+    Every option is also a key of [server] in the settings file and a variable STUI_SESSIOND_<OPTION>. Port 0 takes a
+    free port. A listener that is not named is off, except the unix socket.
+    """
+    from stui_sessiond import config, daemon, errors, logs  # noqa: PLC0415 -- the other commands start faster without
+
+    try:
+        settings = config.load_settings(config_file, os.environ, given)
+        logs.set_up_logs(settings.server.log_format, settings.server.log_level)
+        _run(daemon.serve(settings))
+    except (errors.ConfigError, errors.StorageError) as error:
+        _fail(str(error), EXIT_USAGE)
+
+
+@main.command(context_settings={"ignore_unknown_options": False})
+@click.argument("command")
+@click.argument("parameters", nargs=-1, metavar="[KEY=VALUE]...")
+@_AT
+@_TOKEN
+@click.option("--client-id", help="The name to say hello with.")
+@_JSON
+def call(
+    command: str,
+    parameters: tuple[str, ...],
+    url: str | None,
+    token: str | None,
+    client_id: str | None,
+    *,
+    as_json: bool,
+) -> None:
+    r"""Call a command of the protocol and print its result.
+
+    A value that is JSON is taken as JSON, anything else as text; `-` reads it from standard input.
+
+    \b
+    stui-sessiond call create_session client_id=me
+    stui-sessiond call update_session_state session_id=session_... state_data='{"a": 1}'
+    echo '3 + 4' | stui-sessiond call evaluate session_id=session_... code=-
+    """
+    given: dict[str, Any] = {}
+    for parameter in parameters:
+        key, equals, text = parameter.partition("=")
+        if not equals or not key:
+            _fail(f"{parameter!r} is no KEY=VALUE", EXIT_USAGE)
+        given[key] = sys.stdin.read() if text == "-" else _value(text)
+    result = _ask(command, given, url, token, client_id, as_json=as_json)
+    click.echo(json.dumps(result, ensure_ascii=False, indent=None if as_json else 2))
+
+
+@main.command()
+@_AT
+@_TOKEN
+@_JSON
+def status(url: str | None, token: str | None, *, as_json: bool) -> None:
+    """Tell how the daemon is."""
+    statistics = _ask("get_session_statistics", {}, url, token, None, as_json=as_json)
+    images = _ask("list_images", {}, url, token, None, as_json=as_json)["images"]
+    if as_json:
+        click.echo(json.dumps({**statistics, "images": images}, ensure_ascii=False))
+        return
+    storage = statistics["storage"]
+    click.echo(f"up           {statistics['uptime_seconds']:.0f} s")
+    click.echo(f"sessions     {statistics['total_sessions']} of {statistics['active_clients']} clients")
+    click.echo(f"connections  {statistics['connections']['total']}")
+    click.echo(f"storage      {storage['kind']}, {storage['status']}, {storage['size_bytes']} bytes")
+    if storage["quarantined"]:
+        click.echo(f"             {storage['quarantined']} files in quarantine: look at them")
+    for image in images:
+        what = " ".join(filter(None, (image["dialect"], image["version"])))
+        click.echo(
+            f"image        {image['image_id']} ({what}) {image['status']}, {image['session_count']} sessions"
+        )
+    if not images:
+        click.echo("image        none yet")
+
+
+@main.command()
+@click.argument("command", required=False)
+@_JSON
+def describe(command: str | None, *, as_json: bool) -> None:
+    """Tell what commands there are, or all about one."""
+    from stui_sessiond.contract import load_contract  # noqa: PLC0415 -- only needed here
+
+    contract = load_contract()
+    if command is not None and command not in contract.commands:
+        _fail(f"there is no command {command!r}; `stui-sessiond describe` lists them", EXIT_USAGE)
+    chosen = [contract.commands[command]] if command else list(contract.commands.values())
+    if as_json:
+        import msgspec  # noqa: PLC0415 -- only needed here
+
+        click.echo(msgspec.json.encode(chosen[0] if command else chosen).decode())
+        return
+    if command is None:
+        for descriptor in chosen:
+            later = "" if descriptor.built else f"  (comes with {descriptor.since})"
+            click.echo(f"{descriptor.command:30} {descriptor.doc.split('. ')[0].rstrip('.')}.{later}")
+        return
+    descriptor = chosen[0]
+    click.echo(f"{descriptor.command}  ~  {descriptor.request_type}\n\n{descriptor.doc}\n")
+    for title, fields in (("Parameters", descriptor.parameters), ("Returns", descriptor.returns)):
+        click.echo(f"{title}:")
+        for name, field in fields.items():
+            needed = " (required)" if field.get("required") else ""
+            click.echo(f"  {name}: {field['type']}{needed}\n      {field['doc']}")
+    click.echo("Errors:")
+    for code in descriptor.errors:
+        click.echo(f"  {code}\n      {contract.errors[code].help}")
+
+
+# ---- inside
+
+
+def _ask(
+    command: str,
+    parameters: dict[str, Any],
+    url: str | None,
+    token: str | None,
+    client_id: str | None,
+    *,
+    as_json: bool,
+) -> Any:  # noqa: ANN401 -- any JSON
+    from stui_sessiond import client  # noqa: PLC0415 -- `serve` and `describe` do without
+
+    async def ask() -> Any:  # noqa: ANN401 -- any JSON
+        async with client.connect(_url(url), client_id=client_id, token=token) as connected:
+            return await connected.call(command, parameters)
+
+    try:
+        return asyncio.run(ask())
+    except client.CallFailedError as error:
+        if as_json:
+            shown = {
+                "error": error.message,
+                "error_type": error.error_type,
+                "code": error.code,
+                "retryable": error.retryable,
+                "details": error.details,
+            }
+            click.echo(json.dumps(shown, ensure_ascii=False))
+            sys.exit(EXIT_FAILED)
+        _fail(f"{error.message} [{error.code}]", EXIT_FAILED)
+    except client.ConnectionLostError as error:
+        _fail(f"{error}\nStart one with `stui-sessiond serve`, or say where it is with --url.", EXIT_UNREACHABLE)
+    except ValueError as error:
+        _fail(str(error), EXIT_USAGE)
+
+
+def _url(url: str | None) -> str:
+    if url is not None:
+        return url
+    from stui_sessiond import config  # noqa: PLC0415 -- only needed here
+
+    settings = config.load_settings(None, os.environ, {})
+    return f"unix://{config.unix_path(settings.server)}"
+
+
+def _value(text: str) -> object:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return text
+
+
+def _run(work: Coroutine[Any, Any, T]) -> T:
+    """Run on uvloop where it is installed."""
+    try:
+        import uvloop  # noqa: PLC0415 -- optional
+    except ImportError:
+        return asyncio.run(work)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(work)
+
+
+def _fail(text: str, code: int) -> NoReturn:
+    click.echo(f"stui-sessiond: {text}", err=True)
+    sys.exit(code)

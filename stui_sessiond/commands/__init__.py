@@ -1,0 +1,1 @@
+"""What a request does: one file per family of commands, and the one gate all of them pass (`dispatch`)."""

@@ -1,0 +1,92 @@
+"""What the daemon tells of images, and what it does with what images tell."""
+
+from collections.abc import Iterable
+
+import msgspec
+import structlog
+
+from stui_sessiond.commands.table import Caller, Command
+from stui_sessiond.errors import StuiError
+from stui_sessiond.ids import ImageId
+from stui_sessiond.images.link import ImageLink
+from stui_sessiond.images.registry import ImageRegistry
+from stui_sessiond.sessions.hub import Hub
+from stui_sessiond.sessions.manager import SessionManager
+from stui_sessiond.wire.forms import PushedEvent
+from stui_sessiond.wire.messages import connection as wire
+from stui_sessiond.wire.timestamp import format_time
+
+_log = structlog.get_logger(__name__)
+
+PUSHED_EVENTS = frozenset({"transcript", "code_changed", "debugger_opened", "progress"})
+"""What an image may tell unasked (PROTOCOL.md, Events)."""
+
+
+class ImageCommands:
+    """Carries out the image commands and passes on what images push."""
+
+    def __init__(self, images: ImageRegistry, manager: SessionManager, hub: Hub) -> None:
+        self._images = images
+        self._manager = manager
+        self._hub = hub
+
+    def commands(self) -> Iterable[Command]:
+        """List what this object carries out."""
+        return (Command("list_images", wire.ListImages, self.list_images),)
+
+    def list_images(self, caller: Caller, asked: wire.ListImages) -> wire.ListImagesResult:
+        """Carry out `list_images`."""
+        del caller, asked
+        counts = self._manager.count_by_image()
+        rows = []
+        for seen in self._images.seen():
+            identity = seen.identity
+            rows.append(
+                wire.ListedImage(
+                    image_id=identity.image_id,
+                    name=identity.name,
+                    dialect=identity.dialect,
+                    version=identity.version,
+                    vm=identity.vm,
+                    instance_id=identity.instance_id,
+                    generation=identity.generation,
+                    capabilities=identity.capabilities,
+                    status="connected" if seen.connected else "disconnected",
+                    last_seen=format_time(seen.last_seen),
+                    session_count=counts.get(ImageId(identity.image_id), 0),
+                )
+            )
+        return wire.ListImagesResult(rows)
+
+    def pass_on(self, link: ImageLink, pushed: PushedEvent) -> None:
+        """Tell an image's event to those who subscribed to the session it names.
+
+        An image may speak only of sessions that belong to it.
+        """
+        if pushed.event not in PUSHED_EVENTS or pushed.session_id is None:
+            _log.warning("image.event_ignored", image_id=link.image_id, event_name=pushed.event[:64])
+            return
+        try:
+            header = self._manager.header(pushed.session_id)
+        except StuiError:
+            return  # the session went while the image was speaking
+        if header.image_id != link.image_id:
+            _log.warning("image.event_for_foreign_session", image_id=link.image_id)
+            return
+        try:
+            data = msgspec.json.decode(pushed.data, type=dict)
+        except msgspec.DecodeError:
+            _log.warning("image.event_unreadable", image_id=link.image_id, event_name=pushed.event)
+            return
+        self._hub.publish(header.session_id, pushed.event, data)
+
+    def announce(self, link: ImageLink, *, connected: bool) -> None:
+        """Tell the sessions of an image that it has come or gone."""
+        name = "image.connected" if connected else "image.disconnected"
+        data = {
+            "image_id": link.image_id,
+            "instance_id": link.identity.instance_id,
+            "generation": link.identity.generation,
+        }
+        for session_id in self._manager.of_image(link.image_id):
+            self._hub.publish(session_id, name, data)

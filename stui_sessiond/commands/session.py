@@ -1,0 +1,225 @@
+"""The seven session commands: from wire parameters to the SessionManager and back."""
+
+from collections.abc import Callable, Iterable
+
+import msgspec
+
+from stui_sessiond.commands.table import Caller, Command
+from stui_sessiond.images.registry import ImageRegistry
+from stui_sessiond.model.session import SessionHeader, Status
+from stui_sessiond.sessions.hub import Hub
+from stui_sessiond.sessions.manager import NewSession, SessionManager
+from stui_sessiond.sessions.transitions import Change, Mode
+from stui_sessiond.storage.api import SessionStorage
+from stui_sessiond.wire.messages import plain
+from stui_sessiond.wire.messages import session as wire
+from stui_sessiond.wire.messages.development import ReleaseSession
+from stui_sessiond.wire.timestamp import format_time
+
+CAPABILITIES = ["state.replace", "state.merge", "state.patch", "contexts", "events", "evaluate"]
+"""What `create_session` says this daemon can do for a session."""
+
+
+class Presence(msgspec.Struct, frozen=True):
+    """Who is connected, and for how long the daemon has been there."""
+
+    uptime_s: float
+    connections: wire.ConnectionCounts
+
+
+class SessionCommands:
+    """Carries out the session commands."""
+
+    def __init__(
+        self,
+        manager: SessionManager,
+        hub: Hub,
+        storage: SessionStorage,
+        images: ImageRegistry,
+        presence: Callable[[], Presence],
+        max_clients: int,
+        clock: Callable[[], float],
+    ) -> None:
+        self._manager = manager
+        self._hub = hub
+        self._storage = storage
+        self._images = images
+        self._presence = presence
+        self._max_clients = max_clients
+        self._clock = clock
+
+    def commands(self) -> Iterable[Command]:
+        """List what this object carries out."""
+        return (
+            Command("create_session", wire.CreateSession, self.create),
+            Command("restore_session", wire.RestoreSession, self.restore),
+            Command("update_session_state", wire.UpdateSessionState, self.update),
+            Command("close_session", wire.CloseSession, self.close),
+            Command("get_session_info", wire.GetSessionInfo, self.info),
+            Command("list_client_sessions", wire.ListClientSessions, self.list_of_client),
+            Command("get_session_statistics", wire.GetSessionStatistics, self.statistics),
+        )
+
+    async def create(self, caller: Caller, asked: wire.CreateSession) -> wire.CreateSessionResult:
+        """Carry out `create_session`."""
+        del caller
+        info = asked.client_info
+        session = await self._manager.create(
+            NewSession(
+                client_id=asked.client_id,
+                timeout_s=asked.timeout,
+                image_id=asked.image_id,
+                name=asked.name,
+                description=asked.description,
+                client_version=asked.client_version,
+                client_info={} if info is None else msgspec.to_builtins(info),
+                config=asked.config or {},
+            )
+        )
+        header = session.header
+        return wire.CreateSessionResult(
+            session_id=header.session_id,
+            client_id=header.client_id,
+            created_at=format_time(header.created_at),
+            timeout=plain(header.timeout_s),
+            is_active=True,
+            expires_at=format_time(header.expires_at),
+            capabilities=CAPABILITIES,
+            max_concurrent_clients=self._max_clients,
+            image_id=header.image_id,
+            version=header.version,
+        )
+
+    async def restore(self, caller: Caller, asked: wire.RestoreSession) -> wire.RestoreSessionResult:
+        """Carry out `restore_session`."""
+        del caller
+        restored = await self._manager.restore(asked.session_id, asked.client_id, reopen=asked.reopen)
+        session = restored.session
+        header = session.header
+        if restored.healed is None:
+            integrity = wire.StorageIntegrity("ok")
+        else:
+            integrity = wire.StorageIntegrity("healed", restored.healed)
+        return wire.RestoreSessionResult(
+            session_id=header.session_id,
+            client_id=header.client_id,
+            created_at=format_time(header.created_at),
+            last_modified=format_time(header.last_modified),
+            timeout=plain(header.timeout_s),
+            is_active=True,
+            session_state=session.state,
+            workspace_context=session.section("workspace"),
+            inspector_state=session.section("inspector"),
+            object_registry=session.section("object_registry"),
+            version=header.version,
+            image_id=header.image_id,
+            name=header.name,
+            expires_at=format_time(header.expires_at),
+            integrity=integrity,
+        )
+
+    async def update(
+        self, caller: Caller, asked: wire.UpdateSessionState
+    ) -> wire.UpdateSessionStateResult:
+        """Carry out `update_session_state`."""
+        del caller
+        named = (
+            ("workspace", asked.workspace_context),
+            ("object_registry", asked.object_registry),
+            ("inspector", asked.inspector_state),
+        )
+        sections = {name: section for name, section in named if section is not None}
+        change = Change(asked.state_data, Mode(asked.mode), sections, asked.expected_version)
+        session = await self._manager.update(asked.session_id, change, asked.client_id)
+        return wire.UpdateSessionStateResult(
+            session_id=session.header.session_id,
+            last_modified=format_time(session.header.last_modified),
+            session_state=session.state,
+            update_successful=True,
+            version=session.header.version,
+        )
+
+    async def close(self, caller: Caller, asked: wire.CloseSession) -> wire.CloseSessionResult:
+        """Carry out `close_session`, and let the image forget the session's variables."""
+        del caller
+        header = await self._manager.end(asked.session_id, keep=asked.save_state)
+        link = self._images.find(header.image_id) if header.image_id is not None else None
+        if link is not None:
+            link.tell("release_session", ReleaseSession(header.session_id))
+        return wire.CloseSessionResult(header.session_id, closed=True)
+
+    def info(self, caller: Caller, asked: wire.GetSessionInfo) -> wire.GetSessionInfoResult:
+        """Carry out `get_session_info`."""
+        del caller
+        header = self._manager.header(asked.session_id)
+        now = self._clock()
+        status = header.status(now)
+        return wire.GetSessionInfoResult(
+            session_id=header.session_id,
+            client_id=header.client_id,
+            created_at=format_time(header.created_at),
+            last_modified=format_time(header.last_modified),
+            timeout=plain(header.timeout_s),
+            is_active=status is Status.ACTIVE,
+            time_until_expiry=_left(header, now),
+            is_expired=status is Status.EXPIRED,
+            version=header.version,
+            image_id=header.image_id,
+            name=header.name,
+            attached_clients=self._hub.attached(header.session_id),
+            size_bytes=self._manager.size_bytes(header.session_id),
+        )
+
+    def list_of_client(
+        self, caller: Caller, asked: wire.ListClientSessions
+    ) -> wire.ListClientSessionsResult:
+        """Carry out `list_client_sessions`."""
+        del caller
+        now = self._clock()
+        rows = [
+            wire.ListedSession(
+                session_id=header.session_id,
+                created_at=format_time(header.created_at),
+                last_modified=format_time(header.last_modified),
+                timeout=plain(header.timeout_s),
+                is_active=header.status(now) is Status.ACTIVE,
+                time_until_expiry=_left(header, now),
+                name=header.name,
+                image_id=header.image_id,
+                version=header.version,
+            )
+            for header in self._manager.of_client(asked.client_id, inactive=asked.include_inactive)
+        ]
+        return wire.ListClientSessionsResult(asked.client_id, len(rows), rows)
+
+    def statistics(
+        self, caller: Caller, asked: wire.GetSessionStatistics
+    ) -> wire.GetSessionStatisticsResult:
+        """Carry out `get_session_statistics`."""
+        del caller, asked
+        totals = self._manager.totals()
+        presence = self._presence()
+        storage = self._storage.status()
+        return wire.GetSessionStatisticsResult(
+            total_sessions=totals.sessions,
+            active_clients=totals.clients,
+            max_sessions_per_client=self._manager.rules.max_per_client,
+            default_timeout=plain(self._manager.rules.default_timeout_s),
+            cleanup_interval=plain(self._manager.life.cleanup_interval_s),
+            uptime_seconds=presence.uptime_s,
+            images=wire.ImageCounts(len(self._images.connected), len(self._images.seen())),
+            connections=presence.connections,
+            storage=wire.StorageFacts(
+                storage.kind,
+                storage.status,
+                storage.sessions,
+                storage.size_bytes,
+                storage.quarantined,
+                msgspec.UNSET if storage.detail is None else storage.detail,
+            ),
+        )
+
+
+def _left(header: SessionHeader, now: float) -> float:
+    """Seconds until expiry, 0 when over."""
+    return 0.0 if header.closed_at is not None else max(0.0, round(header.expires_at - now, 3))

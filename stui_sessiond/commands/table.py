@@ -1,0 +1,104 @@
+"""Which commands are there, and who carries each out?
+
+A command joins the table with its descriptor from `protocol/`; one that is not described there, or names no right,
+cannot join.
+"""
+
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any, Protocol
+
+import msgspec
+
+from stui_sessiond.contract import Contract, Descriptor
+from stui_sessiond.images.link import ImageLink
+from stui_sessiond.sessions.hub import Subscriber
+from stui_sessiond.wire.messages.connection import Hello
+
+RIGHTS = frozenset({"connect", "session", "eval", "observe", "admin", "image"})
+"""`connect`: everybody let in. `session`: sessions and contexts. `eval`: run code. `observe`: look at what the daemon
+itself holds. `admin`: other people's things. `image`: be an image."""
+
+
+class Caller(Subscriber, Protocol):
+    """What a command may know of, and do to, the connection it came over."""
+
+    @property
+    def rights(self) -> frozenset[str]:
+        """What it may do now."""
+
+    @property
+    def greeted(self) -> bool:
+        """Whether it has said hello."""
+
+    @property
+    def must_greet(self) -> bool:
+        """Whether it has to say hello before anything else is answered."""
+
+    def greet(self, hello: Hello, link: ImageLink | None) -> None:
+        """Take up the role; `link` is set for an image."""
+
+    def send(self, message: bytes) -> None:
+        """Send one message; never blocks."""
+
+    def close(self, close_name: str) -> None:
+        """End the connection, after what was sent before."""
+
+    def refuse_later(self, close_name: str) -> None:
+        """End the connection as soon as the answer to the present request is out."""
+
+    @property
+    def proof(self) -> str | None:
+        """A token that came with the transport's own handshake."""
+
+    @property
+    def subscriptions(self) -> set[Any]:
+        """Sessions this connection hears of."""
+
+
+Handler = Callable[[Caller, Any], Any | Awaitable[Any]]
+"""Takes the caller and the decoded parameters; gives the result. One that is a coroutine function may wait."""
+
+
+class Command(msgspec.Struct, frozen=True):
+    """A command and who carries it out."""
+
+    name: str
+    parameters: type[Any]
+    handle: Handler
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """A command in the table; `handle` is None while it is only described."""
+
+    descriptor: Descriptor
+    command: Command | None
+
+
+class CommandTable:
+    """Every command of the contract, by name."""
+
+    def __init__(self, contract: Contract, commands: Iterable[Command]) -> None:
+        """Join handlers and descriptors.
+
+        Raises:
+            ValueError: a handler without a descriptor or a known right, or a built command without a handler.
+        """
+        built = {command.name: command for command in commands}
+        self._entries = {
+            name: Entry(descriptor, built.pop(name, None)) for name, descriptor in contract.commands.items()
+        }
+        if built:
+            msg = f"no descriptor in protocol/commands for {sorted(built)}"
+            raise ValueError(msg)
+        for name, entry in self._entries.items():
+            if entry.descriptor.right not in RIGHTS:
+                msg = f"command {name} names no known right: {entry.descriptor.right!r}"
+                raise ValueError(msg)
+            expected = entry.descriptor.built and entry.descriptor.sender != "daemon"
+            if expected != (entry.command is not None):
+                msg = f"command {name}: its descriptor and the code do not agree whether it is built"
+                raise ValueError(msg)
+
+    def find(self, name: str) -> Entry | None:
+        """Look a command up."""
+        return self._entries.get(name)

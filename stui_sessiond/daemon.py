@@ -1,0 +1,275 @@
+"""The composition root: the only place that picks implementations and knows everybody."""
+
+import asyncio
+import os
+import secrets
+import signal
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+import structlog
+
+from stui_sessiond import __version__, config
+from stui_sessiond.commands.connection import ConnectionCommands, ServerFacts
+from stui_sessiond.commands.context import ContextCommands
+from stui_sessiond.commands.development import DevelopmentCommands, Relay
+from stui_sessiond.commands.dispatch import Dispatcher
+from stui_sessiond.commands.image import ImageCommands
+from stui_sessiond.commands.session import Presence, SessionCommands
+from stui_sessiond.commands.table import CommandTable
+from stui_sessiond.config import Settings
+from stui_sessiond.contract import load_contract
+from stui_sessiond.images.registry import ImageRegistry
+from stui_sessiond.model.event import Event
+from stui_sessiond.security.token import TokenFile
+from stui_sessiond.server.listeners import Endpoints, Server, ServerRules
+from stui_sessiond.server.peer import PeerLimits
+from stui_sessiond.sessions.hub import Hub
+from stui_sessiond.sessions.manager import LifeRules, SessionManager
+from stui_sessiond.sessions.validator import AccessLists, SessionRules, SessionValidator
+from stui_sessiond.storage.api import SessionStorage
+from stui_sessiond.storage.file import FileStorage
+from stui_sessiond.tasks import TaskOwner
+from stui_sessiond.transports.http import Health
+from stui_sessiond.wire.forms import EventMessage, encode_event
+from stui_sessiond.wire.limits import MAX_DEPTH, MessageLimits
+from stui_sessiond.wire.messages.connection import Limits
+from stui_sessiond.wire.timestamp import format_time
+
+_log = structlog.get_logger(__name__)
+
+
+class Ready(msgspec.Struct, frozen=True):
+    """What the ready file says: where the daemon accepts."""
+
+    pid: int
+    server_id: str
+    http: str | None
+    lines: str | None
+    unix: str | None
+
+
+class Daemon:
+    """One daemon. Two fit into one process: nothing is global."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        storage: SessionStorage | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.settings = settings
+        self.server_id = secrets.token_hex(8)
+        self.ready: Ready | None = None
+        self.new_token: str | None = None
+        self._clock = clock
+        self._started = time.monotonic()
+        self._tasks = TaskOwner("daemon")
+        self._tokens: TokenFile | None = None
+
+        sessions, limits, access = settings.sessions, settings.limits, settings.access
+        rules = SessionRules(
+            max_per_client=sessions.max_per_client,
+            default_timeout_s=sessions.default_timeout,
+            max_timeout_s=sessions.max_timeout,
+            max_bytes=sessions.max_bytes,
+        )
+        life = LifeRules(
+            retention_s=sessions.retention,
+            cleanup_interval_s=sessions.cleanup_interval,
+            autosave_interval_s=sessions.autosave_interval,
+        )
+        contract = load_contract()
+        self._storage = storage or FileStorage(config.data_dir(settings.server))
+        validator = SessionValidator(rules, AccessLists(access.clients_allow, access.clients_deny))
+        hub = Hub(_encode_event, clock, lambda: secrets.token_hex(8))
+        self.manager = SessionManager(self._storage, validator, hub, life, clock)
+        self.images = ImageRegistry(clock)
+        image_commands = ImageCommands(self.images, self.manager, hub)
+        relay = Relay(self.manager, self.images)
+        facts = ServerFacts(
+            self.server_id,
+            20.0,
+            Limits(
+                message_bytes=limits.client_message_bytes,
+                json_depth=MAX_DEPTH,
+                requests_in_flight=limits.requests_in_flight,
+                evaluations_in_flight=limits.evaluations_in_flight,
+                subscriptions=limits.subscriptions,
+                session_bytes=sessions.max_bytes,
+                sessions_per_client=sessions.max_per_client,
+            ),
+        )
+        families = (
+            SessionCommands(
+                self.manager, hub, self._storage, self.images, self._presence, limits.max_connections, clock
+            ),
+            ContextCommands(self.manager, relay),
+            DevelopmentCommands(relay, self.uptime_s),
+            image_commands,
+            ConnectionCommands(
+                facts,
+                contract,
+                self.manager,
+                validator,
+                hub,
+                self.images,
+                image_commands,
+                self._admits_token,
+            ),
+        )
+        table = CommandTable(contract, [command for family in families for command in family.commands()])
+        self.server = Server(
+            Dispatcher(table, contract.errors, clock),
+            contract.close_reasons,
+            image_commands,
+            self.images.leave,
+            hub.unsubscribe,
+            PeerLimits(
+                messages=MessageLimits(
+                    client_bytes=limits.client_message_bytes, image_bytes=limits.image_message_bytes
+                ),
+                requests_in_flight=limits.requests_in_flight,
+                evaluations_in_flight=limits.evaluations_in_flight,
+            ),
+            ServerRules(
+                token_needed=settings.server.auth == "token",
+                max_connections=limits.max_connections,
+                origins=tuple(access.origins),
+                hosts=tuple(access.hosts),
+            ),
+        )
+
+    # ---- life
+
+    async def start(self) -> Ready:
+        """Open the storage, accept connections, say so in the ready file.
+
+        Raises:
+            ConfigError, StorageError: it cannot start; nothing is left running.
+        """
+        server = self.settings.server
+        await self.manager.open()
+        try:
+            if server.auth == "token":
+                self._tokens, self.new_token = TokenFile.open(config.data_dir(server))
+            asked = Endpoints(
+                http=None if server.http is None else config.parse_address(server.http, "server.http"),
+                lines=None if server.lines is None else config.parse_address(server.lines, "server.lines"),
+                unix=config.unix_path(server),
+            )
+            found = await self.server.listen(asked, self._health)
+        except BaseException:
+            await self.server.drain(0)
+            await self.manager.close()
+            raise
+        life = self.manager.life
+        self._tasks.start(_every(life.cleanup_interval_s, self.manager.sweep), "cleanup")
+        self._tasks.start(_every(life.autosave_interval_s, self.manager.autosave), "autosave")
+        self.ready = Ready(os.getpid(), self.server_id, _shown(found.http), _shown(found.lines), str(found.unix))
+        if server.ready_file is not None:
+            _write_ready(Path(server.ready_file), self.ready)
+        _log.info("daemon.ready", version=__version__, **msgspec.to_builtins(self.ready))
+        return self.ready
+
+    async def stop(self) -> None:
+        """Finish what is under way, end all connections, store everything."""
+        _log.info("daemon.draining", grace_s=self.settings.server.drain_timeout)
+        await self.server.drain(self.settings.server.drain_timeout)
+        await self._tasks.close()
+        await self.manager.close()
+        if self.settings.server.ready_file is not None:
+            Path(self.settings.server.ready_file).unlink(missing_ok=True)
+        _log.info("daemon.stopped")
+
+    # ---- what others ask of it
+
+    def uptime_s(self) -> float:
+        """Seconds since the start."""
+        return time.monotonic() - self._started
+
+    def _presence(self) -> Presence:
+        return Presence(round(self.uptime_s(), 3), self.server.counts())
+
+    def _admits_token(self, token: str | None) -> bool:
+        return self._tokens is not None and self._tokens.admits(token)
+
+    def _health(self) -> Health:
+        storage = self._storage.status()
+        return Health(
+            status="draining" if self.server.draining else "ok" if storage.status == "ok" else "degraded",
+            server_id=self.server_id,
+            server_version=__version__,
+            uptime_seconds=round(self.uptime_s(), 3),
+            sessions=self.manager.totals().sessions,
+            images=len(self.images.connected),
+            storage=storage.status,
+        )
+
+
+async def serve(settings: Settings) -> None:
+    """Run a daemon until SIGTERM or SIGINT; a second SIGINT ends it at once.
+
+    Raises:
+        ConfigError, StorageError: it cannot start.
+    """
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def interrupted() -> None:
+        if stop.is_set():
+            os._exit(130)
+        stop.set()
+
+    loop.add_signal_handler(signal.SIGTERM, stop.set)
+    loop.add_signal_handler(signal.SIGINT, interrupted)
+    daemon = Daemon(settings)
+    await daemon.start()
+    if daemon.new_token is not None:
+        print(  # noqa: T201 -- the one time the token is shown; it must not reach the log
+            f"A token was made for this data folder; it is shown only now:\n\n    {daemon.new_token}\n\n"
+            "Clients and images give it with hello; `stui-sessiond call` takes it from STUI_SESSIOND_TOKEN.",
+            file=sys.stderr,
+            flush=True,
+        )
+    await stop.wait()
+    await daemon.stop()
+
+
+async def _every(interval_s: float, work: Callable[[], object]) -> None:
+    while True:
+        await asyncio.sleep(interval_s)
+        result = work()
+        if asyncio.iscoroutine(result):
+            await result
+
+
+def _encode_event(event: Event) -> bytes:
+    return encode_event(
+        EventMessage(
+            event.name,
+            event.session_id,
+            event.position.epoch,
+            event.position.seq,
+            event.data,
+            format_time(event.at),
+        )
+    )
+
+
+def _shown(place: tuple[str, int] | None) -> str | None:
+    if place is None:
+        return None
+    host, port = place
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _write_ready(path: Path, ready: Ready) -> None:
+    new = path.with_name(f"{path.name}.new")
+    new.write_bytes(msgspec.json.encode(ready) + b"\n")
+    new.replace(path)
+
+

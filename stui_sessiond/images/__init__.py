@@ -1,0 +1,1 @@
+"""Live images: who is there, which one is meant, and how to ask it something."""

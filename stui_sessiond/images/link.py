@@ -1,0 +1,155 @@
+"""One live image: requests out, answers in, each request with exactly one outcome.
+
+Guarantees: an answer reaches the request it names and no other; a request ends with an answer, a timeout or the loss of
+the link; an image that answers twice, late, or for nobody is counted and otherwise ignored.
+"""
+
+import asyncio
+import itertools
+from typing import Protocol, TypeVar
+
+import structlog
+
+from stui_sessiond.errors import (
+    ClassNotFoundError,
+    EvaluationError,
+    ImageBusyError,
+    ImageError,
+    ImageLostError,
+    ImageTimeoutError,
+    MethodNotFoundError,
+    ObjectNotFoundError,
+    ParameterError,
+    StuiError,
+    UnsupportedOperationError,
+)
+from stui_sessiond.ids import ImageId
+from stui_sessiond.wire.codec import decode_result
+from stui_sessiond.wire.forms import Reply, encode_request
+from stui_sessiond.wire.messages.connection import ImageIdentity
+
+T = TypeVar("T")
+
+_log = structlog.get_logger(__name__)
+
+MAX_PENDING = 256
+"""Unanswered requests one image may have; beyond, asking more only makes everybody wait longer."""
+
+_UNAWAITED = "n-"
+"""How ids of requests begin whose answer nobody waits for."""
+
+_RELAYED_ERRORS: dict[str, type[StuiError]] = {
+    error.code: error
+    for error in (
+        ClassNotFoundError,
+        MethodNotFoundError,
+        ObjectNotFoundError,
+        EvaluationError,
+        ParameterError,
+        UnsupportedOperationError,
+    )
+}
+"""What an image may say of itself; any other code becomes `image_error`."""
+
+
+class LinkPipe(Protocol):
+    """What a link needs of the connection it runs over."""
+
+    def send(self, message: bytes) -> None:
+        """Send one message; never blocks."""
+
+    def close(self, close_name: str) -> None:
+        """End the connection with a code of `protocol/close-codes.json`."""
+
+
+class ImageLink:
+    """The connection to one live image."""
+
+    def __init__(self, identity: ImageIdentity, pipe: LinkPipe) -> None:
+        self.identity = identity
+        self.image_id = ImageId(identity.image_id)
+        self.strays = 0
+        self.pipe = pipe
+        self._pending: dict[str, asyncio.Future[Reply]] = {}
+        self._serial = itertools.count(1)
+        self._lost = False
+
+    @property
+    def pending(self) -> int:
+        """Requests that wait for an answer."""
+        return len(self._pending)
+
+    def can(self, capability: str) -> bool:
+        """Tell whether the image published the capability. One that published none is taken to try anything."""
+        return not self.identity.capabilities or capability in self.identity.capabilities
+
+    async def ask(self, command: str, parameters: object, wanted: type[T], timeout_s: float | None) -> T:
+        """Send a request and wait for its answer.
+
+        Raises:
+            UnsupportedOperationError: the image did not publish this capability.
+            ImageBusyError: too many requests wait already; nothing was sent.
+            ImageLostError: the link broke before the answer.
+            ImageTimeoutError: no answer in time.
+            ImageError: the image answered with an error, or not as agreed.
+        """
+        if not self.can(command):
+            msg = f"image {self.image_id!r} cannot {command}"
+            raise UnsupportedOperationError(msg, capability=command, image_id=self.image_id)
+        if len(self._pending) >= MAX_PENDING:
+            msg = f"{MAX_PENDING} requests wait for image {self.image_id!r} already"
+            raise ImageBusyError(msg, image_id=self.image_id)
+        if self._lost:
+            raise self._loss()
+        request_id = f"d-{next(self._serial)}"
+        answer: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+        self._pending[request_id] = answer
+        try:
+            self.pipe.send(encode_request(request_id, command, parameters))
+            async with asyncio.timeout(timeout_s):
+                reply = await answer
+        except TimeoutError:
+            msg = f"image {self.image_id!r} did not answer {command} within {timeout_s:g} s"
+            raise ImageTimeoutError(msg, image_id=self.image_id, timeout=timeout_s) from None
+        finally:
+            self._pending.pop(request_id, None)
+        if reply.result is None:
+            raise self._error(reply)
+        try:
+            return decode_result(reply, wanted)
+        except StuiError as error:
+            raise ImageError(error.message, image_id=self.image_id) from None
+
+    def tell(self, command: str, parameters: object) -> None:
+        """Send a request whose answer nobody needs, if the image can do it."""
+        if self.can(command) and not self._lost:
+            self.pipe.send(encode_request(f"{_UNAWAITED}{next(self._serial)}", command, parameters))
+
+    def receive_reply(self, reply: Reply) -> None:
+        """Hand an answer to the request it names."""
+        if reply.id.startswith(_UNAWAITED):
+            return
+        answer = self._pending.get(reply.id)
+        if answer is None or answer.done():
+            self.strays += 1
+            _log.warning("image.stray_reply", image_id=self.image_id, count=self.strays)
+            return
+        answer.set_result(reply)
+
+    def lose(self) -> None:
+        """Tell everybody who waits that the link is gone."""
+        self._lost = True
+        for answer in self._pending.values():
+            if not answer.done():
+                answer.set_exception(self._loss())
+
+    def _loss(self) -> ImageLostError:
+        msg = f"the link to image {self.image_id!r} broke before it answered; the request may have been carried out"
+        return ImageLostError(msg, image_id=self.image_id)
+
+    def _error(self, reply: Reply) -> StuiError:
+        kind = _RELAYED_ERRORS.get(reply.code or "", ImageError)
+        details = {**reply.details, "image_id": self.image_id}
+        error = kind(reply.error or "the image answered with an error")
+        error.details = details
+        return error

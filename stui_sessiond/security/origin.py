@@ -1,0 +1,27 @@
+"""May a browser page talk to us? Any web page can reach a port on this machine; these two headers tell who asks.
+
+`Host` has to be one of the names this listener answers to, literally (against DNS rebinding). `Origin`, which browsers
+always send with a WebSocket handshake, has to be on the operator's list, exactly; programs send none.
+"""
+
+from collections.abc import Collection, Sequence
+
+LOOPBACK_NAMES = ("127.0.0.1", "localhost", "[::1]")
+
+
+def allowed_hosts(host: str, port: int, extra: Collection[str]) -> frozenset[str]:
+    """List the values `Host` may have for a listener on `host:port`."""
+    shown = f"[{host}]" if ":" in host else host
+    names = {shown, *LOOPBACK_NAMES}
+    return frozenset({f"{name}:{port}" for name in names} | set(extra))
+
+
+def refusal(
+    hosts: Sequence[str], origins: Sequence[str], known_hosts: Collection[str], known_origins: Collection[str]
+) -> str | None:
+    """Say why a request with these header values is refused; None lets it in."""
+    if len(hosts) != 1 or hosts[0].lower() not in known_hosts:
+        return "the Host header does not name this server"
+    if origins and (len(origins) != 1 or origins[0] not in known_origins):
+        return "pages of this Origin are not allowed here"
+    return None

@@ -1,0 +1,1 @@
+"""Where pipes meet commands: peers, and the listeners that accept them."""

@@ -1,0 +1,188 @@
+"""One JSON message per line, over TCP or a unix socket (FRAMING.md, Lines)."""
+
+import asyncio
+import re
+import socket
+import sys
+from typing import cast
+
+from stui_sessiond.contract import CloseReason
+from stui_sessiond.transports.pipe import PipeLimits, Receiver, ReceiverFactory
+from stui_sessiond.wire.codec import GLIMPSE_BYTES, too_large
+from stui_sessiond.wire.forms import encode_closing
+
+_HTTP = re.compile(rb"[A-Z]{3,20} \S+ HTTP/[0-9.]+\r?$")
+
+TCP_USER_TIMEOUT_MS = 30_000
+"""A peer that acknowledges nothing for so long is gone."""
+
+
+class LineProtocol(asyncio.Protocol):
+    """A pipe over a stream socket. A line that is too long is dropped and reported; the next one is read again."""
+
+    def __init__(self, make_receiver: ReceiverFactory, limits: PipeLimits, *, same_user: bool) -> None:
+        self.transport_name = "unix" if same_user else "tcp"
+        self.same_user = same_user
+        self.strict_start = not same_user
+        self.bearer: str | None = None
+        self._make_receiver = make_receiver
+        self._limits = limits
+        self._receiver: Receiver | None = None
+        self._transport: asyncio.Transport | None = None
+        self._tail = bytearray()
+        self._dropping = False
+        self._seen_message = False
+        self._out: list[bytes] = []
+        self._closing = False
+        self._held = False
+        self._full = False
+
+    # ---- from asyncio
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Start."""
+        self._transport = cast("asyncio.Transport", transport)
+        self._transport.set_write_buffer_limits(high=self._limits.outbound_soft_bytes)
+        tune_tcp(transport.get_extra_info("socket"))
+        self._receiver = self._make_receiver(self)
+        if self._receiver is None:
+            self._closing = True
+
+    def data_received(self, data: bytes) -> None:
+        """Cut what came into lines."""
+        if self._closing or self._receiver is None:
+            return
+        if b"\n" in data:
+            first, *others = data.split(b"\n")
+            last = others.pop()
+            for line in (bytes(self._tail) + first if self._tail else first, *others):
+                if self._dropping:
+                    self._dropping = False  # the end of a line that was reported already
+                elif not self._take(line):
+                    return
+            self._tail = bytearray(last)
+        else:
+            self._tail += data
+        if len(self._tail) > self._limits.message_bytes:
+            if not self._dropping:
+                self._report_too_long(self._tail)
+            self._dropping = True
+            self._tail.clear()
+        self._flush()
+
+    def _take(self, line: bytes) -> bool:
+        """Pass a line on; False when the connection is over."""
+        if not line or line == b"\r":
+            return True
+        if len(line) > self._limits.message_bytes:
+            self._report_too_long(line)
+        elif self._receiver is not None:
+            if not self._seen_message and _HTTP.match(line):
+                self.abort()
+                return False
+            self._seen_message = True
+            self._receiver.receive(line)
+        return not self._closing
+
+    def _report_too_long(self, line: bytes | bytearray) -> None:
+        if self._receiver is not None:
+            self._receiver.receive_broken(too_large(bytes(line[:GLIMPSE_BYTES]), self._limits.message_bytes))
+
+    def eof_received(self) -> bool:
+        """The peer sends no more; it may still wait for answers, as `printf ... | nc` does."""
+        if self._tail and not self._dropping:
+            tail, self._tail = bytes(self._tail), bytearray()
+            self._take(tail)
+        keep = not self._closing and self._receiver is not None and self._receiver.ended()
+        self._flush()
+        return keep
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Stop."""
+        del exc
+        self._closing = True
+        self._out.clear()
+        receiver, self._receiver = self._receiver, None
+        if receiver is not None:
+            receiver.lost()
+
+    def pause_writing(self) -> None:
+        """The peer does not read: do not read from it either."""
+        self._full = True
+        self._apply_hold()
+
+    def resume_writing(self) -> None:
+        """It reads again."""
+        self._full = False
+        self._apply_hold()
+
+    # ---- the pipe
+
+    def send(self, message: bytes) -> None:
+        """Queue a message."""
+        if self._closing:
+            return
+        if not self._out:
+            asyncio.get_running_loop().call_soon(self._flush)
+        self._out.append(message)
+
+    def close(self, reason: CloseReason) -> None:
+        """Say why, and close."""
+        if self._closing or self._transport is None:
+            return
+        self.send(encode_closing(reason.code, reason.name, reason.meaning, reconnect=reason.reconnect))
+        self._flush()
+        self._closing = True
+        self._transport.close()
+
+    def abort(self) -> None:
+        """Close without a word."""
+        self._closing = True
+        if self._transport is not None:
+            self._transport.abort()
+
+    def finish(self) -> None:
+        """Send what is queued and close without a word: the peer has gone home."""
+        self._flush()
+        self._closing = True
+        if self._transport is not None:
+            self._transport.close()
+
+    def hold(self, *, reading: bool) -> None:
+        """Stop reading or go on."""
+        self._held = not reading
+        self._apply_hold()
+
+    def unsent_bytes(self) -> int:
+        """How much waits to be sent."""
+        queued = sum(map(len, self._out))
+        return queued + (self._transport.get_write_buffer_size() if self._transport is not None else 0)
+
+    def _apply_hold(self) -> None:
+        if self._transport is None or self._closing:
+            return
+        if self._held or self._full:
+            self._transport.pause_reading()
+        else:
+            self._transport.resume_reading()
+
+    def _flush(self) -> None:
+        if not self._out or self._transport is None or self._transport.is_closing():
+            return
+        self._out.append(b"")
+        self._transport.write(b"\n".join(self._out))
+        self._out.clear()
+        if self._transport.get_write_buffer_size() > self._limits.outbound_hard_bytes:
+            self.abort()
+
+
+def tune_tcp(sock: socket.socket | None) -> None:
+    """Let a TCP connection answer at once, and notice when the other end is gone."""
+    if sock is None or sock.family not in (socket.AF_INET, socket.AF_INET6):
+        return
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    if sys.platform == "linux":
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 20)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 10)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, TCP_USER_TIMEOUT_MS)

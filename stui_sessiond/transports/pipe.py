@@ -1,0 +1,67 @@
+"""What is a pipe to those who use it, and what do they owe the pipe?"""
+
+from collections.abc import Callable
+from typing import Protocol
+
+import msgspec
+
+from stui_sessiond.contract import CloseReason
+from stui_sessiond.errors import WireError
+
+
+class PipeLimits(msgspec.Struct, frozen=True, kw_only=True):
+    """What one connection may hold in memory."""
+
+    message_bytes: int
+    """The longest message that is taken in."""
+    outbound_soft_bytes: int = 1024 * 1024
+    """Unsent bytes above which nothing more is read from this peer."""
+    outbound_hard_bytes: int = 8 * 1024 * 1024
+    """Unsent bytes above which the peer is a slow consumer and is cut off."""
+
+
+class Pipe(Protocol):
+    """One connection, as a sequence of whole messages."""
+
+    transport_name: str
+    same_user: bool
+    """Whether the system vouches that the peer is the daemon's own user."""
+    strict_start: bool
+    """Whether a first message that cannot be read ends the connection (a web page can be made to talk to us)."""
+    bearer: str | None
+    """A token that came with the transport's handshake."""
+
+    def send(self, message: bytes) -> None:
+        """Queue a message; those of one loop turn leave in one write. Never blocks; does nothing once closed."""
+
+    def close(self, reason: CloseReason) -> None:
+        """Send what is queued, say why, and close."""
+
+    def finish(self) -> None:
+        """Send what is queued and close, without a reason: the peer is done."""
+
+    def hold(self, *, reading: bool) -> None:
+        """Stop reading from the peer (`reading` false) or go on."""
+
+    def unsent_bytes(self) -> int:
+        """How much waits to be sent."""
+
+
+class Receiver(Protocol):
+    """Who gets what comes out of a pipe. Its methods must not block and must not raise."""
+
+    def receive(self, payload: bytes) -> None:
+        """Take one whole message."""
+
+    def receive_broken(self, error: WireError) -> None:
+        """Take note of something that was no message; the pipe goes on."""
+
+    def ended(self) -> bool:
+        """The peer sends no more, but may still listen. True: keep the pipe open until `close`."""
+
+    def lost(self) -> None:
+        """The pipe is gone. Called once, last."""
+
+
+ReceiverFactory = Callable[[Pipe], Receiver | None]
+"""Makes the receiver of a new pipe; None refuses the connection."""

@@ -1,0 +1,274 @@
+"""One JSON message per WebSocket text frame (FRAMING.md, WebSocket).
+
+An asyncio.Protocol over the Sans-I/O layer of `websockets`, which uvicorn hands a connection to when it asks for an
+upgrade. All frames of one read leave in one write. No compression: what is sent is small or goes to the same machine.
+"""
+
+import asyncio
+from collections.abc import Collection
+from typing import Any, Final, cast
+
+import msgspec
+from websockets.exceptions import InvalidState
+from websockets.frames import Frame, Opcode
+from websockets.http11 import Request
+from websockets.protocol import State
+from websockets.server import ServerProtocol
+from websockets.typing import Subprotocol
+
+from stui_sessiond.contract import CloseReason
+from stui_sessiond.errors import InvalidUtf8Error
+from stui_sessiond.security.origin import refusal
+from stui_sessiond.transports.lines import tune_tcp
+from stui_sessiond.transports.pipe import PipeLimits, Receiver, ReceiverFactory
+from stui_sessiond.wire.codec import check_utf8
+
+SUBPROTOCOL: Final = Subprotocol("stui.v1")
+CLOSE_TIMEOUT_S = 10.0
+"""How long the peer has to answer a close frame."""
+
+_FRAME_SLACK = 2
+"""A message up to so many times the limit is read and answered with an error; beyond, the connection is failed."""
+
+
+class WebSocketRules(msgspec.Struct, frozen=True, kw_only=True):
+    """What a WebSocket listener accepts, and how it looks after its connections."""
+
+    hosts: Collection[str]
+    origins: Collection[str]
+    path: str = "/"
+    ping_interval_s: float = 20.0
+    ping_timeout_s: float = 20.0
+
+
+class WebSocketProtocol(asyncio.Protocol):
+    """A pipe over a WebSocket."""
+
+    transport_name = "websocket"
+    same_user = False
+    strict_start = False
+
+    def __init__(
+        self,
+        make_receiver: ReceiverFactory,
+        limits: PipeLimits,
+        rules: WebSocketRules,
+        **from_uvicorn: Any,  # noqa: ANN401 -- config, server_state, app_state: not needed here
+    ) -> None:
+        del from_uvicorn
+        self.bearer: str | None = None
+        self._make_receiver = make_receiver
+        self._limits = limits
+        self._rules = rules
+        self._receiver: Receiver | None = None
+        self._transport: asyncio.Transport | None = None
+        self._ws = ServerProtocol(
+            max_size=limits.message_bytes * _FRAME_SLACK, select_subprotocol=_select_subprotocol
+        )
+        self._message: bytearray | None = None
+        self._out: list[bytes] = []
+        self._timer: asyncio.TimerHandle | None = None
+        self._awaiting_pong = False
+        self._held = False
+        self._full = False
+
+    # ---- from asyncio
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Start; the handshake request follows as data."""
+        self._transport = cast("asyncio.Transport", transport)
+        self._transport.set_write_buffer_limits(high=self._limits.outbound_soft_bytes)
+        tune_tcp(transport.get_extra_info("socket"))
+
+    def data_received(self, data: bytes) -> None:
+        """Read frames; answer in one write."""
+        self._ws.receive_data(data)
+        for event in self._ws.events_received():
+            if isinstance(event, Frame):
+                self._take_frame(event)
+            elif isinstance(event, Request):
+                self._shake_hands(event)
+        self._flush()
+
+    def eof_received(self) -> bool:
+        """The peer is gone: a WebSocket does not go on in one direction."""
+        self._ws.receive_eof()
+        self._flush()
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Stop."""
+        del exc
+        if self._timer is not None:
+            self._timer.cancel()
+        self._out.clear()
+        receiver, self._receiver = self._receiver, None
+        if receiver is not None:
+            receiver.lost()
+
+    def pause_writing(self) -> None:
+        """The peer does not read: do not read from it either."""
+        self._full = True
+        self._apply_hold()
+
+    def resume_writing(self) -> None:
+        """It reads again."""
+        self._full = False
+        self._apply_hold()
+
+    # ---- frames
+
+    def _shake_hands(self, request: Request) -> None:
+        headers = request.headers
+        reason = refusal(
+            headers.get_all("Host"), headers.get_all("Origin"), self._rules.hosts, self._rules.origins
+        )
+        if reason is not None:
+            self._ws.send_response(self._ws.reject(403, f"{reason}\n"))
+            return
+        if request.path.partition("?")[0] != self._rules.path:
+            self._ws.send_response(self._ws.reject(404, f"the WebSocket is at {self._rules.path}\n"))
+            return
+        response = self._ws.accept(request)
+        self._ws.send_response(response)
+        if response.status_code != 101:  # noqa: PLR2004 -- Switching Protocols
+            return
+        scheme, _, token = headers.get("Authorization", "").partition(" ")
+        if scheme.lower() == "bearer" and token:
+            self.bearer = token.strip()
+        self._receiver = self._make_receiver(self)
+        if self._rules.ping_interval_s > 0:
+            self._timer = asyncio.get_running_loop().call_later(self._rules.ping_interval_s, self._ping)
+
+    def _take_frame(self, frame: Frame) -> None:
+        self._awaiting_pong = False  # any frame is a sign of life
+        if frame.opcode is Opcode.TEXT and frame.fin:
+            self._take_message(bytes(frame.data))
+        elif frame.opcode is Opcode.TEXT:
+            self._message = bytearray(frame.data)
+        elif frame.opcode is Opcode.CONT and self._message is not None:
+            self._message += frame.data
+            if frame.fin:
+                whole, self._message = bytes(self._message), None
+                self._take_message(whole)
+        elif frame.opcode is Opcode.BINARY:
+            self._ws.fail(1003, "messages are text frames")
+
+    def _take_message(self, payload: bytes) -> None:
+        if self._receiver is None or self._ws.state is not State.OPEN:
+            return
+        try:
+            check_utf8(payload)
+        except InvalidUtf8Error as error:  # RFC 6455 section 8.1 wants the connection failed
+            self._receiver.receive_broken(error)
+            self._write_out()
+            self._ws.fail(1007, "text frames are UTF-8")
+            return
+        self._receiver.receive(payload)
+
+    # ---- the pipe
+
+    def send(self, message: bytes) -> None:
+        """Queue a message."""
+        if self._transport is None or self._ws.state is not State.OPEN:
+            return
+        if not self._out:
+            asyncio.get_running_loop().call_soon(self._flush)
+        self._out.append(message)
+
+    def close(self, reason: CloseReason) -> None:
+        """Say why, and close."""
+        if self._ws.state is not State.OPEN:
+            return
+        self._write_out()
+        try:
+            self._ws.send_close(reason.code, reason.name)
+        except InvalidState:  # the peer's close frame was faster
+            return
+        self._flush()
+
+    def finish(self) -> None:
+        """Close: there is nothing more to say."""
+        if self._ws.state is State.OPEN:
+            self._write_out()
+            self._ws.send_close(1000)
+            self._flush()
+
+    def hold(self, *, reading: bool) -> None:
+        """Stop reading or go on."""
+        self._held = not reading
+        self._apply_hold()
+
+    def unsent_bytes(self) -> int:
+        """How much waits to be sent."""
+        queued = sum(map(len, self._out))
+        return queued + (self._transport.get_write_buffer_size() if self._transport is not None else 0)
+
+    # ---- inside
+
+    def _apply_hold(self) -> None:
+        if self._transport is None or self._transport.is_closing():
+            return
+        if self._held or self._full:
+            self._transport.pause_reading()
+        else:
+            self._transport.resume_reading()
+
+    def _write_out(self) -> None:
+        for message in self._out:
+            self._ws.send_text(message)
+        self._out.clear()
+
+    def _flush(self) -> None:
+        transport = self._transport
+        if transport is None or transport.is_closing():
+            return
+        if self._out and self._ws.state is State.OPEN:
+            self._write_out()
+        pieces = self._ws.data_to_send()
+        if pieces:
+            data = b"".join(pieces)
+            if data:
+                transport.write(data)
+            if pieces[-1] == b"":  # the library's mark for the end of the stream
+                transport.close()
+                return
+        if transport.get_write_buffer_size() > self._limits.outbound_hard_bytes:
+            transport.abort()
+        elif self._ws.close_expected():
+            self._expect_close()
+
+    def _expect_close(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = asyncio.get_running_loop().call_later(CLOSE_TIMEOUT_S, self._give_up)
+
+    def _ping(self) -> None:
+        if self._ws.state is not State.OPEN:
+            return
+        loop = asyncio.get_running_loop()
+        if self._awaiting_pong:
+            self._ws.fail(1011, "no sign of life")
+            self._flush()
+            self._give_up()
+            return
+        self._awaiting_pong = True
+        self._ws.send_ping(b"")
+        self._flush()
+        self._timer = loop.call_later(self._rules.ping_timeout_s, self._after_ping)
+
+    def _after_ping(self) -> None:
+        if self._awaiting_pong:
+            self._ping()
+            return
+        self._timer = asyncio.get_running_loop().call_later(self._rules.ping_interval_s, self._ping)
+
+    def _give_up(self) -> None:
+        if self._transport is not None:
+            self._transport.abort()
+
+
+def _select_subprotocol(protocol: ServerProtocol, offered: Collection[Subprotocol]) -> Subprotocol | None:
+    """Take ours if it is offered; a client that offers others only gets none, and may leave."""
+    del protocol
+    return SUBPROTOCOL if SUBPROTOCOL in offered else None
