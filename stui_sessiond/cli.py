@@ -39,7 +39,9 @@ _JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON for a s
 
 
 @main.command()
-@click.option("--config", "config_file", type=click.Path(path_type=Path), metavar="FILE", help="Settings, TOML.")
+@click.option(
+    "--config", "config_file", type=click.Path(path_type=Path), metavar="FILE", help="Settings, TOML."
+)
 @click.option("--data-dir", metavar="DIR", help="Where sessions are kept.")
 @click.option("--runtime-dir", metavar="DIR", help="Where the unix socket is.")
 @click.option("--http", metavar="HOST:PORT", help="Listen for WebSocket (at /) and HTTP (/healthz).")
@@ -87,19 +89,24 @@ def call(
 ) -> None:
     r"""Call a command of the protocol and print its result.
 
-    A value that is JSON is taken as JSON, anything else as text; `-` reads it from standard input.
+    A value is taken as JSON where the command wants something else than text; `-` reads it from standard input.
 
     \b
     stui-sessiond call create_session client_id=me
     stui-sessiond call update_session_state session_id=session_... state_data='{"a": 1}'
     echo '3 + 4' | stui-sessiond call evaluate session_id=session_... code=-
     """
+    from stui_sessiond.contract import load_contract  # noqa: PLC0415 -- only needed here
+
+    descriptor = load_contract().commands.get(command)
     given: dict[str, Any] = {}
     for parameter in parameters:
         key, equals, text = parameter.partition("=")
         if not equals or not key:
             _fail(f"{parameter!r} is no KEY=VALUE", EXIT_USAGE)
-        given[key] = sys.stdin.read() if text == "-" else _value(text)
+        described = descriptor.parameters.get(key, {}) if descriptor else {}
+        is_text = described.get("type", "").startswith("string")
+        given[key] = sys.stdin.read() if text == "-" else text if is_text else _value(text)
     result = _ask(command, given, url, token, client_id, as_json=as_json)
     click.echo(json.dumps(result, ensure_ascii=False, indent=None if as_json else 2))
 
@@ -197,7 +204,9 @@ def _ask(
             sys.exit(EXIT_FAILED)
         _fail(f"{error.message} [{error.code}]", EXIT_FAILED)
     except client.ConnectionLostError as error:
-        _fail(f"{error}\nStart one with `stui-sessiond serve`, or say where it is with --url.", EXIT_UNREACHABLE)
+        _fail(
+            f"{error}\nStart one with `stui-sessiond serve`, or say where it is with --url.", EXIT_UNREACHABLE
+        )
     except ValueError as error:
         _fail(str(error), EXIT_USAGE)
 

@@ -166,8 +166,8 @@ def _explain(error: msgspec.ValidationError, place: str) -> str:
         section = _SECTIONS.get(where)
         known = ", ".join(section.__struct_fields__ if section else _SECTIONS)
         return f"{place}: {f'{where}.' if where else ''}{unknown}: no such setting; there is {known}"
-    section, _, key = where.partition(".")
-    struct = _SECTIONS.get(section)
+    name, _, key = where.partition(".")
+    struct = _SECTIONS.get(name)
     allowed = ""
     if struct is not None and key in struct.__struct_fields__:
         allowed = f" (allowed: {_allowed(struct, key)})"

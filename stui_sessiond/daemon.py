@@ -154,7 +154,7 @@ class Daemon:
         server = self.settings.server
         await self.manager.open()
         try:
-            if server.auth == "token":
+            if server.auth == "token" and (server.http or server.lines):
                 self._tokens, self.new_token = TokenFile.open(config.data_dir(server))
             asked = Endpoints(
                 http=None if server.http is None else config.parse_address(server.http, "server.http"),
@@ -169,7 +169,9 @@ class Daemon:
         life = self.manager.life
         self._tasks.start(_every(life.cleanup_interval_s, self.manager.sweep), "cleanup")
         self._tasks.start(_every(life.autosave_interval_s, self.manager.autosave), "autosave")
-        self.ready = Ready(os.getpid(), self.server_id, _shown(found.http), _shown(found.lines), str(found.unix))
+        self.ready = Ready(
+            os.getpid(), self.server_id, _shown(found.http), _shown(found.lines), str(found.unix)
+        )
         if server.ready_file is not None:
             _write_ready(Path(server.ready_file), self.ready)
         _log.info("daemon.ready", version=__version__, **msgspec.to_builtins(self.ready))
@@ -271,5 +273,3 @@ def _write_ready(path: Path, ready: Ready) -> None:
     new = path.with_name(f"{path.name}.new")
     new.write_bytes(msgspec.json.encode(ready) + b"\n")
     new.replace(path)
-
-

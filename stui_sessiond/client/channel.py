@@ -112,5 +112,5 @@ async def open_channel(address: Address, timeout_s: float) -> Channel:
                 streams = asyncio.open_unix_connection(address.path, limit=MAX_MESSAGE_BYTES)
             return LineChannel(*await streams)
     except (OSError, TimeoutError, websockets.exceptions.WebSocketException) as error:
-        msg = f"no daemon answers at {address}: {error or 'timeout'}"
+        msg = f"no daemon answers at {address}: {str(error) or 'timeout'}"
         raise ConnectionLostError(msg) from error

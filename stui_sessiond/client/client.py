@@ -158,13 +158,9 @@ class Client:
         """Start a session."""
         return await self.ask(parameters, session.CreateSessionResult)
 
-    async def restore_session(
-        self, session_id: str, *, reopen: bool = False
-    ) -> session.RestoreSessionResult:
+    async def restore_session(self, session_id: str, *, reopen: bool = False) -> session.RestoreSessionResult:
         """Get a stored session whole."""
-        return await self.ask(
-            session.RestoreSession(session_id, reopen=reopen), session.RestoreSessionResult
-        )
+        return await self.ask(session.RestoreSession(session_id, reopen=reopen), session.RestoreSessionResult)
 
     async def update_session_state(
         self, parameters: session.UpdateSessionState
@@ -195,9 +191,7 @@ class Client:
         tool_id: str | None = None,
     ) -> context.SaveContextResult:
         """Store a tool's context; without sections, what the image knows of the tool."""
-        return await self.ask(
-            context.SaveContext(session_id, tool_id, sections), context.SaveContextResult
-        )
+        return await self.ask(context.SaveContext(session_id, tool_id, sections), context.SaveContextResult)
 
     async def load_context(self, session_id: str, tool_id: str | None = None) -> context.LoadContextResult:
         """Get a tool's stored context."""
@@ -207,9 +201,7 @@ class Client:
         self, session_id: str, tool_id: str | None = None
     ) -> context.GetContextSummaryResult:
         """Count what is in the stored contexts."""
-        return await self.ask(
-            context.GetContextSummary(session_id, tool_id), context.GetContextSummaryResult
-        )
+        return await self.ask(context.GetContextSummary(session_id, tool_id), context.GetContextSummaryResult)
 
     async def clear_context(self, session_id: str, tool_id: str | None = None) -> context.ClearContextResult:
         """Remove stored contexts."""

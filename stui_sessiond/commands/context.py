@@ -71,12 +71,16 @@ class ContextCommands:
         stored = contexts.get(ToolId(tool))
         if stored is None:
             nothing = wire.ContextIntegrity("none")
-            return wire.LoadContextResult(asked.session_id, tool, loaded=False, context=None, integrity=nothing)
+            return wire.LoadContextResult(
+                asked.session_id, tool, loaded=False, context=None, integrity=nothing
+            )
         saved_at = format_time(stored.saved_at)
         found = found_checksum(stored)
         if found != stored.checksum:
             damage = wire.ContextIntegrity("damaged", stored.checksum, saved_at, found)
-            return wire.LoadContextResult(asked.session_id, tool, loaded=False, context=None, integrity=damage)
+            return wire.LoadContextResult(
+                asked.session_id, tool, loaded=False, context=None, integrity=damage
+            )
         return wire.LoadContextResult(
             asked.session_id,
             tool,
@@ -85,9 +89,7 @@ class ContextCommands:
             integrity=wire.ContextIntegrity("ok", stored.checksum, saved_at),
         )
 
-    async def summarize(
-        self, caller: Caller, asked: wire.GetContextSummary
-    ) -> wire.GetContextSummaryResult:
+    async def summarize(self, caller: Caller, asked: wire.GetContextSummary) -> wire.GetContextSummaryResult:
         """Carry out `get_context_summary`."""
         del caller
         contexts = await self._manager.contexts(asked.session_id)

@@ -7,10 +7,10 @@ from msgspec import UNSET
 from msgspec.structs import replace
 
 from stui_sessiond.commands.table import Caller, Command
+from stui_sessiond.errors import ImageUnavailableError
 from stui_sessiond.ids import DEFAULT_TOOL, ImageId
 from stui_sessiond.images.registry import ImageRegistry
 from stui_sessiond.images.router import choose
-from stui_sessiond.errors import ImageUnavailableError
 from stui_sessiond.sessions.manager import SessionManager
 from stui_sessiond.wire.messages import development as wire
 

@@ -118,9 +118,7 @@ class SessionCommands:
             integrity=integrity,
         )
 
-    async def update(
-        self, caller: Caller, asked: wire.UpdateSessionState
-    ) -> wire.UpdateSessionStateResult:
+    async def update(self, caller: Caller, asked: wire.UpdateSessionState) -> wire.UpdateSessionStateResult:
         """Carry out `update_session_state`."""
         del caller
         named = (
@@ -170,9 +168,7 @@ class SessionCommands:
             size_bytes=self._manager.size_bytes(header.session_id),
         )
 
-    def list_of_client(
-        self, caller: Caller, asked: wire.ListClientSessions
-    ) -> wire.ListClientSessionsResult:
+    def list_of_client(self, caller: Caller, asked: wire.ListClientSessions) -> wire.ListClientSessionsResult:
         """Carry out `list_client_sessions`."""
         del caller
         now = self._clock()
@@ -192,9 +188,7 @@ class SessionCommands:
         ]
         return wire.ListClientSessionsResult(asked.client_id, len(rows), rows)
 
-    def statistics(
-        self, caller: Caller, asked: wire.GetSessionStatistics
-    ) -> wire.GetSessionStatisticsResult:
+    def statistics(self, caller: Caller, asked: wire.GetSessionStatistics) -> wire.GetSessionStatisticsResult:
         """Carry out `get_session_statistics`."""
         del caller, asked
         totals = self._manager.totals()

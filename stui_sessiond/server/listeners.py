@@ -134,7 +134,7 @@ class Server:
         )
         config = uvicorn.Config(
             make_app(health, lambda: hosts, self._rules.origins),
-            ws=functools.partial(WebSocketProtocol, self._accept, self._pipe_limits, rules),  # type: ignore[arg-type]
+            ws=functools.partial(WebSocketProtocol, self._accept, self._pipe_limits, rules),  # type: ignore[arg-type]  # uvicorn only calls it
             lifespan="off",
             log_config=None,
             access_log=False,
@@ -202,7 +202,7 @@ class _QuietServer(uvicorn.Server):
     """uvicorn without its own handling of signals: the daemon decides when to stop."""
 
     @contextmanager
-    def capture_signals(self) -> Iterator[None]:  # type: ignore[override]
+    def capture_signals(self) -> Iterator[None]:
         """Leave signals alone."""
         yield
 
@@ -237,5 +237,3 @@ def _remove_stale(path: Path) -> None:
             return
     msg = f"unix: another daemon listens on {path}; stop it, or choose another --unix or --runtime-dir"
     raise ConfigError(msg)
-
-

@@ -123,7 +123,9 @@ class Peer:
     def _receive_request(self, request: Request) -> None:
         host = self._host
         if host.draining:
-            self._pipe.send(host.dispatcher.refuse_request(request, ShuttingDownError("the daemon is stopping")))
+            self._pipe.send(
+                host.dispatcher.refuse_request(request, ShuttingDownError("the daemon is stopping"))
+            )
             return
         relays = host.dispatcher.relays(request)
         if relays and self._relayed >= host.limits.evaluations_in_flight:

@@ -190,7 +190,9 @@ class SessionManager:
         self._hub.publish(header.session_id, "session.created", {"client_id": client, "version": 1})
         return session
 
-    async def restore(self, session_id: str, client_id: str | None = None, *, reopen: bool = False) -> Restored:
+    async def restore(
+        self, session_id: str, client_id: str | None = None, *, reopen: bool = False
+    ) -> Restored:
         """Hand over a session whole; with `reopen` also one that expired or was closed.
 
         Raises:
@@ -399,7 +401,9 @@ class SessionManager:
                     self._forget(entry)
                     _log.info("session.archived", session_id=session_id)
         except StuiError as error:  # the next sweep tries again
-            _log.warning("session.archive_failed", session_id=session_id, code=error.code, error=error.message)
+            _log.warning(
+                "session.archive_failed", session_id=session_id, code=error.code, error=error.message
+            )
 
     async def autosave(self) -> None:
         """Store times of activity that changed since the last save."""

@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import msgspec
 import structlog
@@ -161,7 +161,9 @@ class FileStorage:
                 continue
             self._sizes[session_id] = len(data)
             if damage is not None:
-                self._healed[session_id] = f"the newest file was damaged ({damage}); this is the one before it"
+                self._healed[session_id] = (
+                    f"the newest file was damaged ({damage}); this is the one before it"
+                )
             return Loaded(session, len(data), self._healed.get(session_id))
         if damage is not None:
             msg = f"session {session_id} cannot be read: {damage}; its files are in quarantine"
@@ -249,10 +251,16 @@ class FileStorage:
     def status(self) -> StorageStatus:
         """Tell how the last operations went."""
         trouble = self._trouble
-        status = "ok" if trouble is None else "full" if isinstance(trouble, StorageFullError) else "failed"
-        detail = None if trouble is None else trouble.message
+        status: Literal["ok", "full", "failed"] = "ok"
+        if trouble is not None:
+            status = "full" if isinstance(trouble, StorageFullError) else "failed"
         return StorageStatus(
-            "file", status, len(self._sizes), sum(self._sizes.values()), self._quarantined, detail
+            kind="file",
+            status=status,
+            sessions=len(self._sizes),
+            size_bytes=sum(self._sizes.values()),
+            quarantined=self._quarantined,
+            detail=None if trouble is None else trouble.message,
         )
 
     async def _on_thread(self, work: Callable[..., T], *args: object) -> T:

@@ -172,7 +172,9 @@ def encode_success(request: Request, result: object, timestamp: str) -> bytes:
     if not request.envelope:
         return _encode(CommandSuccess(request.id, result, timestamp))
     data = ResponseData(request_type(request.command), result)
-    return _encode(EnvelopeResponse(request.id, request.id, PROTOCOL_VERSION, timestamp, ResponsePayload(data)))
+    return _encode(
+        EnvelopeResponse(request.id, request.id, PROTOCOL_VERSION, timestamp, ResponsePayload(data))
+    )
 
 
 def encode_failure(request_id: str | None, error: ErrorBody, timestamp: str, *, envelope: bool) -> bytes:
@@ -189,9 +191,16 @@ def encode_failure(request_id: str | None, error: ErrorBody, timestamp: str, *, 
                 timestamp,
             )
         )
-    details = {**error.details, "code": error.code, "error_type": error.error_type, "retryable": error.retryable}
+    details = {
+        **error.details,
+        "code": error.code,
+        "error_type": error.error_type,
+        "retryable": error.retryable,
+    }
     data = ResponseData("Error", EnvelopeError(error.envelope_code, error.message, details))
-    return _encode(EnvelopeResponse(request_id, request_id, PROTOCOL_VERSION, timestamp, ResponsePayload(data)))
+    return _encode(
+        EnvelopeResponse(request_id, request_id, PROTOCOL_VERSION, timestamp, ResponsePayload(data))
+    )
 
 
 def encode_request(request_id: str, command: str, parameters: object) -> bytes:
