@@ -1,4 +1,4 @@
-"""The command line: `stui-sessiond serve | call | status | describe | demo | conformance`. Thin: everything is elsewhere."""
+"""The command line. Thin: everything is elsewhere."""
 
 import asyncio
 import json
@@ -39,9 +39,7 @@ _JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON for a s
 
 
 @main.command()
-@click.option(
-    "--config", "config_file", type=click.Path(path_type=Path), metavar="FILE", help="Settings, TOML."
-)
+@click.option("--config", "config_file", type=click.Path(path_type=Path), metavar="FILE", help="Settings, TOML.")
 @click.option("--data-dir", metavar="DIR", help="Where sessions are kept.")
 @click.option("--runtime-dir", metavar="DIR", help="Where the unix socket is.")
 @click.option("--http", metavar="HOST:PORT", help="Listen for WebSocket (at /) and HTTP (/healthz).")
@@ -131,9 +129,7 @@ def status(url: str | None, token: str | None, *, as_json: bool) -> None:
         click.echo(f"             {storage['quarantined']} files in quarantine: look at them")
     for image in images:
         what = " ".join(filter(None, (image["dialect"], image["version"])))
-        click.echo(
-            f"image        {image['image_id']} ({what}) {image['status']}, {image['session_count']} sessions"
-        )
+        click.echo(f"image        {image['image_id']} ({what}) {image['status']}, {image['session_count']} sessions")
     if not images:
         click.echo("image        none yet")
 
@@ -171,6 +167,20 @@ def describe(command: str | None, *, as_json: bool) -> None:
         click.echo(f"  {code}\n      {contract.errors[code].help}")
 
 
+@main.command()
+@click.option("--image", type=click.Path(path_type=Path), metavar="FILE", help="The image.js of a live Amber.")
+def demo(image: Path | None) -> None:
+    """Show the main job with a live Smalltalk: work, leave, come back, restart the daemon, find everything."""
+    from stui_sessiond import demo as show  # noqa: PLC0415 -- only needed here
+    from stui_sessiond.errors import ConfigError  # noqa: PLC0415 -- only needed here
+
+    try:
+        asyncio.run(show.run_demo(show.find_image(image)))
+    except (show.DemoFailedError, ConfigError) as error:
+        _fail(str(error), EXIT_FAILED)
+    click.echo("All of it held.")
+
+
 # ---- inside
 
 
@@ -204,9 +214,7 @@ def _ask(
             sys.exit(EXIT_FAILED)
         _fail(f"{error.message} [{error.code}]", EXIT_FAILED)
     except client.ConnectionLostError as error:
-        _fail(
-            f"{error}\nStart one with `stui-sessiond serve`, or say where it is with --url.", EXIT_UNREACHABLE
-        )
+        _fail(f"{error}\nStart one with `stui-sessiond serve`, or say where it is with --url.", EXIT_UNREACHABLE)
     except ValueError as error:
         _fail(str(error), EXIT_USAGE)
 

@@ -169,9 +169,7 @@ class Daemon:
         life = self.manager.life
         self._tasks.start(_every(life.cleanup_interval_s, self.manager.sweep), "cleanup")
         self._tasks.start(_every(life.autosave_interval_s, self.manager.autosave), "autosave")
-        self.ready = Ready(
-            os.getpid(), self.server_id, _shown(found.http), _shown(found.lines), str(found.unix)
-        )
+        self.ready = Ready(os.getpid(), self.server_id, _shown(found.http), _shown(found.lines), str(found.unix))
         if server.ready_file is not None:
             _write_ready(Path(server.ready_file), self.ready)
         _log.info("daemon.ready", version=__version__, **msgspec.to_builtins(self.ready))
@@ -183,8 +181,7 @@ class Daemon:
         await self.server.drain(self.settings.server.drain_timeout)
         await self._tasks.close()
         await self.manager.close()
-        if self.settings.server.ready_file is not None:
-            Path(self.settings.server.ready_file).unlink(missing_ok=True)
+        _remove_ready(self.settings.server.ready_file)
         _log.info("daemon.stopped")
 
     # ---- what others ask of it
@@ -273,3 +270,8 @@ def _write_ready(path: Path, ready: Ready) -> None:
     new = path.with_name(f"{path.name}.new")
     new.write_bytes(msgspec.json.encode(ready) + b"\n")
     new.replace(path)
+
+
+def _remove_ready(path: str | None) -> None:
+    if path is not None:
+        Path(path).unlink(missing_ok=True)

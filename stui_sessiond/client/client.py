@@ -162,9 +162,7 @@ class Client:
         """Get a stored session whole."""
         return await self.ask(session.RestoreSession(session_id, reopen=reopen), session.RestoreSessionResult)
 
-    async def update_session_state(
-        self, parameters: session.UpdateSessionState
-    ) -> session.UpdateSessionStateResult:
+    async def update_session_state(self, parameters: session.UpdateSessionState) -> session.UpdateSessionStateResult:
         """Change a session's state."""
         return await self.ask(parameters, session.UpdateSessionStateResult)
 
@@ -197,9 +195,7 @@ class Client:
         """Get a tool's stored context."""
         return await self.ask(context.LoadContext(session_id, tool_id), context.LoadContextResult)
 
-    async def get_context_summary(
-        self, session_id: str, tool_id: str | None = None
-    ) -> context.GetContextSummaryResult:
+    async def get_context_summary(self, session_id: str, tool_id: str | None = None) -> context.GetContextSummaryResult:
         """Count what is in the stored contexts."""
         return await self.ask(context.GetContextSummary(session_id, tool_id), context.GetContextSummaryResult)
 
@@ -207,16 +203,12 @@ class Client:
         """Remove stored contexts."""
         return await self.ask(context.ClearContext(session_id, tool_id), context.ClearContextResult)
 
-    async def evaluate(
-        self, code: str, *, session_id: str, tool_id: str | None = None
-    ) -> development.EvaluateResult:
+    async def evaluate(self, code: str, *, session_id: str, tool_id: str | None = None) -> development.EvaluateResult:
         """Run Smalltalk code in the session's image."""
         asked = development.Evaluate(code=code, session_id=session_id, tool_id=tool_id)
         return await self.ask(asked, development.EvaluateResult)
 
-    async def inspect(
-        self, target: str, *, session_id: str, tool_id: str | None = None
-    ) -> development.InspectResult:
+    async def inspect(self, target: str, *, session_id: str, tool_id: str | None = None) -> development.InspectResult:
         """Look into an object."""
         asked = development.Inspect(target=target, session_id=session_id, tool_id=tool_id)
         return await self.ask(asked, development.InspectResult)
@@ -229,9 +221,7 @@ class Client:
         """Ask the daemon for a sign of life."""
         return await self.ask(development.Ping(message=message), development.PingResult)
 
-    async def subscribe(
-        self, session_id: str, since: connection.Position | None = None
-    ) -> connection.SubscribeResult:
+    async def subscribe(self, session_id: str, since: connection.Position | None = None) -> connection.SubscribeResult:
         """Get the session's events through `events` from now on."""
         return await self.ask(connection.Subscribe(session_id, None, since), connection.SubscribeResult)
 
@@ -255,9 +245,7 @@ async def connect(
     client = Client(await open_channel(address, timeout_s), address)
     try:
         async with asyncio.timeout(timeout_s):
-            await client.hello(
-                connection.Hello("client", protocol=["1.0.0"], token=token, client_id=client_id)
-            )
+            await client.hello(connection.Hello("client", protocol=["1.0.0"], token=token, client_id=client_id))
         yield client
     finally:
         await client.close()

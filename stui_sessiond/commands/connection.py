@@ -82,9 +82,7 @@ class ConnectionCommands:
             raise UnsupportedVersionError(msg, supported=[PROTOCOL_VERSION])
         if caller.must_greet and not self._admits_token(asked.token or caller.proof):
             caller.refuse_later("authentication_failed")
-            msg = (
-                "the token is missing" if not (asked.token or caller.proof) else "the token is not valid here"
-            )
+            msg = "the token is missing" if not (asked.token or caller.proof) else "the token is not valid here"
             raise AuthenticationFailedError(msg)
         if asked.client_id is not None:
             self._validator.admit_client(asked.client_id)

@@ -71,16 +71,12 @@ class ContextCommands:
         stored = contexts.get(ToolId(tool))
         if stored is None:
             nothing = wire.ContextIntegrity("none")
-            return wire.LoadContextResult(
-                asked.session_id, tool, loaded=False, context=None, integrity=nothing
-            )
+            return wire.LoadContextResult(asked.session_id, tool, loaded=False, context=None, integrity=nothing)
         saved_at = format_time(stored.saved_at)
         found = found_checksum(stored)
         if found != stored.checksum:
             damage = wire.ContextIntegrity("damaged", stored.checksum, saved_at, found)
-            return wire.LoadContextResult(
-                asked.session_id, tool, loaded=False, context=None, integrity=damage
-            )
+            return wire.LoadContextResult(asked.session_id, tool, loaded=False, context=None, integrity=damage)
         return wire.LoadContextResult(
             asked.session_id,
             tool,

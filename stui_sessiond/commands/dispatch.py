@@ -31,9 +31,7 @@ MAX_TEXT_CHARS = 1000
 class Dispatcher:
     """Answers requests. Every request gets one answer, whatever goes wrong."""
 
-    def __init__(
-        self, table: CommandTable, errors: Mapping[str, ErrorCode], clock: Callable[[], float]
-    ) -> None:
+    def __init__(self, table: CommandTable, errors: Mapping[str, ErrorCode], clock: Callable[[], float]) -> None:
         self._table = table
         self._errors = errors
         self._clock = clock

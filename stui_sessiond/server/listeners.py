@@ -108,30 +108,15 @@ class Server:
         return Endpoints(http=http, lines=lines, unix=endpoints.unix)
 
     async def _listen_unix(self, path: Path) -> None:
-        if len(os.fsencode(path)) > _UNIX_PATH_BYTES:
-            msg = f"unix: {path} is too long for a socket ({_UNIX_PATH_BYTES} bytes); choose a shorter --unix or --runtime-dir"
-            raise ConfigError(msg)
-        try:
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            _remove_stale(path)
-            sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-            sock.bind(str(path))  # nobody can connect before listen(), so there is time to set the mode
-            path.chmod(0o600)
-        except OSError as error:
-            msg = f"unix: cannot listen on {path}: {error.strerror or error}"
-            raise ConfigError(msg) from error
+        sock = _bind_unix(path)
         self._unix = path
         factory = functools.partial(LineProtocol, self._accept, self._pipe_limits, same_user=True)
-        self._listeners.append(
-            await asyncio.get_running_loop().create_unix_server(factory, sock=sock, backlog=1024)
-        )
+        self._listeners.append(await asyncio.get_running_loop().create_unix_server(factory, sock=sock, backlog=1024))
 
     async def _listen_http(self, sock: socket.socket, health: Callable[[], Health]) -> None:
         host, port = sock.getsockname()[:2]
         hosts = allowed_hosts(host, port, self._rules.hosts)
-        rules = WebSocketRules(
-            hosts=hosts, origins=self._rules.origins, ping_interval_s=self._rules.ping_interval_s
-        )
+        rules = WebSocketRules(hosts=hosts, origins=self._rules.origins, ping_interval_s=self._rules.ping_interval_s)
         config = uvicorn.Config(
             make_app(health, lambda: hosts, self._rules.origins),
             ws=functools.partial(WebSocketProtocol, self._accept, self._pipe_limits, rules),  # type: ignore[arg-type]  # uvicorn only calls it
@@ -216,7 +201,24 @@ def _bind(place: tuple[str, int], what: str) -> socket.socket:
         sock.bind((host, port))
     except OSError as error:
         sock.close()
-        msg = f"{what}: cannot listen on {host}:{port}: {error.strerror or error}; choose another port, or 0 for a free one"
+        why = error.strerror or error
+        msg = f"{what}: cannot listen on {host}:{port}: {why}; choose another port, or 0 for a free one"
+        raise ConfigError(msg) from error
+    return sock
+
+
+def _bind_unix(path: Path) -> socket.socket:
+    if len(os.fsencode(path)) > _UNIX_PATH_BYTES:
+        msg = f"unix: {path} has more than {_UNIX_PATH_BYTES} bytes; choose a shorter --unix or --runtime-dir"
+        raise ConfigError(msg)
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _remove_stale(path)
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        sock.bind(str(path))  # nobody can connect before listen(), so there is time to set the mode
+        path.chmod(0o600)
+    except OSError as error:
+        msg = f"unix: cannot listen on {path}: {error.strerror or error}"
         raise ConfigError(msg) from error
     return sock
 

@@ -123,9 +123,7 @@ class Peer:
     def _receive_request(self, request: Request) -> None:
         host = self._host
         if host.draining:
-            self._pipe.send(
-                host.dispatcher.refuse_request(request, ShuttingDownError("the daemon is stopping"))
-            )
+            self._pipe.send(host.dispatcher.refuse_request(request, ShuttingDownError("the daemon is stopping")))
             return
         relays = host.dispatcher.relays(request)
         if relays and self._relayed >= host.limits.evaluations_in_flight:
@@ -186,9 +184,7 @@ class Peer:
         self._link = link
         messages = self._host.limits.messages
         self._limit_bytes = messages.client_bytes if link is None else messages.image_bytes
-        _log.info(
-            "peer.greeted", role=hello.role, transport=self._pipe.transport_name, client_id=hello.client_id
-        )
+        _log.info("peer.greeted", role=hello.role, transport=self._pipe.transport_name, client_id=hello.client_id)
 
     def send(self, message: bytes) -> None:
         """Send one message."""

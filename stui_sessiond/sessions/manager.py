@@ -190,9 +190,7 @@ class SessionManager:
         self._hub.publish(header.session_id, "session.created", {"client_id": client, "version": 1})
         return session
 
-    async def restore(
-        self, session_id: str, client_id: str | None = None, *, reopen: bool = False
-    ) -> Restored:
+    async def restore(self, session_id: str, client_id: str | None = None, *, reopen: bool = False) -> Restored:
         """Hand over a session whole; with `reopen` also one that expired or was closed.
 
         Raises:
@@ -211,9 +209,7 @@ class SessionManager:
                 self._check_room(entry.header.client_id)
                 session = transitions.reopen(session, now)
                 await self._store(entry, session)
-                self._hub.publish(
-                    entry.header.session_id, "session.reopened", {"version": session.header.version}
-                )
+                self._hub.publish(entry.header.session_id, "session.reopened", {"version": session.header.version})
             self._touch(entry)
             return Restored(replace(session, header=entry.header), healed)
 
@@ -387,9 +383,7 @@ class SessionManager:
                 await self._archive(header.session_id, now)
             elif header.closed_at is None and not entry.announced_expiry:
                 entry.announced_expiry = True
-                self._hub.publish(
-                    header.session_id, "session.expired", {"expired_at": format_time(header.expires_at)}
-                )
+                self._hub.publish(header.session_id, "session.expired", {"expired_at": format_time(header.expires_at)})
                 _log.info("session.expired", session_id=header.session_id)
 
     async def _archive(self, session_id: SessionId, now: float) -> None:
@@ -401,9 +395,7 @@ class SessionManager:
                     self._forget(entry)
                     _log.info("session.archived", session_id=session_id)
         except StuiError as error:  # the next sweep tries again
-            _log.warning(
-                "session.archive_failed", session_id=session_id, code=error.code, error=error.message
-            )
+            _log.warning("session.archive_failed", session_id=session_id, code=error.code, error=error.message)
 
     async def autosave(self) -> None:
         """Store times of activity that changed since the last save."""
@@ -473,10 +465,7 @@ class SessionManager:
 
     def _closed(self, header: SessionHeader) -> SessionClosedError:
         until = format_time((header.closed_at or 0.0) + self.life.retention_s)
-        msg = (
-            f"session {header.session_id} is closed; "
-            f"restore_session with reopen=true brings it back until {until}"
-        )
+        msg = f"session {header.session_id} is closed; restore_session with reopen=true brings it back until {until}"
         return SessionClosedError(msg, session_id=header.session_id, retained_until=until)
 
     async def _load(self, entry: _Entry) -> tuple[Session, str | None]:

@@ -124,9 +124,7 @@ class SessionValidator:
         if len(text) > self.rules.max_bytes:
             msg = f"the session would have {len(text)} bytes; {self.rules.max_bytes} are allowed"
             raise SessionTooLargeError(msg, size_bytes=len(text), limit_bytes=self.rules.max_bytes)
-        check_depth(
-            text, MAX_DEPTH + 1
-        )  # a context lies one level deeper here than in the message that brought it
+        check_depth(text, MAX_DEPTH + 1)  # a context lies one level deeper here than in the message that brought it
         if len(session.contexts) > MAX_TOOLS:
             msg = f"a session has contexts of at most {MAX_TOOLS} tools"
             raise ParameterError(msg, field="tool_id", maximum=MAX_TOOLS)

@@ -151,19 +151,14 @@ class FileStorage:
             if data is None:
                 continue
             try:
-                session = decode_session(data, self._store_id)
-                if session.header.session_id != session_id:
-                    msg = f"it holds session {session.header.session_id}"
-                    raise UnreadableError(msg)
+                session = decode_session(data, self._store_id, session_id)
             except UnreadableError as error:
                 damage = str(error)
                 self._put_aside(path, "damaged", detail=damage)
                 continue
             self._sizes[session_id] = len(data)
             if damage is not None:
-                self._healed[session_id] = (
-                    f"the newest file was damaged ({damage}); this is the one before it"
-                )
+                self._healed[session_id] = f"the newest file was damaged ({damage}); this is the one before it"
             return Loaded(session, len(data), self._healed.get(session_id))
         if damage is not None:
             msg = f"session {session_id} cannot be read: {damage}; its files are in quarantine"

@@ -87,7 +87,7 @@ class LocalFileSystem:
     def rename(self, old: Path, new: Path) -> bool:
         """Give a file another name."""
         try:
-            os.replace(old, new)
+            old.replace(new)
         except FileNotFoundError:
             return False
         return True

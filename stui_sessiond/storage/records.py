@@ -73,8 +73,8 @@ def encode_session(session: Session, store_id: str) -> bytes:
     return _encode(file) + b"\n"
 
 
-def decode_session(data: bytes, store_id: str) -> Session:
-    """Read a session file.
+def decode_session(data: bytes, store_id: str, session_id: str | None = None) -> Session:
+    """Read a session file, which has to hold session `session_id` if one is named.
 
     Raises:
         UnreadableError: it is damaged, of another store, or of a format this version does not know.
@@ -91,7 +91,11 @@ def decode_session(data: bytes, store_id: str) -> Session:
         if _checksum(body) != file.checksum:
             msg = "the checksum does not match"
             raise UnreadableError(msg)
-        return _from_record(_decode_record(body))
+        record = _decode_record(body)
+        if session_id not in (None, record.session_id):
+            msg = f"it holds session {record.session_id}"
+            raise UnreadableError(msg)
+        return _from_record(record)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         msg = f"not a session file: {error}"
         raise UnreadableError(msg) from None

@@ -46,9 +46,7 @@ class _Guard:
             await Response(f"{reason}\n", 403, media_type="text/plain")(scope, receive, send)
 
 
-def make_app(
-    health: Callable[[], Health], hosts: Callable[[], Collection[str]], origins: Collection[str]
-) -> Any:  # noqa: ANN401 -- an ASGI application
+def make_app(health: Callable[[], Health], hosts: Callable[[], Collection[str]], origins: Collection[str]) -> Any:  # noqa: ANN401 -- an ASGI application
     """Make the application; `hosts` is asked when a request comes, because the port is known only then."""
 
     async def healthz(request: Request) -> Response:

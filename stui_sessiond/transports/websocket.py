@@ -62,9 +62,7 @@ class WebSocketProtocol(asyncio.Protocol):
         self._rules = rules
         self._receiver: Receiver | None = None
         self._transport: asyncio.Transport | None = None
-        self._ws = ServerProtocol(
-            max_size=limits.message_bytes * _FRAME_SLACK, select_subprotocol=_select_subprotocol
-        )
+        self._ws = ServerProtocol(max_size=limits.message_bytes * _FRAME_SLACK, select_subprotocol=_select_subprotocol)
         self._message: bytearray | None = None
         self._out: list[bytes] = []
         self._timer: asyncio.TimerHandle | None = None
@@ -120,9 +118,7 @@ class WebSocketProtocol(asyncio.Protocol):
 
     def _shake_hands(self, request: Request) -> None:
         headers = request.headers
-        reason = refusal(
-            headers.get_all("Host"), headers.get_all("Origin"), self._rules.hosts, self._rules.origins
-        )
+        reason = refusal(headers.get_all("Host"), headers.get_all("Origin"), self._rules.hosts, self._rules.origins)
         if reason is not None:
             self._ws.send_response(self._ws.reject(403, f"{reason}\n"))
             return

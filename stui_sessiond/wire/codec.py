@@ -127,9 +127,7 @@ def _classify_envelope(incoming: Incoming) -> Request:
         msg = "`payload.type` is `Request` in what a peer sends"
         raise WireError(msg, request_id=request_id, envelope=True, field="payload.type")
     data = envelope.data
-    return Request(
-        request_id, command_name(data.request_type), _object_text(data.params), None, envelope=True
-    )
+    return Request(request_id, command_name(data.request_type), _object_text(data.params), None, envelope=True)
 
 
 def _classify_reply(incoming: Incoming) -> Reply:

