@@ -53,6 +53,20 @@ class SessionSettings(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     autosave_interval: Positive = 300.0
 
 
+class HistorySettings(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """[history]: what is kept of a session's past; `age` in seconds."""
+
+    versions: Quantity = 100
+    bytes: Quantity = 256 * 1024
+    age: Positive = 30 * 86400.0
+
+
+class BackupSettings(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """[backups]: seconds between automatic ones; 0 turns them off."""
+
+    interval: Annotated[float, Meta(ge=0)] = 3600.0
+
+
 class LimitSettings(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """[limits]: what a connection may do."""
 
@@ -78,6 +92,8 @@ class Settings(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
     server: ServerSettings = msgspec.field(default_factory=ServerSettings)
     sessions: SessionSettings = msgspec.field(default_factory=SessionSettings)
+    history: HistorySettings = msgspec.field(default_factory=HistorySettings)
+    backups: BackupSettings = msgspec.field(default_factory=BackupSettings)
     limits: LimitSettings = msgspec.field(default_factory=LimitSettings)
     access: AccessSettings = msgspec.field(default_factory=AccessSettings)
 
@@ -85,6 +101,8 @@ class Settings(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 _SECTIONS: dict[str, type[msgspec.Struct]] = {
     "server": ServerSettings,
     "sessions": SessionSettings,
+    "history": HistorySettings,
+    "backups": BackupSettings,
     "limits": LimitSettings,
     "access": AccessSettings,
 }

@@ -17,6 +17,7 @@ from stui_sessiond.commands.connection import ConnectionCommands, ServerFacts
 from stui_sessiond.commands.context import ContextCommands
 from stui_sessiond.commands.development import DevelopmentCommands, Relay
 from stui_sessiond.commands.dispatch import Dispatcher
+from stui_sessiond.commands.history import HistoryCommands
 from stui_sessiond.commands.image import ImageCommands
 from stui_sessiond.commands.session import Presence, SessionCommands
 from stui_sessiond.commands.table import CommandTable
@@ -27,6 +28,7 @@ from stui_sessiond.model.event import Event
 from stui_sessiond.security.token import TokenFile
 from stui_sessiond.server.listeners import Endpoints, Server, ServerRules
 from stui_sessiond.server.peer import PeerLimits
+from stui_sessiond.sessions.history import HistoryRules
 from stui_sessiond.sessions.hub import Hub
 from stui_sessiond.sessions.manager import LifeRules, SessionManager
 from stui_sessiond.sessions.validator import AccessLists, SessionRules, SessionValidator
@@ -40,6 +42,13 @@ from stui_sessiond.wire.messages.connection import Limits
 from stui_sessiond.wire.timestamp import format_time
 
 _log = structlog.get_logger(__name__)
+
+
+FAIL_STOP_S = 0.5
+"""Time for answers to leave before a daemon whose disk failed ends itself."""
+
+EXIT_DISK_FAILED = 74
+"""EX_IOERR of sysexits.h."""
 
 
 class Ready(msgspec.Struct, frozen=True):
@@ -76,6 +85,11 @@ class Daemon:
             default_timeout_s=sessions.default_timeout,
             max_timeout_s=sessions.max_timeout,
             max_bytes=sessions.max_bytes,
+            history=HistoryRules(
+                max_versions=settings.history.versions,
+                max_bytes=settings.history.bytes,
+                max_age_s=settings.history.age,
+            ),
         )
         life = LifeRules(
             retention_s=sessions.retention,
@@ -83,7 +97,13 @@ class Daemon:
             autosave_interval_s=sessions.autosave_interval,
         )
         contract = load_contract()
-        self._storage = storage or FileStorage(config.data_dir(settings.server))
+        self.failed = asyncio.Event()
+        """Set when the disk failed in a way after which the process has to end."""
+        self._storage = storage or FileStorage(
+            config.data_dir(settings.server),
+            on_failure=self.failed.set,
+            backup_interval_s=settings.backups.interval or None,
+        )
         validator = SessionValidator(rules, AccessLists(access.clients_allow, access.clients_deny))
         hub = Hub(_encode_event, clock, lambda: secrets.token_hex(8))
         self.manager = SessionManager(self._storage, validator, hub, life, clock)
@@ -109,6 +129,7 @@ class Daemon:
             ),
             ContextCommands(self.manager, relay),
             DevelopmentCommands(relay, self.uptime_s),
+            HistoryCommands(self.manager),
             image_commands,
             ConnectionCommands(
                 facts,
@@ -234,7 +255,14 @@ async def serve(settings: Settings) -> None:
             file=sys.stderr,
             flush=True,
         )
-    await stop.wait()
+    waits = [asyncio.ensure_future(stop.wait()), asyncio.ensure_future(daemon.failed.wait())]
+    await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    if daemon.failed.is_set():
+        # Answers that say so are on their way; nothing else can be saved by going on.
+        await asyncio.sleep(FAIL_STOP_S)
+        os._exit(EXIT_DISK_FAILED)
+    for wait in waits:
+        wait.cancel()
     await daemon.stop()
 
 

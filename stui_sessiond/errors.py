@@ -189,6 +189,12 @@ class SessionConflictError(SessionError):
     code = "session_conflict"
 
 
+class VersionNotFoundError(SessionError):
+    """The version or snapshot is not kept."""
+
+    code = "version_not_found"
+
+
 class SessionLimitError(SessionError):
     """The client has as many sessions as it may have."""
 
@@ -220,6 +226,12 @@ class StorageFullError(StorageError):
     """The disk is full; reads still work."""
 
     code = "storage_full"
+
+
+class StorageBusyError(StorageError):
+    """The disk does not keep up; the change did not happen."""
+
+    code = "storage_busy"
 
 
 class SessionDamagedError(StorageError):

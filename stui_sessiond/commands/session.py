@@ -96,10 +96,8 @@ class SessionCommands:
         restored = await self._manager.restore(asked.session_id, asked.client_id, reopen=asked.reopen)
         session = restored.session
         header = session.header
-        if restored.healed is None:
-            integrity = wire.StorageIntegrity("ok")
-        else:
-            integrity = wire.StorageIntegrity("healed", restored.healed)
+        note = msgspec.UNSET if restored.note is None else restored.note
+        integrity = wire.StorageIntegrity(restored.integrity, note)
         return wire.RestoreSessionResult(
             session_id=header.session_id,
             client_id=header.client_id,
@@ -127,7 +125,8 @@ class SessionCommands:
             ("inspector", asked.inspector_state),
         )
         sections = {name: section for name, section in named if section is not None}
-        change = Change(asked.state_data, Mode(asked.mode), sections, asked.expected_version)
+        merging = asked.on_conflict == "merge"
+        change = Change(asked.state_data, Mode(asked.mode), sections, asked.expected_version, merging)
         session = await self._manager.update(asked.session_id, change, asked.client_id)
         return wire.UpdateSessionStateResult(
             session_id=session.header.session_id,

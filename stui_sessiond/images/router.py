@@ -29,8 +29,5 @@ def choose(of_session: ImageId | None, asked: ImageId | None, connected: Collect
         return wanted
     if len(names) == 1:
         return ImageId(names[0])
-    if not names:
-        msg = "no image is connected"
-    else:
-        msg = f"{len(names)} images are connected; say which with `image_id`"
+    msg = f"{len(names)} images are connected; say which with `image_id`" if names else "no image is connected"
     raise ImageUnavailableError(msg, connected=names)

@@ -1,11 +1,14 @@
-"""What is a session, and what is a stored context?"""
+"""What is a session, what is a stored context, and what has a session been before?"""
 
+from collections.abc import Sequence
 from enum import Enum
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from stui_sessiond.ids import DEFAULT_TOOL, ClientId, ImageId, SessionId, ToolId
+from stui_sessiond.model.delta import Step, apply, diff
 
 
 class Status(Enum):
@@ -22,6 +25,46 @@ class StoredContext(msgspec.Struct, frozen=True):
     sections: dict[str, Any]
     checksum: str
     saved_at: float
+    size_bytes: int
+
+
+class HistoryEntry(msgspec.Struct, frozen=True):
+    """One version: when, by whom, what kind of change, and the steps from the version before."""
+
+    version: int
+    at: float
+    client_id: str | None
+    what: str
+    steps: Sequence[Step]
+    size_bytes: int
+
+
+class History(msgspec.Struct, frozen=True):
+    """The versions that are kept: the document at `base_version`, and every change since."""
+
+    base: dict[str, Any]
+    base_version: int
+    entries: tuple[HistoryEntry, ...] = ()
+
+    def document_at(self, version: int) -> dict[str, Any] | None:
+        """Make the document of a version; None when it is not kept."""
+        last = self.entries[-1].version if self.entries else self.base_version
+        if not self.base_version <= version <= last:
+            return None
+        document = self.base
+        for entry in self.entries:
+            if entry.version > version:
+                break
+            document = apply(document, entry.steps)
+        return document
+
+
+class NamedSnapshot(msgspec.Struct, frozen=True):
+    """A version that somebody gave a name; kept until it is replaced or the session ends."""
+
+    version: int
+    at: float
+    document: dict[str, Any]
     size_bytes: int
 
 
@@ -63,6 +106,8 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     header: SessionHeader
     state: dict[str, Any] = {}
     contexts: dict[ToolId, StoredContext] = {}
+    history: History = History({"state": {}, "contexts": {}}, 1)
+    snapshots: dict[str, NamedSnapshot] = {}
     description: str | None = None
     client_version: str | None = None
     client_info: dict[str, Any] = {}
@@ -73,3 +118,34 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
         stored = self.contexts.get(DEFAULT_TOOL)
         found: dict[str, Any] = stored.sections.get(name, {}) if stored else {}
         return found
+
+    def document(self) -> dict[str, Any]:
+        """What versions are about: the state and the contexts, as one JSON object."""
+        return {"state": self.state, "contexts": {tool: _as_json(stored) for tool, stored in self.contexts.items()}}
+
+    def with_document(self, document: dict[str, Any]) -> "Session":
+        """The session with this state and these contexts."""
+        contexts = {ToolId(tool): StoredContext(**stored) for tool, stored in document["contexts"].items()}
+        return replace(self, state=document["state"], contexts=contexts)
+
+
+def session_delta(old: Session, new: Session) -> list[Step]:
+    """Find the steps from one session's document to another's, looking only at what is not the same object."""
+    steps = diff({"state": old.state}, {"state": new.state})
+    if old.contexts is not new.contexts:
+        before = {tool: stored for tool, stored in old.contexts.items() if new.contexts.get(tool) is not stored}
+        after = {tool: stored for tool, stored in new.contexts.items() if old.contexts.get(tool) is not stored}
+        steps += diff(
+            {"contexts": {tool: _as_json(stored) for tool, stored in before.items()}},
+            {"contexts": {tool: _as_json(stored) for tool, stored in after.items()}},
+        )
+    return steps
+
+
+def _as_json(stored: StoredContext) -> dict[str, Any]:
+    return {
+        "sections": stored.sections,
+        "checksum": stored.checksum,
+        "saved_at": stored.saved_at,
+        "size_bytes": stored.size_bytes,
+    }

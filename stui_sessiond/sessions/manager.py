@@ -26,12 +26,12 @@ from stui_sessiond.errors import (
     StuiError,
 )
 from stui_sessiond.ids import ClientId, ImageId, SessionId, ToolId
-from stui_sessiond.model.session import Session, SessionHeader, Status, StoredContext
-from stui_sessiond.sessions import transitions
+from stui_sessiond.model.session import HistoryEntry, Session, SessionHeader, Status, StoredContext
+from stui_sessiond.sessions import history, transitions
 from stui_sessiond.sessions.hub import Hub
 from stui_sessiond.sessions.transitions import Change
 from stui_sessiond.sessions.validator import SessionValidator
-from stui_sessiond.storage.api import SessionStorage
+from stui_sessiond.storage.api import Commit, Loaded, SessionStorage
 from stui_sessiond.wire.timestamp import format_time
 
 _log = structlog.get_logger(__name__)
@@ -64,11 +64,9 @@ class NewSession(msgspec.Struct, frozen=True, kw_only=True):
     config: dict[str, Any] = {}
 
 
-class Restored(msgspec.Struct, frozen=True):
-    """A session handed over; `healed` says why it is not the newest that was written."""
-
-    session: Session
-    healed: str | None
+class _Resident(NamedTuple):
+    loaded: Loaded
+    size_bytes: int
 
 
 class Totals(msgspec.Struct, frozen=True):
@@ -89,12 +87,6 @@ class _Entry:
         self.lock: asyncio.Lock | None = None
         self.saved_activity = header.last_activity
         self.announced_expiry = False
-
-
-class _Resident(NamedTuple):
-    session: Session
-    healed: str | None
-    size_bytes: int
 
 
 class SessionManager:
@@ -177,20 +169,20 @@ class SessionManager:
             client_info=wish.client_info,
             config=wish.config,
         )
-        self._validator.measure(session)
+        size_bytes = self._validator.measure(session)
         self._starting[client] += 1
         try:
-            size_bytes = await self._storage.save(session)
+            await self._storage.commit(Commit(session, size_bytes, 0, whole=True))
         finally:
             self._starting[client] -= 1
             if not self._starting[client]:
                 del self._starting[client]
         self._know(_Entry(header, size_bytes))
-        self._keep_resident(session, size_bytes, None)
+        self._keep_resident(Loaded(session), size_bytes)
         self._hub.publish(header.session_id, "session.created", {"client_id": client, "version": 1})
         return session
 
-    async def restore(self, session_id: str, client_id: str | None = None, *, reopen: bool = False) -> Restored:
+    async def restore(self, session_id: str, client_id: str | None = None, *, reopen: bool = False) -> Loaded:
         """Hand over a session whole; with `reopen` also one that expired or was closed.
 
         Raises:
@@ -204,14 +196,15 @@ class SessionManager:
             status = entry.header.status(now)
             if status is not Status.ACTIVE and not reopen:
                 self._require_active(entry)
-            session, healed = await self._load(entry)
+            loaded = await self._load_noted(entry)
+            session = loaded.session
             if status is not Status.ACTIVE:
                 self._check_room(entry.header.client_id)
                 session = transitions.reopen(session, now)
                 await self._store(entry, session)
                 self._hub.publish(entry.header.session_id, "session.reopened", {"version": session.header.version})
             self._touch(entry)
-            return Restored(replace(session, header=entry.header), healed)
+            return replace(loaded, session=replace(session, header=entry.header))
 
     async def update(self, session_id: str, change: Change, client_id: str | None = None) -> Session:
         """Change a session's state.
@@ -223,10 +216,10 @@ class SessionManager:
         """
         async with self._hold(session_id, client_id) as entry:
             self._require_active(entry)
-            session, _ = await self._load(entry)
-            changed = transitions.update(session, change, self._clock(), self.rules.max_bytes)
-            self._validator.measure(changed)
-            await self._store(entry, changed)
+            session = await self._load(entry)
+            now = self._clock()
+            changed = transitions.update(session, change, now, self.rules.max_bytes)
+            changed = await self._advance(entry, session, changed, now, client_id, "updated")
             data = {
                 "client_id": client_id or changed.header.client_id,
                 "version": changed.header.version,
@@ -248,7 +241,7 @@ class SessionManager:
             if header.closed_at is not None:
                 raise self._closed(header)
             if keep:
-                session, _ = await self._load(entry)
+                session = await self._load(entry)
                 await self._store(entry, transitions.close(session, self._clock()))
             else:
                 await self._storage.remove(header.session_id)
@@ -306,12 +299,12 @@ class SessionManager:
         tool = self._validator.tool_id(tool_id)
         async with self._hold(session_id) as entry:
             self._require_active(entry)
-            session, _ = await self._load(entry)
+            session = await self._load(entry)
             if into and tool in session.contexts:
                 sections = _put_into(session.contexts[tool].sections, sections)
-            changed = transitions.save_context(session, tool, sections, self._clock())
-            self._validator.measure(changed)
-            await self._store(entry, changed)
+            now = self._clock()
+            changed = transitions.save_context(session, tool, sections, now)
+            changed = await self._advance(entry, session, changed, now, None, "context.saved")
             stored = changed.contexts[tool]
             data = {"tool_id": tool, "version": changed.header.version, "checksum": stored.checksum}
             self._hub.publish(entry.header.session_id, "context.saved", data)
@@ -325,7 +318,7 @@ class SessionManager:
         """
         async with self._hold(session_id) as entry:
             self._require_active(entry)
-            session, _ = await self._load(entry)
+            session = await self._load(entry)
             return session.contexts
 
     async def clear_context(self, session_id: str, tool_id: str | None) -> list[ToolId]:
@@ -337,13 +330,63 @@ class SessionManager:
         tool = None if tool_id is None else self._validator.tool_id(tool_id)
         async with self._hold(session_id) as entry:
             self._require_active(entry)
-            session, _ = await self._load(entry)
-            changed, cleared = transitions.clear_context(session, tool, self._clock())
+            session = await self._load(entry)
+            changed, cleared = transitions.clear_context(session, tool)
             if cleared:
-                await self._store(entry, changed)
+                changed = await self._advance(entry, session, changed, self._clock(), None, "context.cleared")
                 data = {"tools": list(cleared), "version": changed.header.version}
                 self._hub.publish(entry.header.session_id, "context.cleared", data)
             return cleared
+
+    # ---- versions
+
+    async def session(self, session_id: str) -> Session:
+        """Hand over an active session with its history and snapshots.
+
+        Raises:
+            SessionError, StorageError: as for `restore`.
+        """
+        async with self._hold(session_id) as entry:
+            self._require_active(entry)
+            return await self._load(entry)
+
+    async def snapshot(self, session_id: str, name: str) -> Session:
+        """Keep the present version under a name.
+
+        Raises:
+            SessionError, ParameterError, StorageError: as for `update`.
+        """
+        self._validator.check_text(name, "name")
+        async with self._hold(session_id) as entry:
+            self._require_active(entry)
+            session = transitions.snapshot(await self._load(entry), name, self._clock())
+            await self._store(entry, session, self._validator.measure(session), whole=True)
+            data = {"name": name, "version": session.header.version}
+            self._hub.publish(entry.header.session_id, "session.snapshot", data)
+            return session
+
+    async def revert(
+        self, session_id: str, name: str | None, version: int | None, client_id: str | None = None
+    ) -> Session:
+        """Make the session what it was, as a new version.
+
+        Raises:
+            VersionNotFoundError: that is not kept.
+            SessionError, ParameterError, StorageError: as for `update`.
+        """
+        async with self._hold(session_id, client_id) as entry:
+            self._require_active(entry)
+            session = await self._load(entry)
+            changed = session.with_document(transitions.document_of(session, name, version))
+            changed = await self._advance(entry, session, changed, self._clock(), client_id, "reverted")
+            data = {
+                "client_id": client_id or changed.header.client_id,
+                "version": changed.header.version,
+                "mode": "revert",
+                "session_state": changed.state,
+            }
+            self._hub.publish(entry.header.session_id, "session.updated", data)
+            return changed
 
     # ---- for requests that are relayed to an image
 
@@ -366,7 +409,7 @@ class SessionManager:
         """
         async with self._hold(session_id) as entry:
             if entry.header.image_id is None:
-                session, _ = await self._load(entry)
+                session = await self._load(entry)
                 await self._store(entry, transitions.bind_image(session, image_id))
 
     # ---- what time brings
@@ -404,7 +447,7 @@ class SessionManager:
                 continue
             try:
                 async with self._hold(entry.header.session_id):
-                    session, _ = await self._load(entry)
+                    session = await self._load(entry)
                     await self._store(entry, session)
             except StuiError as error:  # only the time of the last activity is at stake
                 _log.warning("session.autosave_failed", session_id=entry.header.session_id, code=error.code)
@@ -468,32 +511,52 @@ class SessionManager:
         msg = f"session {header.session_id} is closed; restore_session with reopen=true brings it back until {until}"
         return SessionClosedError(msg, session_id=header.session_id, retained_until=until)
 
-    async def _load(self, entry: _Entry) -> tuple[Session, str | None]:
+    async def _load(self, entry: _Entry) -> Session:
+        return (await self._load_noted(entry)).session
+
+    async def _load_noted(self, entry: _Entry) -> Loaded:
         session_id = entry.header.session_id
         held = self._resident.get(session_id)
         if held is not None:
             self._resident.move_to_end(session_id)
-            return held.session, held.healed
+            return held.loaded
         loaded = await self._storage.load(session_id)
         if loaded is None:
             msg = f"session {session_id} is not in the storage any more"
             raise SessionDamagedError(msg, session_id=session_id)
-        session = loaded.session
-        if session.header.version != entry.header.version:  # healed from an older file: believe the file
-            entry.header = session.header
-        self._keep_resident(session, loaded.size_bytes, loaded.healed)
-        return session, loaded.healed
+        if loaded.session.header.version != entry.header.version:  # damaged: believe what can be read
+            entry.header = loaded.session.header
+        self._keep_resident(loaded, entry.size_bytes)
+        return loaded
 
-    async def _store(self, entry: _Entry, session: Session) -> None:
+    async def _advance(
+        self, entry: _Entry, old: Session, new: Session, now: float, client_id: str | None, what: str
+    ) -> Session:
+        """Make `new` the next version, durably."""
+        size_bytes = self._validator.measure(new)
+        versioned, version = history.advance(old, new, now, client_id, what, self.rules.history)
+        await self._store(entry, versioned, size_bytes, version)
+        return versioned
+
+    async def _store(
+        self,
+        entry: _Entry,
+        session: Session,
+        size_bytes: int | None = None,
+        version: HistoryEntry | None = None,
+        *,
+        whole: bool = False,
+    ) -> None:
         """Make a session durable, with the newest time of activity, and only then the truth."""
         activity = max(session.header.last_activity, entry.header.last_activity)
         session = replace(session, header=replace(session.header, last_activity=activity))
-        size_bytes = await self._storage.save(session)
+        size_bytes = entry.size_bytes if size_bytes is None else size_bytes
+        await self._storage.commit(Commit(session, size_bytes, entry.header.version, version, whole))
         newest = max(activity, entry.header.last_activity)  # it may have been used meanwhile
         entry.header = replace(session.header, last_activity=newest)
         entry.saved_activity = activity
         entry.size_bytes = size_bytes
-        self._keep_resident(session, size_bytes, None)
+        self._keep_resident(Loaded(session), size_bytes)
 
     def _touch(self, entry: _Entry) -> None:
         entry.header = replace(entry.header, last_activity=max(self._clock(), entry.header.last_activity))
@@ -512,10 +575,10 @@ class SessionManager:
         self._drop_resident(header.session_id)
         self._hub.forget(header.session_id)
 
-    def _keep_resident(self, session: Session, size_bytes: int, healed: str | None) -> None:
-        session_id = session.header.session_id
+    def _keep_resident(self, loaded: Loaded, size_bytes: int) -> None:
+        session_id = loaded.session.header.session_id
         self._drop_resident(session_id)
-        self._resident[session_id] = _Resident(session, healed, size_bytes)
+        self._resident[session_id] = _Resident(loaded, size_bytes)
         self._resident_bytes += size_bytes
         while len(self._resident) > RESIDENT_SESSIONS or (
             self._resident_bytes > RESIDENT_BYTES and len(self._resident) > 1

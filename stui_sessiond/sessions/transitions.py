@@ -19,12 +19,17 @@ from stui_sessiond.errors import (
     ParameterError,
     SessionConflictError,
     SessionTooLargeError,
+    VersionNotFoundError,
 )
 from stui_sessiond.ids import DEFAULT_TOOL, ImageId, ToolId
-from stui_sessiond.model.session import Session, StoredContext
+from stui_sessiond.model.session import NamedSnapshot, Session, StoredContext
+from stui_sessiond.sessions.merge import merge
 
 MAX_PATCH_OPERATIONS = 10_000
 """Operations in one JSON Patch; a larger change is better sent as the whole state."""
+
+MAX_SNAPSHOTS = 32
+"""Named snapshots of one session; each is a whole copy of its content."""
 
 _encode_canonical = msgspec.json.Encoder(order="sorted").encode
 _encode = msgspec.json.Encoder().encode
@@ -45,19 +50,22 @@ class Change(msgspec.Struct, frozen=True):
     mode: Mode = Mode.REPLACE
     sections: Mapping[str, dict[str, Any]] = {}
     expected_version: int | None = None
+    merge_on_conflict: bool = False
+    """If the session is at a later version, try to keep both changes."""
 
 
 def update(session: Session, change: Change, now: float, limit_bytes: int) -> Session:
     """Apply a change whole.
 
     Raises:
-        SessionConflictError: the session is not at the expected version.
+        SessionConflictError: the session is not at the expected version, or both sides changed the same member.
         ParameterError: `data` is not of the kind that the mode takes.
         InvalidPatchError: the patch does not apply.
         SessionTooLargeError: a patch copies more than `limit_bytes` together.
     """
     version = session.header.version
-    if change.expected_version is not None and change.expected_version != version:
+    stale = change.expected_version is not None and change.expected_version != version
+    if stale and not change.merge_on_conflict:
         msg = f"the session is at version {version}, not {change.expected_version}"
         raise SessionConflictError(msg, expected_version=change.expected_version, version=version)
     contexts = session.contexts
@@ -65,22 +73,47 @@ def update(session: Session, change: Change, now: float, limit_bytes: int) -> Se
         present = contexts[DEFAULT_TOOL].sections if DEFAULT_TOOL in contexts else {}
         merged = {**present, **change.sections}
         contexts = {**contexts, DEFAULT_TOOL: seal(merged, now)}
-    state = _new_state(session.state, change, limit_bytes)
-    return _advance(replace(session, state=state, contexts=contexts), now)
+    state = _merged_state(session, change, limit_bytes) if stale else _new_state(session.state, change, limit_bytes)
+    return replace(session, state=state, contexts=contexts)
+
+
+def _merged_state(session: Session, change: Change, limit_bytes: int) -> dict[str, Any]:
+    """Apply the change to the version its client knew, and merge that with what has happened since."""
+    known, version = change.expected_version or 0, session.header.version
+    document = session.history.document_at(known)
+    if document is None:
+        msg = f"the session is at version {version}, and version {known} is not kept: nothing to merge from"
+        raise SessionConflictError(msg, expected_version=known, version=version)
+    base: dict[str, Any] = document["state"]
+    ours = _new_state(base, change, limit_bytes)
+    merged, conflicts = merge(base, ours, session.state)
+    if conflicts:
+        shown = ", ".join(conflicts[:5])
+        msg = f"both sides changed {shown} since version {known}"
+        raise SessionConflictError(
+            msg,
+            expected_version=known,
+            version=version,
+            conflicts=conflicts,
+            base=base,
+            ours=ours,
+            theirs=session.state,
+        )
+    return merged
 
 
 def save_context(session: Session, tool: ToolId, sections: dict[str, Any], now: float) -> Session:
     """Put exactly these sections in the place of the tool's context."""
-    return _advance(replace(session, contexts={**session.contexts, tool: seal(sections, now)}), now)
+    return replace(session, contexts={**session.contexts, tool: seal(sections, now)})
 
 
-def clear_context(session: Session, tool: ToolId | None, now: float) -> tuple[Session, list[ToolId]]:
+def clear_context(session: Session, tool: ToolId | None) -> tuple[Session, list[ToolId]]:
     """Remove the tool's context, or all; also tell which there were."""
     cleared = [name for name in session.contexts if tool is None or name == tool]
     if not cleared:
         return session, []
     kept = {name: stored for name, stored in session.contexts.items() if name not in cleared}
-    return _advance(replace(session, contexts=kept), now), cleared
+    return replace(session, contexts=kept), cleared
 
 
 def close(session: Session, now: float) -> Session:
@@ -98,6 +131,45 @@ def bind_image(session: Session, image_id: ImageId) -> Session:
     return replace(session, header=replace(session.header, image_id=image_id))
 
 
+def snapshot(session: Session, name: str, now: float) -> Session:
+    """Keep the present version under a name, in place of what had it.
+
+    Raises:
+        ParameterError: there are as many names as a session may have.
+    """
+    if name not in session.snapshots and len(session.snapshots) >= MAX_SNAPSHOTS:
+        msg = f"a session has at most {MAX_SNAPSHOTS} named snapshots; use a name again"
+        raise ParameterError(msg, field="name", maximum=MAX_SNAPSHOTS)
+    document = session.document()
+    kept = NamedSnapshot(session.header.version, now, document, len(_encode(document)))
+    return replace(session, snapshots={**session.snapshots, name: kept})
+
+
+def document_of(session: Session, name: str | None, version: int | None) -> dict[str, Any]:
+    """Find what the session was, by the name of a snapshot or by version.
+
+    Raises:
+        VersionNotFoundError: that is not kept.
+        ParameterError: not exactly one of the two is given.
+    """
+    if (name is None) == (version is None):
+        msg = "give either `name` or `version`"
+        raise ParameterError(msg, field="name")
+    if name is not None:
+        if name not in session.snapshots:
+            msg = f"there is no snapshot {name!r}"
+            raise VersionNotFoundError(msg, name=name, names=sorted(session.snapshots))
+        return session.snapshots[name].document
+    if version == session.header.version:
+        return session.document()
+    document = session.history.document_at(version or 0)
+    if document is None:
+        oldest = session.history.base_version
+        msg = f"version {version} is not kept; {oldest} to {session.header.version} are"
+        raise VersionNotFoundError(msg, oldest_version=oldest, version=session.header.version)
+    return document
+
+
 def seal(sections: dict[str, Any], now: float) -> StoredContext:
     """Make a context that can prove later that it is what was saved."""
     text = _encode_canonical(sections)
@@ -111,12 +183,6 @@ def found_checksum(stored: StoredContext) -> str:
 
 def _checksum(text: bytes) -> str:
     return f"sha256:{hashlib.sha256(text).hexdigest()}"
-
-
-def _advance(session: Session, now: float) -> Session:
-    header = session.header
-    advanced = replace(header, version=header.version + 1, last_modified=now, last_activity=now)
-    return replace(session, header=advanced)
 
 
 def _new_state(state: dict[str, Any], change: Change, limit_bytes: int) -> dict[str, Any]:

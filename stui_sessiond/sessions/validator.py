@@ -17,7 +17,8 @@ from stui_sessiond.errors import (
 )
 from stui_sessiond.ids import ClientId, SessionId, ToolId
 from stui_sessiond.model.session import Session
-from stui_sessiond.wire.limits import MAX_DEPTH, check_depth
+from stui_sessiond.sessions.history import HistoryRules
+from stui_sessiond.wire.limits import check_depth
 
 MAX_ID_CHARS = 256
 MAX_TOOLS = 256
@@ -35,6 +36,7 @@ class SessionRules(msgspec.Struct, frozen=True, kw_only=True):
     default_timeout_s: float = 3600.0
     max_timeout_s: float = 30 * 86400.0
     max_bytes: int = 10_000_000
+    history: HistoryRules = HistoryRules()
 
 
 class AccessLists(msgspec.Struct, frozen=True):
@@ -113,22 +115,26 @@ class SessionValidator:
             self._check_name(text, field)
 
     def measure(self, session: Session) -> int:
-        """Tell how large the content is.
+        """Tell how large the content is: the state, the contexts and the named snapshots.
 
         Raises:
             SessionTooLargeError: larger than a session may be.
             MessageTooDeepError: nested deeper than a message may be, so that nobody could read it back.
             ParameterError: more tools than a session may have.
         """
-        text = _encode(session)
-        if len(text) > self.rules.max_bytes:
-            msg = f"the session would have {len(text)} bytes; {self.rules.max_bytes} are allowed"
-            raise SessionTooLargeError(msg, size_bytes=len(text), limit_bytes=self.rules.max_bytes)
-        check_depth(text, MAX_DEPTH + 1)  # a context lies one level deeper here than in the message that brought it
+        state = _encode(session.state)
+        check_depth(state)
         if len(session.contexts) > MAX_TOOLS:
             msg = f"a session has contexts of at most {MAX_TOOLS} tools"
             raise ParameterError(msg, field="tool_id", maximum=MAX_TOOLS)
-        return len(text)
+        size = len(state)
+        size += sum(stored.size_bytes for stored in session.contexts.values())
+        size += sum(kept.size_bytes for kept in session.snapshots.values())
+        size += len(_encode(session.config)) + len(_encode(session.client_info)) if session.header.version == 1 else 0
+        if size > self.rules.max_bytes:
+            msg = f"the session would have {size} bytes; {self.rules.max_bytes} are allowed"
+            raise SessionTooLargeError(msg, size_bytes=size, limit_bytes=self.rules.max_bytes)
+        return size
 
     @staticmethod
     def _check_name(text: str, field: str) -> None:

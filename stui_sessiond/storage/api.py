@@ -1,6 +1,6 @@
 """What does the SessionManager ask of a storage?
 
-Every implementation promises: when `save` or `remove` returns, the change survives a crash and a power loss; what
+Every implementation promises: when `commit` or `remove` returns, the change survives a crash and a power loss; what
 cannot be read is kept aside and reported, never deleted.
 """
 
@@ -10,7 +10,7 @@ from typing import Literal, Protocol
 import msgspec
 
 from stui_sessiond.ids import SessionId
-from stui_sessiond.model.session import Session, SessionHeader
+from stui_sessiond.model.session import HistoryEntry, Session, SessionHeader
 
 
 class StoredHeader(msgspec.Struct, frozen=True):
@@ -28,11 +28,24 @@ class Opened(msgspec.Struct, frozen=True):
 
 
 class Loaded(msgspec.Struct, frozen=True):
-    """A session read back; `healed` says why it is not the newest that was written, None if it is."""
+    """A session read back; `note` says what is wrong with it when `integrity` is not `ok`."""
+
+    session: Session
+    integrity: Literal["ok", "healed", "damaged"] = "ok"
+    """`healed`: a file was damaged, nothing is missing. `damaged`: acknowledged changes are missing."""
+    note: str | None = None
+
+
+class Commit(msgspec.Struct, frozen=True):
+    """A change to make durable: the session after it, and what it was."""
 
     session: Session
     size_bytes: int
-    healed: str | None = None
+    base_version: int
+    entry: HistoryEntry | None = None
+    """The new version, when the change is one to what the session holds; None when only the header changed."""
+    whole: bool = False
+    """Write the whole session: it is new, or more than header and document changed."""
 
 
 class StorageStatus(msgspec.Struct, frozen=True):
@@ -64,12 +77,12 @@ class SessionStorage(Protocol):
             StorageError: it cannot be read now.
         """
 
-    async def save(self, session: Session) -> int:
-        """Make this the session's stored content and return its size in bytes.
+    async def commit(self, change: Commit) -> None:
+        """Make a change durable.
 
         Raises:
-            StorageFullError: no room; the old content stands.
-            StorageError: the old content stands, as far as the disk can still be trusted.
+            StorageFullError, StorageBusyError: not now; nothing changed.
+            StorageError: nothing changed, as far as the disk can still be trusted.
         """
 
     async def remove(self, session_id: SessionId) -> None:

@@ -1,272 +1,297 @@
-"""The file storage: one readable JSON file per session, replaced atomically, with the one before it kept.
+"""The file storage: a journal with group commit in front of one readable file per session, with verified backups.
 
-    <data>/store.json                          which store this is
-    <data>/sessions/<client>/<session>.json    <client> is a hash: what a client calls itself never names a file
-    <data>/sessions/<client>/<session>.prev.json
-    <data>/archive/<year>-<month>/             sessions whose retention is over
-    <data>/quarantine/                         what could not be read; nothing here is ever deleted
-
-A save writes a new file and syncs it, renames the present one to `.prev`, renames the new one into place and syncs the
-folder. At every moment of that, one sound file at least has a name. Disk work runs on a few threads; the loop never waits.
+Guarantees: when `commit` returns, the change survives kill -9 and power loss; the loop never waits for the disk; after
+a failed sync nothing more is accepted and the owner is told to stop; on a full disk reading goes on, and writing comes
+back by itself when there is room. `storage.layout` says what lies where, docs/explanation/durability.md why.
 """
 
 import asyncio
-import errno
-import hashlib
-import itertools
-import re
-import secrets
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal, TypeVar
 
-import msgspec
 import structlog
 
 from stui_sessiond.errors import SessionDamagedError, StorageError, StorageFullError
 from stui_sessiond.ids import SessionId
-from stui_sessiond.model.session import Session
-from stui_sessiond.storage.api import Loaded, Opened, StorageStatus, StoredHeader
+from stui_sessiond.storage.api import Commit, Loaded, Opened, StorageStatus, StoredHeader
+from stui_sessiond.storage.backups import BackupInfo, Backups
+from stui_sessiond.storage.commit_queue import CommitQueue
 from stui_sessiond.storage.fs import FileSystem, LocalFileSystem
-from stui_sessiond.storage.records import UnreadableError, decode_session, encode_session
+from stui_sessiond.storage.records import ChangeRecord, encode_change, entry_record, header_record, to_record
+from stui_sessiond.storage.segments import SEGMENT_BYTES, DiskFailedError, DiskFullError
+from stui_sessiond.storage.store import Pending, Store
+from stui_sessiond.tasks import TaskOwner
 
 T = TypeVar("T")
 
 _log = structlog.get_logger(__name__)
 
-WRITERS = 4
-"""Threads for disk work: enough to keep a disk's queue busy, few enough to bound what waits in the kernel."""
+FILE_THREADS = 4
+"""Threads that read and write session files."""
 
-_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
-_DAMAGED = re.compile(r"[0-9a-f]+-damaged-(session_[^.]+)\..*")
-_NEW = ".new"
-_PREVIOUS = ".prev.json"
-_CURRENT = ".json"
+CHECKPOINT_INTERVAL_S = 10.0
+"""How often changed sessions are written to their files, so that a person sees them and the journal stays short."""
 
+MAX_PENDING_SESSIONS = 2000
+"""Changed sessions that may wait for that; more are written at once. Bounds memory and the time of a recovery."""
 
-class _StoreFile(msgspec.Struct):
-    format: str
-    format_version: int
-    store_id: str
+KEEP_SEGMENTS = 3
+"""Segments of the journal that are kept before old ones are freed."""
+
+BALLAST_BYTES = 16 * 1024 * 1024
+"""Room that is given up when the disk is full, so that the daemon can still shut down cleanly."""
+
+RESUME_INTERVAL_S = 1.0
+"""How often a full disk is tried again."""
 
 
 class FileStorage:
-    """Keeps sessions in files. When `save` returns, the content and its name are synced."""
+    """Keeps sessions in a folder."""
 
-    def __init__(self, folder: Path, fs: FileSystem | None = None) -> None:
-        self._root = folder
-        self._sessions = folder / "sessions"
-        self._quarantine = folder / "quarantine"
-        self._fs = fs or LocalFileSystem()
-        self._store_id = ""
-        self._places: dict[SessionId, Path] = {}
-        self._sizes: dict[SessionId, int] = {}
-        self._healed: dict[SessionId, str] = {}
-        self._quarantined = 0
+    def __init__(
+        self,
+        folder: Path,
+        fs: FileSystem | None = None,
+        *,
+        on_failure: Callable[[], None] = lambda: None,
+        backup_interval_s: float | None = 3600.0,
+        clock: Callable[[], float] = time.time,
+        segment_bytes: int = SEGMENT_BYTES,
+    ) -> None:
+        self.on_failure = on_failure
+        """Called when the disk failed in a way after which the process has to end."""
+        self._store = Store(folder, fs or LocalFileSystem(), segment_bytes)
+        self._backups = Backups(self._store)
+        self._backup_interval_s = backup_interval_s
+        self._clock = clock
+        self._commits: CommitQueue | None = None
+        self._threads = ThreadPoolExecutor(FILE_THREADS, thread_name_prefix="storage")
+        self._tasks = TaskOwner("storage")
         self._trouble: StorageError | None = None
-        self._serial = itertools.count()
-        self._threads = ThreadPoolExecutor(WRITERS, thread_name_prefix="storage")
+        self._kick = asyncio.Event()
+        self._checkpointing = asyncio.Lock()
 
-    # ---- opening
+    # ---- opening and closing
 
     async def open(self) -> Opened:
-        """Lock the folder, put aside what cannot be read, and list the rest."""
-        return await self._on_thread(self._open)
-
-    def _open(self) -> Opened:
+        """Recover the folder and tell what is there."""
+        root = self._store.layout.root
         try:
-            self._root.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        except OSError as error:
-            msg = f"cannot make the data folder {self._root}: {error.strerror}"
+            root.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            await self._on_thread(self._store.open)
+        except (OSError, DiskFullError, DiskFailedError) as error:
+            msg = f"the data folder {root} cannot be used: {getattr(error, 'strerror', None) or error}"
             raise StorageError(msg) from error
-        for folder in (self._root, self._sessions, self._root / "archive", self._quarantine):
-            if self._fs.make_folder(folder):
-                self._fs.sync_folder(folder.parent)
-        if not self._fs.lock(self._root / "lock"):
-            msg = f"another daemon uses the data folder {self._root}; stop it, or give this one another --data-dir"
-            raise StorageError(msg)
-        self._store_id = self._identify()
-        sessions = list(self._scan())
-        kept_aside = self._fs.names(self._quarantine)
-        self._quarantined = len(kept_aside)
-        damaged = {SessionId(match.group(1)) for name in kept_aside if (match := _DAMAGED.fullmatch(name))}
-        return Opened(sessions, frozenset(damaged - self._places.keys()))
+        self._commits = CommitQueue(self._store.writer, self._fail)
+        await self._reserve_ballast()
+        self._tasks.start(self._keep_checkpoints(), "checkpoint")
+        if self._backup_interval_s is not None:
+            self._tasks.start(self._keep_backups(self._backup_interval_s), "backup")
+        places = self._store.places.values()
+        found = [StoredHeader(place.header, place.size_bytes) for place in places]
+        return Opened(found, frozenset(self._store.damaged.keys() - self._store.places.keys()))
 
-    def _identify(self) -> str:
-        path = self._root / "store.json"
-        data = self._fs.read(path)
-        if data is None:
-            made = _StoreFile("stui-store", 1, secrets.token_hex(16))
-            self._fs.write_new(path, msgspec.json.encode(made) + b"\n")
-            self._fs.sync_folder(self._root)
-            return made.store_id
-        try:
-            found = msgspec.json.decode(data, type=_StoreFile)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            msg = f"{path} cannot be read ({error}); put the original back, its store_id is in every session file"
-            raise StorageError(msg) from None
-        if (found.format, found.format_version) != ("stui-store", 1):
-            msg = f"{path} is of format {found.format} {found.format_version}, which this version cannot read"
-            raise StorageError(msg)
-        return found.store_id
-
-    def _scan(self) -> Iterator[StoredHeader]:
-        for client in self._fs.names(self._sessions):
-            folder = self._sessions / client
-            seen: set[str] = set()
-            for name in self._fs.names(folder):
-                if name.endswith(_NEW):
-                    self._put_aside(folder / name, "unfinished")
-                elif name.endswith(_PREVIOUS):
-                    seen.add(name.removesuffix(_PREVIOUS))
-                elif name.endswith(_CURRENT):
-                    seen.add(name.removesuffix(_CURRENT))
-            for stem in sorted(seen):
-                session_id = SessionId(stem)
-                self._places[session_id] = folder
-                try:
-                    loaded = self._load(session_id)
-                except SessionDamagedError:
-                    del self._places[session_id]
-                    continue
-                if loaded is not None:
-                    yield StoredHeader(loaded.session.header, loaded.size_bytes)
+    async def close(self) -> None:
+        """Write what waits and all session files, seal the journal, let go of the folder."""
+        await self._tasks.close()
+        if self._commits is not None:
+            await self._commits.close()
+            try:
+                await self._on_thread(self._store.close)
+            except (OSError, DiskFullError, DiskFailedError) as error:  # everything is in the journal all the same
+                _log.error("storage.close_incomplete", error=str(error))
+                self._store.fs.unlock()
+        else:
+            self._store.fs.unlock()
+        await asyncio.get_running_loop().run_in_executor(None, self._threads.shutdown)
 
     # ---- reading
 
     async def load(self, session_id: SessionId) -> Loaded | None:
-        """Read a session, the previous file if the newest is damaged."""
-        return await self._on_thread(self._load, session_id)
-
-    def _load(self, session_id: SessionId) -> Loaded | None:
-        folder = self._places.get(session_id)
-        if folder is None:
+        """Read a session, from memory while its file is not written yet."""
+        held = self._store.pending.get(session_id)
+        try:
+            session = held.session if held else await self._on_thread(self._store.load, session_id)
+        except OSError as error:
+            msg = f"session {session_id} cannot be read now: {error.strerror or error}"
+            raise StorageError(msg) from error
+        if session is None:
+            if session_id in self._store.damaged:
+                msg = f"session {session_id} cannot be read: {self._store.damaged[session_id]}"
+                raise SessionDamagedError(msg, session_id=session_id)
             return None
-        current, previous = folder / f"{session_id}{_CURRENT}", folder / f"{session_id}{_PREVIOUS}"
-        damage: str | None = None
-        for path in (current, previous):
-            data = self._fs.read(path)
-            if data is None:
-                continue
-            try:
-                session = decode_session(data, self._store_id, session_id)
-            except UnreadableError as error:
-                damage = str(error)
-                self._put_aside(path, "damaged", detail=damage)
-                continue
-            self._sizes[session_id] = len(data)
-            if damage is not None:
-                self._healed[session_id] = f"the newest file was damaged ({damage}); this is the one before it"
-            return Loaded(session, len(data), self._healed.get(session_id))
-        if damage is not None:
-            msg = f"session {session_id} cannot be read: {damage}; its files are in quarantine"
-            raise SessionDamagedError(msg, session_id=session_id)
-        return None
-
-    def _put_aside(self, path: Path, why: str, detail: str = "") -> None:
-        kept = self._quarantine / f"{secrets.token_hex(4)}-{why}-{path.name}"
-        self._fs.rename(path, kept)
-        self._fs.sync_folder(self._quarantine)
-        self._fs.sync_folder(path.parent)
-        self._quarantined += 1
-        _log.warning("storage.quarantined", file=path.name, kept_as=kept.name, why=why, detail=detail)
+        if (why := self._store.damaged.get(session_id)) is not None:
+            return Loaded(session, "damaged", why)
+        if (why := self._store.healed.get(session_id)) is not None:
+            return Loaded(session, "healed", why)
+        return Loaded(session)
 
     # ---- writing
 
-    async def save(self, session: Session) -> int:
-        """Replace the session's file; synced when this returns."""
-        return await self._on_thread(self._save, session)
-
-    def _save(self, session: Session) -> int:
-        session_id = session.header.session_id
-        data = encode_session(session, self._store_id)
-        folder = self._places.get(session_id) or self._client_folder(session.header.client_id)
-        new = folder / f"{session_id}.{next(self._serial)}{_NEW}"
-        current = folder / f"{session_id}{_CURRENT}"
-        self._fs.write_new(new, data)
-        self._fs.rename(current, folder / f"{session_id}{_PREVIOUS}")
-        self._fs.rename(new, current)
-        self._fs.sync_folder(folder)
-        self._places[session_id] = folder
-        self._sizes[session_id] = len(data)
-        self._healed.pop(session_id, None)
-        self._trouble = None
-        return len(data)
-
-    def _client_folder(self, client_id: str) -> Path:
-        folder = self._sessions / hashlib.sha256(client_id.encode()).hexdigest()[:32]
-        if self._fs.make_folder(folder):
-            self._fs.sync_folder(self._sessions)
-        return folder
+    async def commit(self, change: Commit) -> None:
+        """Make a change durable."""
+        session = change.session
+        record = ChangeRecord(
+            session.header.session_id,
+            change.base_version,
+            header_record(session.header),
+            None if change.entry is None or change.whole else entry_record(change.entry),
+            to_record(session) if change.whole else None,
+        )
+        lsn = await self._append(record)
+        self._store.note_change(session, lsn, change.size_bytes)
+        if len(self._store.pending) > MAX_PENDING_SESSIONS:
+            self._kick.set()
 
     async def remove(self, session_id: SessionId) -> None:
-        """Delete both files of a session."""
-        await self._on_thread(self._remove, session_id)
-
-    def _remove(self, session_id: SessionId) -> None:
-        folder = self._places.get(session_id)
-        if folder is None:
-            return
-        for suffix in (_PREVIOUS, _CURRENT):
-            self._fs.remove(folder / f"{session_id}{suffix}")
-        self._fs.sync_folder(folder)
-        self._forget(session_id)
+        """Delete a session for good."""
+        await self._go(session_id, "removed")
 
     async def archive(self, session_id: SessionId, at: float) -> None:
-        """Move a session's file to this month's archive."""
-        await self._on_thread(self._archive, session_id, at)
+        """Write a session to the archive, then take it out of the store."""
+        loaded = await self.load(session_id)
+        if loaded is not None:
+            await self._disk(self._store.snapshots.archive, loaded.session, 0, at)
+            await self._go(session_id, "archived")
 
-    def _archive(self, session_id: SessionId, at: float) -> None:
-        folder = self._places.get(session_id)
-        if folder is None:
+    async def _go(self, session_id: SessionId, how: str) -> None:
+        place = self._store.places.get(session_id)
+        if place is None:
             return
-        month = self._root / "archive" / datetime.fromtimestamp(at, UTC).strftime("%Y-%m")
-        if self._fs.make_folder(month):
-            self._fs.sync_folder(month.parent)
-        self._fs.rename(folder / f"{session_id}{_CURRENT}", month / f"{session_id}{_CURRENT}")
-        self._fs.sync_folder(month)
-        self._fs.remove(folder / f"{session_id}{_PREVIOUS}")
-        self._fs.sync_folder(folder)
-        self._forget(session_id)
+        await self._append(ChangeRecord(session_id, place.header.version, header_record(place.header), gone=how))
+        async with self._checkpointing:  # a checkpoint under way must not bring the file back
+            self._store.note_gone(session_id)
+            folder = self._store.layout.client_folder(place.header.client_id)
+            if await self._on_thread(self._store.fs.names, folder):
+                await self._disk(self._store.snapshots.remove, folder, session_id)
 
-    def _forget(self, session_id: SessionId) -> None:
-        self._places.pop(session_id, None)
-        self._sizes.pop(session_id, None)
-        self._healed.pop(session_id, None)
+    async def _append(self, record: ChangeRecord) -> int:
+        if self._commits is None:
+            msg = "the storage is not open"
+            raise StorageError(msg)
+        return await self._commits.append(encode_change(record))
 
-    # ---- the rest
+    # ---- files, journal and backups, in the background
 
-    async def close(self) -> None:
-        """Finish what was begun, then let go of the folder."""
-        await asyncio.get_running_loop().run_in_executor(None, self._threads.shutdown)
-        self._fs.unlock()
+    async def _keep_checkpoints(self) -> None:
+        while True:
+            try:
+                async with asyncio.timeout(CHECKPOINT_INTERVAL_S):
+                    await self._kick.wait()
+            except TimeoutError:
+                pass
+            self._kick.clear()
+            if self._trouble is None:
+                await self.checkpoint()
+
+    async def checkpoint(self) -> None:
+        """Write changed sessions to their files and free old segments; what fails is tried again later."""
+        try:
+            async with self._checkpointing:
+                for session_id, held in list(self._store.pending.items()):
+                    await self._write_file(session_id, held)
+                wanted = self._store.trim_target(KEEP_SEGMENTS)
+                if wanted is not None:
+                    await self._trim(wanted)
+        except (OSError, SessionDamagedError) as error:
+            _log.warning("storage.checkpoint_failed", error=str(error))
+
+    async def _write_file(self, session_id: SessionId, held: Pending) -> None:
+        await self._on_thread(self._store.snapshots.write, held.session, held.lsn)
+        self._store.note_file(session_id, held)
+
+    async def _trim(self, wanted: int) -> None:
+        for session_id in self._store.holders(wanted - 1):
+            for _ in range(2):  # the second time moves the newest file to the place of the one before
+                if self._store.holds(session_id, wanted - 1):
+                    await self._on_thread(self._store.hold_pending, session_id)
+                    held = self._store.pending.get(session_id)
+                    if held is not None:
+                        await self._write_file(session_id, held)
+        if not self._store.holders(wanted - 1):
+            await self._on_thread(self._store.finish_trim, wanted)
+
+    async def _keep_backups(self, interval_s: float) -> None:
+        while True:
+            await asyncio.sleep(self._backups.due_in_s(self._clock(), interval_s))
+            try:
+                await self.back_up("automatic")
+            except (OSError, StorageError) as error:
+                _log.error("storage.backup_failed", error=str(error))
+                await asyncio.sleep(60)
+
+    async def back_up(self, reason: str) -> BackupInfo:
+        """Make a verified copy of everything, and let go of copies that are due.
+
+        Raises:
+            StorageError: the copy could not be made, or did not verify; nothing else changed.
+            OSError: the disk failed.
+        """
+        await self.checkpoint()
+        async with self._checkpointing:  # files stand still meanwhile; changes go on into the journal
+            return await self._on_thread(self._backups.create, self._clock(), reason)
+
+    # ---- trouble
 
     def status(self) -> StorageStatus:
-        """Tell how the last operations went."""
+        """Tell how it is."""
         trouble = self._trouble
         status: Literal["ok", "full", "failed"] = "ok"
         if trouble is not None:
             status = "full" if isinstance(trouble, StorageFullError) else "failed"
+        store = self._store
+        detail = trouble.message if trouble is not None else None
+        if detail is None and store.damaged:
+            detail = f"{len(store.damaged)} sessions lost acknowledged changes; see quarantine and `store check`"
         return StorageStatus(
             kind="file",
             status=status,
-            sessions=len(self._sizes),
-            size_bytes=sum(self._sizes.values()),
-            quarantined=self._quarantined,
-            detail=None if trouble is None else trouble.message,
+            sessions=len(store.places),
+            size_bytes=sum(place.size_bytes for place in store.places.values()),
+            quarantined=store.quarantined,
+            detail=detail,
         )
 
-    async def _on_thread(self, work: Callable[..., T], *args: object) -> T:
+    def _fail(self, error: StorageError) -> None:
+        self._trouble = error
+        if isinstance(error, StorageFullError):
+            _log.error("storage.full", error=error.message)
+            self._tasks.start(self._resume(), "resume")
+        else:
+            _log.critical("storage.failed", error=error.message)
+            self.on_failure()
+
+    async def _resume(self) -> None:
+        """Give up the ballast, and take changes again as soon as there is room for it once more."""
+        ballast = self._store.layout.ballast
+        await self._disk(self._store.fs.remove, ballast)
+        while True:
+            await asyncio.sleep(RESUME_INTERVAL_S)
+            try:
+                await self._on_thread(self._store.fs.reserve, ballast, BALLAST_BYTES)
+            except OSError:
+                continue
+            if self._commits is not None:
+                self._commits.resume()
+            self._trouble = None
+            _log.info("storage.resumed")
+            return
+
+    async def _reserve_ballast(self) -> None:
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._threads, work, *args)
+            await self._on_thread(self._store.fs.reserve, self._store.layout.ballast, BALLAST_BYTES)
         except OSError as error:
-            if error.errno in _NO_ROOM:
-                msg = "the disk is full; the change was not stored"
-                self._trouble = StorageFullError(msg)
-            else:
-                msg = f"the disk failed: {error.strerror or error}"
-                self._trouble = StorageError(msg)
-            _log.error("storage.failed", error=str(error))
-            raise self._trouble from error
+            _log.warning("storage.no_ballast", error=str(error))
+
+    async def _disk(self, work: Callable[..., T], *args: object) -> T:
+        try:
+            return await self._on_thread(work, *args)
+        except OSError as error:
+            msg = f"the disk failed: {error.strerror or error}"
+            raise StorageError(msg) from error
+
+    async def _on_thread(self, work: Callable[..., T], *args: object) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work, *args)

@@ -10,6 +10,22 @@ from pathlib import Path
 from typing import Protocol
 
 
+class AppendFile(Protocol):
+    """A file that only grows, or is cut. All operations may raise OSError."""
+
+    def write(self, data: bytes | memoryview) -> int:
+        """Write at the end; tell how much was taken, which may be less."""
+
+    def sync(self) -> None:
+        """Make the content durable. After a failure nothing about the file can be trusted."""
+
+    def truncate(self, size: int) -> None:
+        """Cut to this size."""
+
+    def close(self) -> None:
+        """Let go of it, without a sync."""
+
+
 class FileSystem(Protocol):
     """The operations a file storage needs. All of them may raise OSError."""
 
@@ -25,11 +41,26 @@ class FileSystem(Protocol):
     def write_new(self, path: Path, data: bytes) -> None:
         """Create a file (mode 0600) with this content and sync it. A half-written one is removed again."""
 
+    def append_new(self, path: Path) -> AppendFile:
+        """Create a file (mode 0600) to append to."""
+
+    def cut(self, path: Path, size: int) -> None:
+        """Truncate a file and sync it."""
+
+    def reserve(self, path: Path, size: int) -> None:
+        """Create a file that takes up so much room, or leave none behind."""
+
     def rename(self, old: Path, new: Path) -> bool:
-        """Give a file another name, in place of what has it; False when there is no such file."""
+        """Give a file or folder another name, in place of what has it; False when there is no such file."""
+
+    def link(self, old: Path, new: Path) -> bool:
+        """Give a file a second name; False when that cannot be done here."""
 
     def remove(self, path: Path) -> bool:
         """Delete a file; False when there is none."""
+
+    def remove_tree(self, path: Path) -> None:
+        """Delete a folder and everything in it."""
 
     def sync_folder(self, path: Path) -> None:
         """Make the names in a folder durable."""
@@ -39,6 +70,33 @@ class FileSystem(Protocol):
 
     def unlock(self) -> None:
         """Let go of the lock."""
+
+
+class LocalAppendFile:
+    """A file of this machine."""
+
+    def __init__(self, path: Path) -> None:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
+        self._descriptor = os.open(path, flags, 0o600)
+
+    def write(self, data: bytes | memoryview) -> int:
+        """Write at the end."""
+        return os.write(self._descriptor, data)
+
+    def sync(self) -> None:
+        """Make the content durable."""
+        if sys.platform == "darwin":
+            fcntl.fcntl(self._descriptor, fcntl.F_FULLFSYNC)
+        else:
+            os.fdatasync(self._descriptor)
+
+    def truncate(self, size: int) -> None:
+        """Cut to this size."""
+        os.ftruncate(self._descriptor, size)
+
+    def close(self) -> None:
+        """Let go of it."""
+        os.close(self._descriptor)
 
 
 class LocalFileSystem:
@@ -71,24 +129,59 @@ class LocalFileSystem:
 
     def write_new(self, path: Path, data: bytes) -> None:
         """Create a file."""
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        file = LocalAppendFile(path)
         try:
             try:
                 left = memoryview(data)
                 while left:
-                    left = left[os.write(descriptor, left) :]
-                _sync(descriptor)
+                    left = left[file.write(left) :]
+                file.sync()
             finally:
-                os.close(descriptor)
+                file.close()
         except OSError:
             path.unlink(missing_ok=True)
             raise
+
+    def append_new(self, path: Path) -> AppendFile:
+        """Create a file to append to."""
+        return LocalAppendFile(path)
+
+    def cut(self, path: Path, size: int) -> None:
+        """Truncate a file."""
+        descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+        try:
+            os.ftruncate(descriptor, size)
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def reserve(self, path: Path, size: int) -> None:
+        """Take up room."""
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            if hasattr(os, "posix_fallocate"):
+                os.posix_fallocate(descriptor, 0, size)
+            else:
+                os.write(descriptor, bytes(size))
+        except OSError:
+            path.unlink(missing_ok=True)
+            raise
+        finally:
+            os.close(descriptor)
 
     def rename(self, old: Path, new: Path) -> bool:
         """Give a file another name."""
         try:
             old.replace(new)
         except FileNotFoundError:
+            return False
+        return True
+
+    def link(self, old: Path, new: Path) -> bool:
+        """Give a file a second name."""
+        try:
+            new.hardlink_to(old)
+        except OSError:  # another file system, too many links, not supported: the caller copies
             return False
         return True
 
@@ -99,6 +192,15 @@ class LocalFileSystem:
         except FileNotFoundError:
             return False
         return True
+
+    def remove_tree(self, path: Path) -> None:
+        """Delete a folder."""
+        for entry in list(os.scandir(path)):
+            if entry.is_dir(follow_symlinks=False):
+                self.remove_tree(Path(entry.path))
+            else:
+                Path(entry.path).unlink()
+        path.rmdir()
 
     def sync_folder(self, path: Path) -> None:
         """Make names durable."""
@@ -124,10 +226,3 @@ class LocalFileSystem:
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
-
-
-def _sync(descriptor: int) -> None:
-    if sys.platform == "darwin":
-        fcntl.fcntl(descriptor, fcntl.F_FULLFSYNC)
-    else:
-        os.fsync(descriptor)

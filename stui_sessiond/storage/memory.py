@@ -2,7 +2,7 @@
 
 from stui_sessiond.ids import SessionId
 from stui_sessiond.model.session import Session
-from stui_sessiond.storage.api import Loaded, Opened, StorageStatus, StoredHeader
+from stui_sessiond.storage.api import Commit, Loaded, Opened, StorageStatus, StoredHeader
 from stui_sessiond.storage.records import decode_session, encode_session
 
 _STORE = "memory"
@@ -18,18 +18,16 @@ class MemoryStorage:
     async def open(self) -> Opened:
         """List what is there."""
         files = self._files.values()
-        return Opened([StoredHeader(decode_session(data, _STORE).header, len(data)) for data in files])
+        return Opened([StoredHeader(_read(data).header, len(data)) for data in files])
 
     async def load(self, session_id: SessionId) -> Loaded | None:
         """Read a session."""
         data = self._files.get(session_id)
-        return None if data is None else Loaded(decode_session(data, _STORE), len(data))
+        return None if data is None else Loaded(_read(data))
 
-    async def save(self, session: Session) -> int:
+    async def commit(self, change: Commit) -> None:
         """Keep a session."""
-        data = encode_session(session, _STORE)
-        self._files[session.header.session_id] = data
-        return len(data)
+        self._files[change.session.header.session_id] = encode_session(change.session, _STORE, 0)
 
     async def remove(self, session_id: SessionId) -> None:
         """Forget a session."""
@@ -48,3 +46,7 @@ class MemoryStorage:
         """Always well."""
         size = sum(map(len, self._files.values()))
         return StorageStatus("memory", "ok", len(self._files), size, 0)
+
+
+def _read(data: bytes) -> Session:
+    return decode_session(data, _STORE).session

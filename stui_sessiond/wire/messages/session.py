@@ -54,7 +54,7 @@ class RestoreSession(Struct):
 class StorageIntegrity(Struct):
     """How the stored session was found."""
 
-    status: Literal["ok", "healed"]
+    status: Literal["ok", "healed", "damaged"]
     detail: str | UnsetType = UNSET
 
 
@@ -89,6 +89,7 @@ class UpdateSessionState(Struct):
     inspector_state: Json | None = None
     expected_version: Count | None = None
     mode: Literal["replace", "merge", "patch"] = "replace"
+    on_conflict: Literal["fail", "merge"] = "fail"
 
 
 class UpdateSessionStateResult(Struct):

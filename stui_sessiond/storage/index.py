@@ -1,0 +1,117 @@
+"""Which sessions are there? One file with the headers of all, so that a start reads no session.
+
+The index is a help, never the truth: every journal record up to its `lsn` is in the session files, what came later is
+looked up in the journal, and without an index the session files are read instead.
+"""
+
+from collections.abc import Iterable
+
+import msgspec
+
+from stui_sessiond.ids import ClientId, ImageId, SessionId
+from stui_sessiond.model.session import SessionHeader
+from stui_sessiond.storage.layout import seal_json, unseal_json
+
+INDEX_FORMAT = "stui-index"
+INDEX_VERSION = 2
+
+
+class Place(msgspec.Struct, frozen=True):
+    """What the storage knows of one session without reading it."""
+
+    header: SessionHeader
+    size_bytes: int
+    current_lsn: int = -1
+    """The last journal record that is in the newest session file; -1 when there is no file."""
+    previous_lsn: int = -1
+    """The same of the file before it."""
+    last_lsn: int = -1
+    """The last journal record about it."""
+
+
+class _Row(msgspec.Struct, array_like=True):
+    session_id: str
+    client_id: str
+    created_at: float
+    last_modified: float
+    last_activity: float
+    timeout_s: float
+    version: int
+    image_id: str | None
+    name: str | None
+    closed_at: float | None
+    size_bytes: int
+    current_lsn: int
+    previous_lsn: int
+
+
+class _Index(msgspec.Struct):
+    format: str
+    format_version: int
+    store_id: str
+    lsn: int
+    sessions: list[_Row]
+
+
+class Index(msgspec.Struct, frozen=True):
+    """The index as read: journal records up to `lsn` are in the session files."""
+
+    lsn: int
+    places: dict[SessionId, Place]
+
+
+_decode = msgspec.json.Decoder(_Index).decode
+
+
+def encode_index(store_id: str, lsn: int, places: Iterable[Place]) -> bytes:
+    """Write the index; journal records up to `lsn` have to be in the session files."""
+    rows = [
+        _Row(
+            place.header.session_id,
+            place.header.client_id,
+            place.header.created_at,
+            place.header.last_modified,
+            place.header.last_activity,
+            place.header.timeout_s,
+            place.header.version,
+            place.header.image_id,
+            place.header.name,
+            place.header.closed_at,
+            place.size_bytes,
+            place.current_lsn,
+            place.previous_lsn,
+        )
+        for place in places
+        if place.current_lsn >= 0
+    ]
+    return seal_json(_Index(INDEX_FORMAT, INDEX_VERSION, store_id, lsn, rows))
+
+
+def decode_index(data: bytes, store_id: str) -> Index | None:
+    """Read the index; None when it is damaged, foreign or of another format."""
+    text = unseal_json(data)
+    if text is None:
+        return None
+    try:
+        index = _decode(text)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+    if (index.format, index.format_version, index.store_id) != (INDEX_FORMAT, INDEX_VERSION, store_id):
+        return None
+    return Index(index.lsn, {SessionId(row.session_id): _place(row) for row in index.sessions})
+
+
+def _place(row: _Row) -> Place:
+    header = SessionHeader(
+        session_id=SessionId(row.session_id),
+        client_id=ClientId(row.client_id),
+        created_at=row.created_at,
+        last_modified=row.last_modified,
+        last_activity=row.last_activity,
+        timeout_s=row.timeout_s,
+        version=row.version,
+        image_id=None if row.image_id is None else ImageId(row.image_id),
+        name=row.name,
+        closed_at=row.closed_at,
+    )
+    return Place(header, row.size_bytes, row.current_lsn, row.previous_lsn, row.current_lsn)

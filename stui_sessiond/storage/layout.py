@@ -1,0 +1,109 @@
+"""Where in the data folder is what? And the small files that say which store this is.
+
+store.json                          which store this is, and its format
+lock                                held while a daemon uses the folder
+journal/<first LSN>.journal         segments of the journal
+sessions/<client>/<session>.json    the newest snapshot; <client> is a hash, so that no name from outside is a path
+sessions/<client>/<session>.prev.json   the one before it
+index.json                          the headers of all sessions, so that a start reads none of them
+damaged.json                        sessions of which acknowledged data could not be read
+tmp/                                files that are being written
+archive/<year>-<month>/             sessions whose retention is over; the operator may delete them
+quarantine/                         what could not be read; nothing here is ever deleted
+backups/<time>/                     verified copies
+ballast                             room to shut down cleanly when the disk is full
+"""
+
+import hashlib
+from pathlib import Path
+
+import msgspec
+
+from stui_sessiond.errors import StorageError
+
+STORE_FORMAT = "stui-store"
+STORE_VERSION = 2
+CURRENT = ".json"
+PREVIOUS = ".prev.json"
+SEGMENT_SUFFIX = ".journal"
+
+
+class StoreIdentity(msgspec.Struct, frozen=True):
+    """What store.json says."""
+
+    format: str
+    format_version: int
+    store_id: str
+
+
+class Layout:
+    """The paths of one data folder."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.identity = root / "store.json"
+        self.lock = root / "lock"
+        self.journal = root / "journal"
+        self.sessions = root / "sessions"
+        self.index = root / "index.json"
+        self.damaged = root / "damaged.json"
+        self.tmp = root / "tmp"
+        self.archive = root / "archive"
+        self.quarantine = root / "quarantine"
+        self.backups = root / "backups"
+        self.ballast = root / "ballast"
+
+    @property
+    def folders(self) -> tuple[Path, ...]:
+        """All folders, each after the one it lies in."""
+        return (
+            self.root,
+            self.journal,
+            self.sessions,
+            self.tmp,
+            self.archive,
+            self.quarantine,
+            self.backups,
+        )
+
+    def client_folder(self, client_id: str) -> Path:
+        """Where a client's sessions are."""
+        return self.sessions / hashlib.sha256(client_id.encode()).hexdigest()[:32]
+
+    def segment(self, first_lsn: int) -> Path:
+        """A segment of the journal."""
+        return self.journal / f"{first_lsn:016x}{SEGMENT_SUFFIX}"
+
+
+def seal_json(value: object) -> bytes:
+    """Write a small file with a checksum: the value on the first line, its SHA-256 on the second."""
+    text = msgspec.json.encode(value)
+    return text + b"\n" + hashlib.sha256(text).hexdigest().encode() + b"\n"
+
+
+def unseal_json(data: bytes) -> bytes | None:
+    """Read what `seal_json` wrote; None when it is damaged."""
+    text, newline, checksum = data.partition(b"\n")
+    if not newline or checksum != hashlib.sha256(text).hexdigest().encode() + b"\n":
+        return None
+    return text
+
+
+def read_identity(path: Path, data: bytes) -> StoreIdentity:
+    """Read store.json.
+
+    Raises:
+        StorageError: it is damaged, or of a format this version does not know.
+    """
+    text = unseal_json(data)
+    try:
+        found = msgspec.json.decode(data if text is None else text, type=StoreIdentity)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        found = None
+    if found is None or (text is None and found.format_version != 1):  # format 1 had no checksum
+        msg = f"{path} is damaged; put the copy from a backup in its place"
+        raise StorageError(msg)
+    if found.format != STORE_FORMAT or found.format_version not in {1, STORE_VERSION}:
+        msg = f"{path} is of format {found.format} {found.format_version}, which this version cannot read"
+        raise StorageError(msg)
+    return found

@@ -1,0 +1,199 @@
+"""What do the segments of a journal tell after a crash, or after damage? Pure: bytes in, a verdict out.
+
+A bad tail of the last segment is a torn write, and nothing acknowledged is in it, unless a sound record further on
+says that more had been synced: then acknowledged data is damaged, and the verdict says which.
+"""
+
+import re
+import zlib
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+
+from stui_sessiond.storage.journal import (
+    ALIGN,
+    HEADER_BYTES,
+    RECORD_BYTES,
+    SEGMENT_MAGIC,
+    HeaderError,
+    Record,
+    RecordType,
+    SegmentHeader,
+    decode_header,
+    decode_record,
+    read_chain,
+    search,
+)
+
+_SESSION_ID: Final = re.compile(rb"session_[0-9]{1,20}_[0-9]{1,20}_[A-Za-z0-9_-]{16,64}")
+
+
+class Segment(msgspec.Struct, frozen=True):
+    """A segment file as found."""
+
+    name: str
+    data: bytes
+
+
+class Damage(msgspec.Struct, frozen=True):
+    """Acknowledged data that cannot be read: LSNs from `first_lsn` up to, not including, `next_lsn`."""
+
+    name: str
+    first_lsn: int
+    next_lsn: int
+    sessions: frozenset[str]
+    reason: str
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """What to do with what was found."""
+
+    records: Sequence[Record]
+    """All sound changes, oldest first."""
+    next_lsn: int
+    """The first LSN that is not in use."""
+    torn: dict[str, int]
+    """Segments with a torn tail: cut them to this size, keeping a copy of the tail."""
+    unfinished: Sequence[str]
+    """Segments whose creation never completed: nothing was ever written to them."""
+    damage: Sequence[Damage]
+    mended: Sequence[str]
+    """Segments whose header was damaged and could be made up for: nothing is lost."""
+
+
+class _Reader:
+    def __init__(self) -> None:
+        self.records: list[Record] = []
+        self.damage: list[Damage] = []
+        self.torn: dict[str, int] = {}
+        self.unfinished: list[str] = []
+        self.mended: list[str] = []
+        self.expected: int | None = None
+
+    def take(self, record: Record) -> None:
+        self.expected = record.lsn + 1
+        if record.kind == RecordType.CHANGE:
+            self.records.append(record)
+
+    def lost(self, segment: Segment, next_lsn: int, sessions: frozenset[str], reason: str) -> None:
+        first = self.expected if self.expected is not None else 0
+        self.damage.append(Damage(segment.name, first, next_lsn, sessions, reason))
+
+
+def recover(segments: Sequence[Segment], store_id: bytes, floor_lsn: int = 1) -> Verdict:
+    """Read all segments, in the order of their first LSN.
+
+    `floor_lsn` is the next LSN if the journal is empty: one more than anything else in the store knows of.
+    """
+    reader = _Reader()
+    for index, segment in enumerate(segments):
+        _read_segment(reader, segment, segments[index + 1 :], store_id)
+    next_lsn = max(reader.expected or 0, floor_lsn)
+    return Verdict(reader.records, next_lsn, reader.torn, reader.unfinished, reader.damage, reader.mended)
+
+
+def _read_segment(reader: _Reader, segment: Segment, later: Sequence[Segment], store_id: bytes) -> None:
+    data = segment.data
+    last = not later
+    try:
+        header = decode_header(data)
+    except HeaderError as error:
+        if last and len(data) <= HEADER_BYTES:  # it is synced before any record is written
+            reader.unfinished.append(segment.name)
+            return
+        salvaged = _salvage_header(data, store_id)
+        if salvaged is None:
+            reader.lost(segment, _first_lsn(later), _sessions_in(data), f"its header: {error}")
+            reader.expected = None
+            return
+        header = salvaged
+        reader.mended.append(segment.name)
+    if header.store_id != store_id:
+        reader.lost(segment, _first_lsn(later), frozenset(), "it belongs to another store")
+        return
+    if reader.expected is not None and header.first_lsn > reader.expected:
+        reader.lost(segment, header.first_lsn, frozenset(), "segments are missing before it")
+    reader.expected = header.first_lsn
+    if last and len(data) == HEADER_BYTES:
+        reader.unfinished.append(segment.name)
+        return
+    _read_records(reader, segment, header, last=last)
+    following = _first_lsn(later)
+    if following > (reader.expected or 0) and not last:
+        reader.lost(segment, following, frozenset(), "its end is missing")
+
+
+def _read_records(reader: _Reader, segment: Segment, header: SegmentHeader, *, last: bool) -> None:
+    data, offset = segment.data, HEADER_BYTES
+    for record in read_chain(data, header):
+        reader.take(record)
+        offset = record.end
+    while offset < len(data):
+        expected = reader.expected or header.first_lsn
+        beyond = list(search(data, offset, header.crc))
+        proven = [record for record in beyond if record.durable_lsn >= expected and record.lsn > expected]
+        if not proven:
+            if last:
+                reader.torn[segment.name] = offset
+            return
+        survivor = next(record for record in beyond if record.lsn > expected)
+        start = survivor.end - _size(survivor)
+        reader.lost(segment, survivor.lsn, _sessions_in(data[offset:start]), "a record is damaged")
+        offset = start
+        offset = _follow(reader, data, offset, header.crc)
+
+
+def _follow(reader: _Reader, data: bytes, offset: int, seed: int) -> int:
+    """Go on after a hole, as long as records follow each other."""
+    previous: Record | None = None
+    while (record := decode_record(data, offset, seed)) is not None:
+        if previous is not None and (record.previous_crc != previous.crc or record.lsn != previous.lsn + 1):
+            break
+        reader.take(record)
+        previous, offset = record, record.end
+    return offset
+
+
+def _salvage_header(data: bytes, store_id: bytes) -> SegmentHeader | None:
+    """Use a damaged header if the records behind it fit to what it says, or to what it should say."""
+    if len(data) < HEADER_BYTES:
+        return None
+    stored = int.from_bytes(data[8:12], "little")
+    for mended in _mended_headers(data):
+        try:
+            header = decode_header(mended + data[HEADER_BYTES:])
+        except HeaderError:
+            continue
+        first = decode_record(data, HEADER_BYTES, header.crc)
+        if first is not None and first.lsn == header.first_lsn:
+            return header
+    first = decode_record(data, HEADER_BYTES, stored)
+    if first is None:
+        return None
+    return SegmentHeader(store_id, data[32:48], first.lsn, stored)  # the records prove that it was ours
+
+
+def _mended_headers(data: bytes) -> list[bytes]:
+    """The header with its magic, its padding or its checksum as they have to be."""
+    body = data[:56].ljust(HEADER_BYTES, b"\0")
+    right_crc = zlib.crc32(data[12:56]).to_bytes(4, "little")
+    return [SEGMENT_MAGIC + body[8:], SEGMENT_MAGIC + right_crc + body[12:]]
+
+
+def _size(record: Record) -> int:
+    size = RECORD_BYTES + len(record.payload)
+    return size + -size % ALIGN
+
+
+def _first_lsn(later: Sequence[Segment]) -> int:
+    for segment in later:
+        try:
+            return decode_header(segment.data).first_lsn
+        except HeaderError:
+            continue
+    return 0
+
+
+def _sessions_in(data: bytes) -> frozenset[str]:
+    return frozenset(found.decode() for found in _SESSION_ID.findall(data))

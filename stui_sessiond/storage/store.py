@@ -1,0 +1,456 @@
+"""The file storage without threads: opens and recovers a data folder, and carries out one operation after the other.
+
+Guarantees: what `append` took survives; `open` finds every acknowledged change or says which sessions lost some;
+recovery may be interrupted and done again; nothing that cannot be read is deleted.
+"""
+
+import secrets
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import msgspec
+import structlog
+from msgspec.structs import replace
+
+from stui_sessiond.errors import SessionDamagedError, StorageError
+from stui_sessiond.ids import SessionId
+from stui_sessiond.model.session import Session
+from stui_sessiond.storage import migration
+from stui_sessiond.storage.fs import FileSystem
+from stui_sessiond.storage.index import Index, Place, decode_index, encode_index
+from stui_sessiond.storage.journal import Record
+from stui_sessiond.storage.layout import (
+    CURRENT,
+    PREVIOUS,
+    SEGMENT_SUFFIX,
+    STORE_FORMAT,
+    STORE_VERSION,
+    Layout,
+    StoreIdentity,
+    read_identity,
+    seal_json,
+    unseal_json,
+)
+from stui_sessiond.storage.records import ChangeRecord, UnreadableError, decode_change
+from stui_sessiond.storage.records import replay as replay_change
+from stui_sessiond.storage.recovery import Segment, Verdict, recover
+from stui_sessiond.storage.segments import SEGMENT_BYTES, JournalWriter
+from stui_sessiond.storage.snapshots import Snapshots
+
+_log = structlog.get_logger(__name__)
+
+
+class Pending(msgspec.Struct, frozen=True):
+    """A session whose newest content is in the journal and not yet in its file."""
+
+    session: Session
+    lsn: int
+
+
+class Store:
+    """A data folder. Only one thread at a time may call `append` and `seal`, and one at a time the rest."""
+
+    def __init__(
+        self,
+        root: Path,
+        fs: FileSystem,
+        segment_bytes: int = SEGMENT_BYTES,
+        random_bytes: Callable[[int], bytes] = secrets.token_bytes,
+    ) -> None:
+        self.layout = Layout(root)
+        self.fs = fs
+        self.store_id = ""
+        self.places: dict[SessionId, Place] = {}
+        self.pending: dict[SessionId, Pending] = {}
+        self.healed: dict[SessionId, str] = {}
+        """Sessions read from the file before the newest, and why."""
+        self.damaged: dict[SessionId, str] = {}
+        """Sessions of which acknowledged data could not be read, and what."""
+        self.quarantined = 0
+        self._segment_bytes = segment_bytes
+        self._random_bytes = random_bytes
+        self._index_lsn = 0
+
+    # ---- opening
+
+    def open(self) -> None:
+        """Lock the folder, recover what is in it, and make what was recovered durable anew.
+
+        Raises:
+            StorageError: another daemon has it, or it is of a format this version cannot read.
+            OSError: the disk failed; it can be tried again.
+        """
+        layout, fs = self.layout, self.fs
+        for folder in layout.folders:
+            if fs.make_folder(folder):
+                fs.sync_folder(folder.parent)
+        if not fs.lock(layout.lock):
+            msg = f"another daemon uses the data folder {layout.root}; stop it, or choose another --data-dir"
+            raise StorageError(msg)
+        identity = self._identify()
+        self.store_id = identity.store_id
+        self.snapshots = Snapshots(fs, layout, self.store_id)
+        for name in fs.names(layout.tmp):
+            self.snapshots.put_aside(layout.tmp / name, "unfinished")
+        self.damaged = self._read_damaged()
+        if identity.format_version < STORE_VERSION:
+            migration.migrate(self)
+        self._read_index()
+        verdict = self._read_journal()
+        self._replay(verdict.records)
+        self._report(verdict)
+        self.checkpoint_all()
+        self._retire(verdict)
+        self.quarantined = len(fs.names(layout.quarantine))
+
+    def _identify(self) -> StoreIdentity:
+        data = self.fs.read(self.layout.identity)
+        if data is not None:
+            return read_identity(self.layout.identity, data)
+        made = StoreIdentity(STORE_FORMAT, STORE_VERSION, self._random_bytes(16).hex())
+        self.replace_file(self.layout.identity, seal_json(made))
+        return made
+
+    def replace_file(self, path: Path, data: bytes) -> None:
+        """Put a file durably in the place of another.
+
+        Raises:
+            OSError: the old one is there.
+        """
+        new = self.layout.tmp / f"{path.name}.{self._random_bytes(4).hex()}"
+        self.fs.write_new(new, data)
+        self.fs.rename(new, path)
+        self.fs.sync_folder(path.parent)
+
+    def _read_damaged(self) -> dict[SessionId, str]:
+        data = self.fs.read(self.layout.damaged)
+        if data is None:
+            return {}
+        text = unseal_json(data)
+        if text is None:
+            self.snapshots.put_aside(self.layout.damaged, "damaged")
+            return {}
+        return {SessionId(name): why for name, why in msgspec.json.decode(text, type=dict[str, str]).items()}
+
+    def _read_index(self) -> None:
+        data = self.fs.read(self.layout.index)
+        index = None if data is None else decode_index(data, self.store_id)
+        if index is None:
+            if data is not None:
+                self.snapshots.put_aside(self.layout.index, "damaged")
+            index = self._scan_files()
+        self._index_lsn = index.lsn
+        self.places = index.places
+
+    def _scan_files(self) -> Index:
+        """Read all session files, because there is no index."""
+        places: dict[SessionId, Place] = {}
+        for client in self.fs.names(self.layout.sessions):
+            folder = self.layout.sessions / client
+            names = self.fs.names(folder)
+            stems = {name.removesuffix(CURRENT).removesuffix(PREVIOUS.removesuffix(CURRENT)) for name in names}
+            for stem in sorted(stems):
+                session_id = SessionId(stem)
+                found = self.snapshots.read(folder, session_id)
+                if found.file is None:
+                    self.damaged[session_id] = f"its file cannot be read: {found.damaged}"
+                    continue
+                if found.damaged:
+                    self.healed[session_id] = _healed(found.damaged)
+                lsn = found.file.lsn
+                places[session_id] = Place(found.file.session.header, found.size_bytes, lsn, -1, lsn)
+        if places:
+            _log.warning("storage.index_rebuilt", sessions=len(places))
+        return Index(0, places)
+
+    def _read_segments(self) -> list[Segment]:
+        names = [name for name in self.fs.names(self.layout.journal) if name.endswith(SEGMENT_SUFFIX)]
+        return [Segment(name, self.fs.read(self.layout.journal / name) or b"") for name in names]
+
+    def _read_journal(self) -> Verdict:
+        segments = self._read_segments()
+        floor = max([self._index_lsn, *(place.current_lsn for place in self.places.values())]) + 1
+        verdict = recover(segments, bytes.fromhex(self.store_id), floor)
+        journal = self.layout.journal
+        for segment in segments:
+            if segment.name in verdict.torn:
+                size = verdict.torn[segment.name]
+                self.snapshots.keep_copy(segment.name, "torn", segment.data[size:])
+                self.fs.cut(journal / segment.name, size)
+        for name in verdict.unfinished:
+            self.fs.remove(journal / name)
+            self.fs.sync_folder(journal)
+        self.writer = JournalWriter(
+            self.fs,
+            self.layout,
+            bytes.fromhex(self.store_id),
+            verdict.next_lsn,
+            lambda: self._random_bytes(16),
+            self._segment_bytes,
+        )
+        left = [segment.name for segment in segments if segment.name not in verdict.unfinished]
+        self.writer.segments = [int(name.removesuffix(SEGMENT_SUFFIX), 16) for name in left]
+        return verdict
+
+    # ---- replaying the journal
+
+    def _replay(self, records: Sequence[Record]) -> None:
+        """Bring every session that the journal knows more of up to date."""
+        newer = [record for record in records if record.lsn > self._index_lsn]
+        for session_id, changes in _by_session(newer).items():
+            last_lsn, last = changes[-1]
+            place = self.places.get(session_id)
+            if last.gone is not None:
+                self._finish_removal(session_id, changes)
+            elif place is None or place.current_lsn < last_lsn:
+                self._bring_up(session_id, changes, records)
+
+    def _finish_removal(self, session_id: SessionId, changes: Sequence[tuple[int, ChangeRecord]]) -> None:
+        place = self.places.pop(session_id, None)
+        self.damaged.pop(session_id, None)
+        client = place.header.client_id if place else next((c.header.client_id for _, c in changes if c.header), None)
+        if client is not None:
+            folder = self.layout.client_folder(client)
+            if self.fs.names(folder):
+                self.snapshots.remove(folder, session_id)
+
+    def _bring_up(
+        self, session_id: SessionId, changes: Sequence[tuple[int, ChangeRecord]], records: Sequence[Record]
+    ) -> None:
+        client = next((change.header.client_id for _, change in changes if change.header), None)
+        if client is None:
+            return
+        found = self.snapshots.read(self.layout.client_folder(client), session_id)
+        if found.damaged is not None:  # the file before it needs older records, too
+            changes = _by_session(records)[session_id]
+        session = found.file.session if found.file else None
+        file_lsn = found.file.lsn if found.file else -1
+        session, last_lsn = self._follow(session_id, session, file_lsn, changes)
+        if session is None:
+            self.places.pop(session_id, None)
+            return
+        if found.damaged is not None and session_id not in self.damaged:
+            self.healed[session_id] = _healed(found.damaged)
+        self.places[session_id] = Place(session.header, found.size_bytes, file_lsn, -1, last_lsn)
+        if last_lsn > file_lsn or found.damaged is not None:
+            self.pending[session_id] = Pending(session, last_lsn)
+
+    def _follow(
+        self,
+        session_id: SessionId,
+        session: Session | None,
+        lsn: int,
+        changes: Sequence[tuple[int, ChangeRecord]],
+    ) -> tuple[Session | None, int]:
+        """Apply the changes after `lsn`; stop where something is missing, and remember that."""
+        for change_lsn, change in changes:
+            if change_lsn <= lsn:
+                continue
+            try:
+                session = replay_change(session, change)
+            except UnreadableError as error:
+                self.damaged[session_id] = f"acknowledged changes are lost: {error}"
+                break
+            lsn = change_lsn
+        return session, lsn
+
+    def _report(self, verdict: Verdict) -> None:
+        for damage in verdict.damage:
+            _log.error(
+                "storage.journal_damaged",
+                segment=damage.name,
+                first_lsn=damage.first_lsn,
+                next_lsn=damage.next_lsn,
+                sessions=sorted(damage.sessions),
+                reason=damage.reason,
+            )
+            why = f"acknowledged changes are lost: the journal is damaged ({damage.reason})"
+            for name in damage.sessions:
+                place = self.places.get(SessionId(name))
+                newer = place is not None and place.current_lsn >= damage.next_lsn > 0
+                if not newer:
+                    self.damaged.setdefault(SessionId(name), why)
+
+    def _retire(self, verdict: Verdict) -> None:
+        """Now that everything sound is in other files, move damaged segments out of the way."""
+        self.write_damaged()
+        for name in {damage.name for damage in verdict.damage} | set(verdict.mended):
+            path = self.layout.journal / name
+            if path.name in self.fs.names(self.layout.journal):
+                self.snapshots.put_aside(path, "damaged")
+                self.writer.segments.remove(int(name.removesuffix(SEGMENT_SUFFIX), 16))
+
+    # ---- working
+
+    def load(self, session_id: SessionId) -> Session | None:
+        """Read a session; None when there is none.
+
+        Raises:
+            SessionDamagedError: no sound copy is left.
+            OSError: it cannot be read now.
+        """
+        held = self.pending.get(session_id)
+        if held is not None:
+            return held.session
+        place = self.places.get(session_id)
+        if place is None:
+            return None
+        found = self.snapshots.read(self.layout.client_folder(place.header.client_id), session_id)
+        if found.damaged is None and found.file is not None:
+            return found.file.session
+        session = found.file.session if found.file else None
+        lsn = found.file.lsn if found.file else -1
+        records = recover(self._read_segments(), bytes.fromhex(self.store_id)).records
+        changes = _by_session(records).get(session_id, [])
+        session, lsn = self._follow(session_id, session, lsn, changes)
+        if session is None:
+            self.damaged[session_id] = f"its file cannot be read: {found.damaged}"
+            self.write_damaged()
+            msg = f"session {session_id} cannot be read: {found.damaged}; its files are in quarantine"
+            raise SessionDamagedError(msg, session_id=session_id)
+        if session.header.version < place.header.version:
+            self.damaged[session_id] = (
+                f"versions {session.header.version + 1} to {place.header.version} are lost: its newest file is damaged"
+            )
+            self.write_damaged()
+        else:
+            self.healed[session_id] = _healed(found.damaged or "")
+        self.pending[session_id] = Pending(session, max(lsn, place.last_lsn))
+        return session
+
+    def note_change(self, session: Session, lsn: int, size_bytes: int) -> None:
+        """Take note of a change that `append` has made durable."""
+        session_id = session.header.session_id
+        place = self.places.get(session_id)
+        if place is None:
+            self.places[session_id] = Place(session.header, size_bytes, last_lsn=lsn)
+        else:
+            self.places[session_id] = replace(place, header=session.header, size_bytes=size_bytes, last_lsn=lsn)
+        self.pending[session_id] = Pending(session, lsn)
+        self.healed.pop(session_id, None)
+        self.damaged.pop(session_id, None)
+
+    def note_gone(self, session_id: SessionId) -> None:
+        """Take note that a session is not here any more."""
+        for known in (self.places, self.pending, self.healed, self.damaged):
+            known.pop(session_id, None)
+
+    def note_file(self, session_id: SessionId, written: Pending) -> None:
+        """Take note that this content has become the session's newest file."""
+        place = self.places.get(session_id)
+        if place is None:  # removed meanwhile
+            return
+        self.places[session_id] = replace(place, previous_lsn=place.current_lsn, current_lsn=written.lsn)
+        if self.pending.get(session_id) is written:
+            del self.pending[session_id]
+
+    def checkpoint(self, session_id: SessionId) -> None:
+        """Write what is pending of a session to its file.
+
+        Raises:
+            OSError: it is pending still; it can be tried again.
+        """
+        held = self.pending.get(session_id)
+        if held is not None:
+            self.snapshots.write(held.session, held.lsn)
+            self.note_file(session_id, held)
+
+    def checkpoint_all(self) -> None:
+        """Write all that is pending.
+
+        Raises:
+            OSError: some of it is pending still.
+        """
+        for session_id in list(self.pending):
+            self.checkpoint(session_id)
+
+    def holders(self, lsn: int) -> list[SessionId]:
+        """List the sessions that need journal records up to `lsn`: one of their two files is older."""
+        return [name for name in list(self.places) if self.holds(name, lsn)]
+
+    def holds(self, session_id: SessionId, lsn: int) -> bool:
+        """Tell whether one session does."""
+        place = self.places.get(session_id)
+        return place is not None and place.previous_lsn < min(place.last_lsn, lsn)
+
+    def trim_journal(self, keep_segments: int) -> None:
+        """Drop old segments that neither of a session's two files needs any more; write files anew where that helps.
+
+        Raises:
+            OSError: it did not all work; it can be tried again.
+        """
+        wanted = self.trim_target(keep_segments)
+        if wanted is None:
+            return
+        for session_id in self.holders(wanted - 1):
+            while self.holds(session_id, wanted - 1):
+                self.hold_pending(session_id)
+                self.checkpoint(session_id)
+        self.finish_trim(wanted)
+
+    def trim_target(self, keep_segments: int) -> int | None:
+        """The first LSN to keep, if there are more segments than that."""
+        segments = self.writer.segments
+        return segments[-keep_segments] if len(segments) > keep_segments else None
+
+    def hold_pending(self, session_id: SessionId) -> None:
+        """Have a session's content ready for its file.
+
+        Raises:
+            SessionDamagedError, OSError: it cannot be read.
+        """
+        place = self.places.get(session_id)
+        if session_id not in self.pending and place is not None and (session := self.load(session_id)) is not None:
+            self.pending.setdefault(session_id, Pending(session, place.last_lsn))
+
+    def finish_trim(self, wanted: int) -> None:
+        """Write the index, then drop the segments before `wanted`.
+
+        Raises:
+            OSError: they are still there.
+        """
+        self.write_index(wanted - 1)
+        self.writer.drop_before(wanted)
+
+    def write_index(self, lsn: int) -> None:
+        """Write the index; it is true up to `lsn`.
+
+        Raises:
+            OSError: the old one is there.
+        """
+        self.replace_file(self.layout.index, encode_index(self.store_id, lsn, list(self.places.values())))
+        self._index_lsn = lsn
+
+    def write_damaged(self) -> None:
+        """Write down which sessions are damaged.
+
+        Raises:
+            OSError: the old list is there.
+        """
+        if self.damaged or self.fs.read(self.layout.damaged) is not None:
+            self.replace_file(self.layout.damaged, seal_json(self.damaged))
+
+    def close(self) -> None:
+        """Write all that is pending, seal the journal, write the index, let go.
+
+        Raises:
+            OSError, DiskFullError, DiskFailedError: the journal has what the files do not.
+        """
+        self.checkpoint_all()
+        self.writer.seal()
+        self.write_index(self.writer.durable_lsn)
+        self.write_damaged()
+        self.writer.close()
+        self.fs.unlock()
+
+
+def _by_session(records: Sequence[Record]) -> dict[SessionId, list[tuple[int, ChangeRecord]]]:
+    found: dict[SessionId, list[tuple[int, ChangeRecord]]] = {}
+    for record in records:
+        change = decode_change(record.payload)
+        found.setdefault(SessionId(change.session_id), []).append((record.lsn, change))
+    return found
+
+
+def _healed(damage: str) -> str:
+    return f"the newest file was damaged ({damage}); nothing that was acknowledged is missing"
