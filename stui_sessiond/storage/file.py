@@ -22,7 +22,7 @@ from stui_sessiond.storage.commit_queue import CommitQueue
 from stui_sessiond.storage.fs import FileSystem, LocalFileSystem
 from stui_sessiond.storage.records import ChangeRecord, encode_change, entry_record, header_record, to_record
 from stui_sessiond.storage.segments import SEGMENT_BYTES, DiskFailedError, DiskFullError
-from stui_sessiond.storage.store import Pending, Store
+from stui_sessiond.storage.store import KEEP_SEGMENTS, Pending, Store
 from stui_sessiond.tasks import TaskOwner
 
 T = TypeVar("T")
@@ -37,9 +37,6 @@ CHECKPOINT_INTERVAL_S = 10.0
 
 MAX_PENDING_SESSIONS = 2000
 """Changed sessions that may wait for that; more are written at once. Bounds memory and the time of a recovery."""
-
-KEEP_SEGMENTS = 3
-"""Segments of the journal that are kept before old ones are freed."""
 
 BALLAST_BYTES = 16 * 1024 * 1024
 """Room that is given up when the disk is full, so that the daemon can still shut down cleanly."""

@@ -40,6 +40,10 @@ from stui_sessiond.storage.snapshots import Snapshots
 _log = structlog.get_logger(__name__)
 
 
+KEEP_SEGMENTS = 3
+"""Segments of the journal that are kept before old ones are freed."""
+
+
 class Pending(msgspec.Struct, frozen=True):
     """A session whose newest content is in the journal and not yet in its file."""
 
@@ -101,6 +105,7 @@ class Store:
         self._report(verdict)
         self.checkpoint_all()
         self._retire(verdict)
+        self.trim_journal(KEEP_SEGMENTS)
         self.quarantined = len(fs.names(layout.quarantine))
 
     def _identify(self) -> StoreIdentity:
