@@ -22,6 +22,7 @@ from stui_sessiond.commands.session import Presence, SessionCommands
 from stui_sessiond.commands.table import CommandTable
 from stui_sessiond.config import Settings
 from stui_sessiond.contract import load_contract
+from stui_sessiond.errors import ConfigError
 from stui_sessiond.images.registry import ImageRegistry
 from stui_sessiond.model.event import Event
 from stui_sessiond.security.token import TokenFile
@@ -153,6 +154,7 @@ class Daemon:
         """
         server = self.settings.server
         await self.manager.open()
+        _remove_ready(server.ready_file)  # one that was killed left its own
         try:
             if server.auth == "token" and (server.http or server.lines):
                 self._tokens, self.new_token = TokenFile.open(config.data_dir(server))
@@ -162,6 +164,9 @@ class Daemon:
                 unix=config.unix_path(server),
             )
             found = await self.server.listen(asked, self._health)
+            self.ready = Ready(os.getpid(), self.server_id, _shown(found.http), _shown(found.lines), str(found.unix))
+            if server.ready_file is not None:
+                _write_ready(Path(server.ready_file), self.ready)
         except BaseException:
             await self.server.drain(0)
             await self.manager.close()
@@ -169,9 +174,6 @@ class Daemon:
         life = self.manager.life
         self._tasks.start(_every(life.cleanup_interval_s, self.manager.sweep), "cleanup")
         self._tasks.start(_every(life.autosave_interval_s, self.manager.autosave), "autosave")
-        self.ready = Ready(os.getpid(), self.server_id, _shown(found.http), _shown(found.lines), str(found.unix))
-        if server.ready_file is not None:
-            _write_ready(Path(server.ready_file), self.ready)
         _log.info("daemon.ready", version=__version__, **msgspec.to_builtins(self.ready))
         return self.ready
 
@@ -268,8 +270,12 @@ def _shown(place: tuple[str, int] | None) -> str | None:
 
 def _write_ready(path: Path, ready: Ready) -> None:
     new = path.with_name(f"{path.name}.new")
-    new.write_bytes(msgspec.json.encode(ready) + b"\n")
-    new.replace(path)
+    try:
+        new.write_bytes(msgspec.json.encode(ready) + b"\n")
+        new.replace(path)
+    except OSError as error:
+        msg = f"server.ready_file: cannot write {path}: {error.strerror or error}"
+        raise ConfigError(msg) from error
 
 
 def _remove_ready(path: str | None) -> None:

@@ -9,7 +9,7 @@ import asyncio
 import secrets
 from collections import Counter, OrderedDict
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any, NamedTuple
 
 import msgspec
@@ -134,7 +134,11 @@ class SessionManager:
         for stored in opened.sessions:
             self._know(_Entry(stored.header, stored.size_bytes))
         self._damaged = opened.damaged
-        numbers = [int(session_id.split("_")[1]) for session_id in (*self._entries, *opened.damaged)]
+        numbers = [
+            int(session_id.split("_")[1])
+            for session_id in (*self._entries, *opened.damaged)
+            if self._validator.is_session_id(session_id)  # a file somebody put there may be called anything
+        ]
         self._next_number = max(numbers, default=0) + 1
         _log.info("sessions.opened", stored=len(self._entries), damaged=len(self._damaged))
 
@@ -178,13 +182,8 @@ class SessionManager:
             config=wish.config,
         )
         self._validator.measure(session)
-        self._starting[client] += 1
-        try:
+        with self._starting_one(client):
             size_bytes = await self._storage.save(session)
-        finally:
-            self._starting[client] -= 1
-            if not self._starting[client]:
-                del self._starting[client]
         self._know(_Entry(header, size_bytes))
         self._keep_resident(session, size_bytes, None)
         self._hub.publish(header.session_id, "session.created", {"client_id": client, "version": 1})
@@ -208,7 +207,9 @@ class SessionManager:
             if status is not Status.ACTIVE:
                 self._check_room(entry.header.client_id)
                 session = transitions.reopen(session, now)
-                await self._store(entry, session)
+                with self._starting_one(entry.header.client_id):
+                    await self._store(entry, session)
+                entry.announced_expiry = False
                 self._hub.publish(entry.header.session_id, "session.reopened", {"version": session.header.version})
             self._touch(entry)
             return Restored(replace(session, header=entry.header), healed)
@@ -426,6 +427,17 @@ class SessionManager:
             msg = f"client {client!r} has {active} sessions; {self.rules.max_per_client} are allowed"
             raise SessionLimitError(msg, limit=self.rules.max_per_client)
 
+    @contextmanager
+    def _starting_one(self, client: ClientId) -> Iterator[None]:
+        """Let a session that is being stored count already, so that many at once do not pass the limit."""
+        self._starting[client] += 1
+        try:
+            yield
+        finally:
+            self._starting[client] -= 1
+            if not self._starting[client]:
+                del self._starting[client]
+
     def _find(self, session_id: str) -> _Entry:
         known = self._validator.session_id(session_id)
         entry = self._entries.get(known)
@@ -481,6 +493,8 @@ class SessionManager:
         session = loaded.session
         if session.header.version != entry.header.version:  # healed from an older file: believe the file
             entry.header = session.header
+        else:  # closing, reopening and binding count no version: what is known is as new or newer
+            session = replace(session, header=entry.header)
         self._keep_resident(session, loaded.size_bytes, loaded.healed)
         return session, loaded.healed
 

@@ -76,10 +76,15 @@ class SessionValidator:
         Raises:
             SessionNotFoundError: nothing we make looks like that, so there is no such session.
         """
-        if not _SESSION_ID.fullmatch(text):
+        if not self.is_session_id(text):
             msg = f"there is no session {text[:MAX_ID_CHARS]!r}"
             raise SessionNotFoundError(msg, session_id=text[:MAX_ID_CHARS])
         return SessionId(text)
+
+    @staticmethod
+    def is_session_id(text: str) -> bool:
+        """Tell whether this looks like one of our ids."""
+        return _SESSION_ID.fullmatch(text) is not None
 
     def tool_id(self, text: str) -> ToolId:
         """Accept what can be a tool's name.
