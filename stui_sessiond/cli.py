@@ -135,6 +135,12 @@ def status(url: str | None, token: str | None, *, as_json: bool) -> None:
 
 
 @main.command()
+def where() -> None:
+    """Print the address of this user's daemon, for clients and images on this machine."""
+    click.echo(_url(None))
+
+
+@main.command()
 @click.argument("command", required=False)
 @_JSON
 def describe(command: str | None, *, as_json: bool) -> None:
@@ -179,6 +185,31 @@ def demo(image: Path | None) -> None:
     except (show.DemoFailedError, ConfigError) as error:
         _fail(str(error), EXIT_FAILED)
     click.echo("All of it held.")
+
+
+@main.command()
+@click.argument("url")
+@_TOKEN
+@click.option("--only", default="*", metavar="PATTERN", help="Only those whose name matches, such as 'invalid/json/*'.")
+@_JSON
+def conformance(url: str, token: str | None, only: str, *, as_json: bool) -> None:
+    """Check that the daemon at URL speaks the protocol.
+
+    Plays the vectors and transcripts of protocol/vectors against it (protocol/VECTORS.md). What they open, they close;
+    other sessions are left alone. Meant for a daemon with the default limits.
+    """
+    from stui_sessiond import testing  # noqa: PLC0415 -- only needed here
+
+    try:
+        report = asyncio.run(testing.run_conformance(url, token, only=only))
+    except testing.UnreachableError as error:
+        _fail(f"{error}\nStart one with `stui-sessiond serve`.", EXIT_UNREACHABLE)
+    except (testing.TokenNeededError, ValueError) as error:
+        _fail(str(error), EXIT_USAGE)
+    if not report.rows:
+        _fail(f"no vector and no transcript is called {only!r}", EXIT_USAGE)
+    click.echo(testing.as_json(report) if as_json else testing.as_table(report))
+    sys.exit(EXIT_FAILED if report.failed else 0)
 
 
 # ---- inside

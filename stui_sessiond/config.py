@@ -5,6 +5,7 @@ A wrong setting stops the start with the place, the key and what is allowed. Onl
 
 import ipaddress
 import tomllib
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -158,7 +159,8 @@ def _read_environment(environment: Mapping[str, str]) -> dict[str, Any]:
             msg = f"{variable}: no such setting; [{section}] has {', '.join(fields)}"
             raise ConfigError(msg)
         is_list = section == "access"
-        tree.setdefault(section, {})[key] = [part.strip() for part in text.split(",")] if is_list else text
+        parts = [part.strip() for part in text.split(",") if part.strip()]
+        tree.setdefault(section, {})[key] = parts if is_list else text
     return tree
 
 
@@ -246,7 +248,11 @@ def data_dir(server: ServerSettings) -> Path:
 
 def runtime_dir(server: ServerSettings) -> Path:
     """Where the socket is."""
-    return Path(server.runtime_dir or platformdirs.user_runtime_dir(APP, appauthor=False)).absolute()
+    if server.runtime_dir:
+        return Path(server.runtime_dir).absolute()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # without XDG_RUNTIME_DIR it warns, and names a folder all the same
+        return Path(platformdirs.user_runtime_dir(APP, appauthor=False)).absolute()
 
 
 def unix_path(server: ServerSettings) -> Path:

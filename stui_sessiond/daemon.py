@@ -11,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 import structlog
+from msgspec.structs import replace
 
 from stui_sessiond import __version__, config
 from stui_sessiond.commands.connection import ConnectionCommands, ServerFacts
@@ -23,6 +24,7 @@ from stui_sessiond.commands.session import Presence, SessionCommands
 from stui_sessiond.commands.table import CommandTable
 from stui_sessiond.config import Settings
 from stui_sessiond.contract import load_contract
+from stui_sessiond.errors import ConfigError
 from stui_sessiond.images.registry import ImageRegistry
 from stui_sessiond.model.event import Event
 from stui_sessiond.security.token import TokenFile
@@ -43,6 +45,9 @@ from stui_sessiond.wire.timestamp import format_time
 
 _log = structlog.get_logger(__name__)
 
+
+HEARTBEAT_S = 20.0
+"""Between signs of life; WebSocket peers are pinged so often."""
 
 FAIL_STOP_S = 0.5
 """Time for answers to leave before a daemon whose disk failed ends itself."""
@@ -110,19 +115,17 @@ class Daemon:
         self.images = ImageRegistry(clock)
         image_commands = ImageCommands(self.images, self.manager, hub)
         relay = Relay(self.manager, self.images)
-        facts = ServerFacts(
-            self.server_id,
-            20.0,
-            Limits(
-                message_bytes=limits.client_message_bytes,
-                json_depth=MAX_DEPTH,
-                requests_in_flight=limits.requests_in_flight,
-                evaluations_in_flight=limits.evaluations_in_flight,
-                subscriptions=limits.subscriptions,
-                session_bytes=sessions.max_bytes,
-                sessions_per_client=sessions.max_per_client,
-            ),
+        told = Limits(
+            message_bytes=limits.client_message_bytes,
+            json_depth=MAX_DEPTH,
+            requests_in_flight=limits.requests_in_flight,
+            evaluations_in_flight=limits.evaluations_in_flight,
+            subscriptions=limits.subscriptions,
+            session_bytes=sessions.max_bytes,
+            sessions_per_client=sessions.max_per_client,
         )
+        told_images = replace(told, message_bytes=limits.image_message_bytes)
+        facts = ServerFacts(self.server_id, HEARTBEAT_S, told, told_images)
         families = (
             SessionCommands(
                 self.manager, hub, self._storage, self.images, self._presence, limits.max_connections, clock
@@ -159,6 +162,7 @@ class Daemon:
             ServerRules(
                 token_needed=settings.server.auth == "token",
                 max_connections=limits.max_connections,
+                ping_interval_s=HEARTBEAT_S,
                 origins=tuple(access.origins),
                 hosts=tuple(access.hosts),
             ),
@@ -174,6 +178,7 @@ class Daemon:
         """
         server = self.settings.server
         await self.manager.open()
+        _remove_ready(server.ready_file)  # one that was killed left its own
         try:
             if server.auth == "token" and (server.http or server.lines):
                 self._tokens, self.new_token = TokenFile.open(config.data_dir(server))
@@ -183,6 +188,9 @@ class Daemon:
                 unix=config.unix_path(server),
             )
             found = await self.server.listen(asked, self._health)
+            self.ready = Ready(os.getpid(), self.server_id, _shown(found.http), _shown(found.lines), str(found.unix))
+            if server.ready_file is not None:
+                _write_ready(Path(server.ready_file), self.ready)
         except BaseException:
             await self.server.drain(0)
             await self.manager.close()
@@ -190,9 +198,6 @@ class Daemon:
         life = self.manager.life
         self._tasks.start(_every(life.cleanup_interval_s, self.manager.sweep), "cleanup")
         self._tasks.start(_every(life.autosave_interval_s, self.manager.autosave), "autosave")
-        self.ready = Ready(os.getpid(), self.server_id, _shown(found.http), _shown(found.lines), str(found.unix))
-        if server.ready_file is not None:
-            _write_ready(Path(server.ready_file), self.ready)
         _log.info("daemon.ready", version=__version__, **msgspec.to_builtins(self.ready))
         return self.ready
 
@@ -296,8 +301,12 @@ def _shown(place: tuple[str, int] | None) -> str | None:
 
 def _write_ready(path: Path, ready: Ready) -> None:
     new = path.with_name(f"{path.name}.new")
-    new.write_bytes(msgspec.json.encode(ready) + b"\n")
-    new.replace(path)
+    try:
+        new.write_bytes(msgspec.json.encode(ready) + b"\n")
+        new.replace(path)
+    except OSError as error:
+        msg = f"server.ready_file: cannot write {path}: {error.strerror or error}"
+        raise ConfigError(msg) from error
 
 
 def _remove_ready(path: str | None) -> None:

@@ -18,7 +18,7 @@ from typing import Any
 
 import click
 
-from stui_sessiond.client import Client, ConnectionLostError, connect
+from stui_sessiond.client import Client, ClientError, connect
 from stui_sessiond.errors import ConfigError
 from stui_sessiond.wire.messages.context import ContextSections
 from stui_sessiond.wire.messages.session import CreateSession, UpdateSessionState
@@ -135,7 +135,7 @@ async def run_demo(image_command: list[str]) -> None:
     stage = Stage(image_command)
     try:
         await _play(stage)
-    except (TimeoutError, ConnectionLostError) as error:
+    except (OSError, ClientError) as error:
         msg = f"{type(error).__name__}: {error}"
         raise DemoFailedError(msg) from error
     finally:

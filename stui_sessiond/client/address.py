@@ -1,5 +1,6 @@
 """Where is the daemon? Reads `ws://host:port/`, `tcp://host:port` and `unix:///path`."""
 
+import contextlib
 from typing import Literal
 from urllib.parse import urlsplit
 
@@ -27,11 +28,12 @@ def parse_url(url: str) -> Address:
     Raises:
         ValueError: it is none of the three kinds; the text says what they look like.
     """
-    parts = urlsplit(url)
-    if parts.scheme == "unix" and parts.path and not parts.netloc:
-        return Address("unix", path=parts.path)
-    if parts.scheme in {"ws", "tcp"} and parts.hostname and parts.port:
-        path = parts.path or "/" if parts.scheme == "ws" else ""
-        return Address("websocket" if parts.scheme == "ws" else "tcp", parts.hostname, parts.port, path)
+    with contextlib.suppress(ValueError):  # what urllib says of it does not name the URL
+        parts = urlsplit(url)
+        if parts.scheme == "unix" and parts.path and not parts.netloc:
+            return Address("unix", path=parts.path)
+        if parts.scheme in {"ws", "tcp"} and parts.hostname and parts.port:
+            path = parts.path or "/" if parts.scheme == "ws" else ""
+            return Address("websocket" if parts.scheme == "ws" else "tcp", parts.hostname, parts.port, path)
     msg = f"{url!r} is no address of a daemon: ws://HOST:PORT/, tcp://HOST:PORT or unix:///PATH"
     raise ValueError(msg)

@@ -92,6 +92,8 @@ class Client:
             reply = await answer
         finally:
             self._calls.pop(request_id, None)
+            if answer.done() and not answer.cancelled():
+                answer.exception()  # seen: when sending failed, that is what the caller hears of
         if reply.status == "success" and reply.result is not UNSET:
             return reply.result
         raise CallFailedError(
@@ -108,6 +110,7 @@ class Client:
         """Go through the events of all subscriptions as they come; ends with the connection."""
         while (event := await self._events.get()) is not None:
             yield event
+        self._events.put_nowait(None)  # for whoever asks after the end
 
     async def _read(self) -> None:
         try:
@@ -244,8 +247,12 @@ async def connect(
     address = parse_url(url)
     client = Client(await open_channel(address, timeout_s), address)
     try:
-        async with asyncio.timeout(timeout_s):
-            await client.hello(connection.Hello("client", protocol=["1.0.0"], token=token, client_id=client_id))
+        try:
+            async with asyncio.timeout(timeout_s):
+                await client.hello(connection.Hello("client", protocol=["1.0.0"], token=token, client_id=client_id))
+        except TimeoutError:
+            msg = f"no daemon answers at {address}: no answer to hello within {timeout_s:g} s"
+            raise ConnectionLostError(msg) from None
         yield client
     finally:
         await client.close()

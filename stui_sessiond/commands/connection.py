@@ -36,6 +36,7 @@ class ServerFacts(msgspec.Struct, frozen=True):
     server_id: str
     heartbeat_interval_s: float
     limits: wire.Limits
+    image_limits: wire.Limits
 
 
 class ConnectionCommands:
@@ -96,7 +97,7 @@ class ConnectionCommands:
             protocol=PROTOCOL_VERSION,
             resume_token=secrets.token_urlsafe(32),
             heartbeat_interval=plain(self._facts.heartbeat_interval_s),
-            limits=self._facts.limits,
+            limits=self._facts.limits if link is None else self._facts.image_limits,
             position=wire.Position(self._facts.server_id, 0),
         )
 

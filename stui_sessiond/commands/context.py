@@ -8,7 +8,7 @@ import msgspec
 from stui_sessiond.commands.development import Relay
 from stui_sessiond.commands.table import Caller, Command
 from stui_sessiond.ids import DEFAULT_TOOL, ToolId
-from stui_sessiond.model.session import StoredContext
+from stui_sessiond.model.session import Session, StoredContext
 from stui_sessiond.sessions.manager import SessionManager
 from stui_sessiond.sessions.transitions import found_checksum
 from stui_sessiond.wire.messages import context as wire
@@ -67,15 +67,15 @@ class ContextCommands:
         """Carry out `load_context`."""
         del caller
         tool = asked.tool_id or DEFAULT_TOOL
-        contexts = await self._manager.contexts(asked.session_id)
-        stored = contexts.get(ToolId(tool))
+        session = await self._manager.session(asked.session_id)
+        stored = session.contexts.get(ToolId(tool))
         if stored is None:
             nothing = wire.ContextIntegrity("none")
             return wire.LoadContextResult(asked.session_id, tool, loaded=False, context=None, integrity=nothing)
         saved_at = format_time(stored.saved_at)
         found = found_checksum(stored)
         if found != stored.checksum:
-            damage = wire.ContextIntegrity("damaged", stored.checksum, saved_at, found)
+            damage = wire.ContextIntegrity("damaged", stored.checksum, saved_at, found, _newest_good(session, tool))
             return wire.LoadContextResult(asked.session_id, tool, loaded=False, context=None, integrity=damage)
         return wire.LoadContextResult(
             asked.session_id,
@@ -88,7 +88,7 @@ class ContextCommands:
     async def summarize(self, caller: Caller, asked: wire.GetContextSummary) -> wire.GetContextSummaryResult:
         """Carry out `get_context_summary`."""
         del caller
-        contexts = await self._manager.contexts(asked.session_id)
+        contexts = (await self._manager.session(asked.session_id)).contexts
         wanted = {tool: stored for tool, stored in contexts.items() if asked.tool_id in (None, tool)}
         newest = max((stored.saved_at for stored in wanted.values()), default=None)
         return wire.GetContextSummaryResult(
@@ -106,6 +106,20 @@ class ContextCommands:
         del caller
         cleared = await self._manager.clear_context(asked.session_id, asked.tool_id)
         return wire.ClearContextResult(asked.session_id, sorted(cleared))
+
+
+def _newest_good(session: Session, tool: str) -> wire.GoodContext | None:
+    """Find the newest kept version in which the tool's context is what was saved."""
+    history = session.history
+    for version in range(session.header.version - 1, history.base_version - 1, -1):
+        document = history.document_at(version)
+        kept = document["contexts"].get(tool) if document else None
+        if kept is not None:
+            stored = StoredContext(**kept)
+            if found_checksum(stored) == stored.checksum:
+                sections = wire.ContextSections(**stored.sections)
+                return wire.GoodContext(version, format_time(stored.saved_at), stored.checksum, sections)
+    return None
 
 
 def _sections(context: wire.ContextSections | None) -> dict[str, Any]:

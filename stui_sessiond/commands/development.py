@@ -7,7 +7,7 @@ from msgspec import UNSET
 from msgspec.structs import replace
 
 from stui_sessiond.commands.table import Caller, Command
-from stui_sessiond.errors import ImageUnavailableError
+from stui_sessiond.errors import ImageUnavailableError, RefusedError
 from stui_sessiond.ids import DEFAULT_TOOL, ImageId
 from stui_sessiond.images.registry import ImageRegistry
 from stui_sessiond.images.router import choose
@@ -84,8 +84,10 @@ class DevelopmentCommands:
         return handle
 
     def ping(self, caller: Caller, asked: wire.Ping) -> Any:  # noqa: ANN401 -- the result, or a coroutine of it
-        """Carry out `ping`: at once, unless an image is meant."""
-        del caller
+        """Carry out `ping`: at once, unless an image is meant, which counts as work with its session."""
         if asked.session_id or asked.image_id:
+            if "eval" not in caller.rights:
+                msg = "to ping an image takes the right `eval`, which this connection does not have"
+                raise RefusedError(msg, right="eval")
             return self._relay.ask("ping", asked, wire.PingResult)
         return wire.PingResult(asked.message or None, "ready", round(self._uptime_s(), 3))

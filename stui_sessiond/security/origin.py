@@ -13,7 +13,7 @@ def allowed_hosts(host: str, port: int, extra: Collection[str]) -> frozenset[str
     """List the values `Host` may have for a listener on `host:port`."""
     shown = f"[{host}]" if ":" in host else host
     names = {shown, *LOOPBACK_NAMES}
-    return frozenset({f"{name}:{port}" for name in names} | set(extra))
+    return frozenset({f"{name}:{port}" for name in names} | {name.lower() for name in extra})
 
 
 def refusal(

@@ -49,7 +49,7 @@ class TokenFile:
             return cls(made.sha256), token
         try:
             return cls(msgspec.json.decode(data, type=_TokenFile).sha256), None
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
             msg = f"{path} cannot be read ({error}); delete it, and the next start makes a new token"
             raise ConfigError(msg) from None
 

@@ -215,8 +215,12 @@ def _bind_unix(path: Path) -> socket.socket:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         _remove_stale(path)
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        sock.bind(str(path))  # nobody can connect before listen(), so there is time to set the mode
-        path.chmod(0o600)
+        try:
+            sock.bind(str(path))  # nobody can connect before listen(), so there is time to set the mode
+            path.chmod(0o600)
+        except OSError:
+            sock.close()
+            raise
     except OSError as error:
         msg = f"unix: cannot listen on {path}: {error.strerror or error}"
         raise ConfigError(msg) from error

@@ -194,6 +194,10 @@ class Peer:
         """Take an event of a subscription."""
         self._pipe.send(message)
 
+    def unsubscribed(self, session_id: SessionId) -> None:
+        """Forget a subscription whose session is gone."""
+        self.subscriptions.discard(session_id)
+
     def close(self, close_name: str) -> None:
         """End the connection."""
         self._pipe.close(self._host.close_reasons[close_name])

@@ -17,6 +17,9 @@ class Subscriber(Protocol):
     def deliver(self, message: bytes) -> None:
         """Take one encoded event."""
 
+    def unsubscribed(self, session_id: SessionId) -> None:
+        """Take note that the session is gone and no more events of it will come."""
+
 
 class _Stream:
     __slots__ = ("epoch", "seq", "subscribers")
@@ -70,7 +73,9 @@ class Hub:
 
     def forget(self, session_id: SessionId) -> None:
         """Drop the stream of a session that is gone for good."""
-        self._streams.pop(session_id, None)
+        stream = self._streams.pop(session_id, None)
+        for subscriber in stream.subscribers if stream else ():
+            subscriber.unsubscribed(session_id)
 
     def _stream(self, session_id: SessionId) -> _Stream:
         stream = self._streams.get(session_id)

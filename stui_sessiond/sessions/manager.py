@@ -9,7 +9,7 @@ import asyncio
 import secrets
 from collections import Counter, OrderedDict
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any, NamedTuple
 
 import msgspec
@@ -126,7 +126,11 @@ class SessionManager:
         for stored in opened.sessions:
             self._know(_Entry(stored.header, stored.size_bytes))
         self._damaged = opened.damaged
-        numbers = [int(session_id.split("_")[1]) for session_id in (*self._entries, *opened.damaged)]
+        numbers = [
+            int(session_id.split("_")[1])
+            for session_id in (*self._entries, *opened.damaged)
+            if self._validator.is_session_id(session_id)  # a file somebody put there may be called anything
+        ]
         self._next_number = max(numbers, default=0) + 1
         _log.info("sessions.opened", stored=len(self._entries), damaged=len(self._damaged))
 
@@ -170,13 +174,8 @@ class SessionManager:
             config=wish.config,
         )
         size_bytes = self._validator.measure(session)
-        self._starting[client] += 1
-        try:
+        with self._starting_one(client):
             await self._storage.commit(Commit(session, size_bytes, 0, whole=True))
-        finally:
-            self._starting[client] -= 1
-            if not self._starting[client]:
-                del self._starting[client]
         self._know(_Entry(header, size_bytes))
         self._keep_resident(Loaded(session), size_bytes)
         self._hub.publish(header.session_id, "session.created", {"client_id": client, "version": 1})
@@ -201,7 +200,9 @@ class SessionManager:
             if status is not Status.ACTIVE:
                 self._check_room(entry.header.client_id)
                 session = transitions.reopen(session, now)
-                await self._store(entry, session)
+                with self._starting_one(entry.header.client_id):
+                    await self._store(entry, session)
+                entry.announced_expiry = False
                 self._hub.publish(entry.header.session_id, "session.reopened", {"version": session.header.version})
             self._touch(entry)
             return replace(loaded, session=replace(session, header=entry.header))
@@ -309,17 +310,6 @@ class SessionManager:
             data = {"tool_id": tool, "version": changed.header.version, "checksum": stored.checksum}
             self._hub.publish(entry.header.session_id, "context.saved", data)
             return changed
-
-    async def contexts(self, session_id: str) -> Mapping[ToolId, StoredContext]:
-        """Hand over all stored contexts of a session.
-
-        Raises:
-            SessionError, StorageError: as for `restore`.
-        """
-        async with self._hold(session_id) as entry:
-            self._require_active(entry)
-            session = await self._load(entry)
-            return session.contexts
 
     async def clear_context(self, session_id: str, tool_id: str | None) -> list[ToolId]:
         """Remove a tool's stored context, or all; tell which there were.
@@ -469,6 +459,17 @@ class SessionManager:
             msg = f"client {client!r} has {active} sessions; {self.rules.max_per_client} are allowed"
             raise SessionLimitError(msg, limit=self.rules.max_per_client)
 
+    @contextmanager
+    def _starting_one(self, client: ClientId) -> Iterator[None]:
+        """Let a session that is being stored count already, so that many at once do not pass the limit."""
+        self._starting[client] += 1
+        try:
+            yield
+        finally:
+            self._starting[client] -= 1
+            if not self._starting[client]:
+                del self._starting[client]
+
     def _find(self, session_id: str) -> _Entry:
         known = self._validator.session_id(session_id)
         entry = self._entries.get(known)
@@ -484,8 +485,8 @@ class SessionManager:
     async def _hold(self, session_id: str, client_id: str | None = None) -> AsyncIterator[_Entry]:
         """Have a session to oneself, in the order of asking."""
         entry = self._find(session_id)
-        if client_id is not None and client_id != entry.header.client_id:
-            self._validator.admit_client(client_id)
+        owner = self._validator.admit_client(entry.header.client_id)
+        if client_id not in (None, owner):
             msg = f"session {entry.header.session_id} belongs to another client"
             raise SessionNotOwnedError(msg, session_id=entry.header.session_id)
         if entry.lock is None:
@@ -526,6 +527,8 @@ class SessionManager:
             raise SessionDamagedError(msg, session_id=session_id)
         if loaded.session.header.version != entry.header.version:  # damaged: believe what can be read
             entry.header = loaded.session.header
+        else:  # closing, reopening and binding count no version: what is known is as new or newer
+            loaded = replace(loaded, session=replace(loaded.session, header=entry.header))
         self._keep_resident(loaded, entry.size_bytes)
         return loaded
 

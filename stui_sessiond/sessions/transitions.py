@@ -232,7 +232,7 @@ def _patched(state: dict[str, Any], operations: list[Any], limit_bytes: int) -> 
         except (jsonpatch.JsonPatchException, jsonpointer.JsonPointerException) as error:
             msg = f"operation {index} does not apply: {error}"
             raise InvalidPatchError(msg, operation=index) from None
-        except (TypeError, KeyError, IndexError, ValueError, AttributeError) as error:
+        except (TypeError, KeyError, IndexError, ValueError, AttributeError, RecursionError) as error:
             msg = f"operation {index} is not one of RFC 6902, or does not fit the state"
             raise InvalidPatchError(msg, operation=index) from error
     if not isinstance(document, dict):

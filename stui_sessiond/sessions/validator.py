@@ -18,11 +18,14 @@ from stui_sessiond.errors import (
 from stui_sessiond.ids import ClientId, SessionId, ToolId
 from stui_sessiond.model.session import Session
 from stui_sessiond.sessions.history import HistoryRules
-from stui_sessiond.wire.limits import check_depth
+from stui_sessiond.wire.limits import MAX_DEPTH, check_depth
 
 MAX_ID_CHARS = 256
 MAX_TOOLS = 256
 """Stored contexts per session; a tool is a window that a person opened."""
+
+MAX_STATE_DEPTH = MAX_DEPTH - 4
+"""So that the answer that carries a state, four levels down in the envelope form, is no deeper than a message may be."""
 
 _SESSION_ID = re.compile(r"session_[0-9]{1,20}_[0-9]{1,20}_[A-Za-z0-9_-]{1,64}")
 
@@ -78,10 +81,15 @@ class SessionValidator:
         Raises:
             SessionNotFoundError: nothing we make looks like that, so there is no such session.
         """
-        if not _SESSION_ID.fullmatch(text):
+        if not self.is_session_id(text):
             msg = f"there is no session {text[:MAX_ID_CHARS]!r}"
             raise SessionNotFoundError(msg, session_id=text[:MAX_ID_CHARS])
         return SessionId(text)
+
+    @staticmethod
+    def is_session_id(text: str) -> bool:
+        """Tell whether this looks like one of our ids."""
+        return _SESSION_ID.fullmatch(text) is not None
 
     def tool_id(self, text: str) -> ToolId:
         """Accept what can be a tool's name.
@@ -123,7 +131,7 @@ class SessionValidator:
             ParameterError: more tools than a session may have.
         """
         state = _encode(session.state)
-        check_depth(state)
+        check_depth(state, MAX_STATE_DEPTH)
         if len(session.contexts) > MAX_TOOLS:
             msg = f"a session has contexts of at most {MAX_TOOLS} tools"
             raise ParameterError(msg, field="tool_id", maximum=MAX_TOOLS)

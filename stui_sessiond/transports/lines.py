@@ -169,11 +169,12 @@ class LineProtocol(asyncio.Protocol):
     def _flush(self) -> None:
         if not self._out or self._transport is None or self._transport.is_closing():
             return
+        if self._transport.get_write_buffer_size() > self._limits.outbound_hard_bytes:
+            self.abort()  # it does not read; one long answer alone is no reason
+            return
         self._out.append(b"")
         self._transport.write(b"\n".join(self._out))
         self._out.clear()
-        if self._transport.get_write_buffer_size() > self._limits.outbound_hard_bytes:
-            self.abort()
 
 
 def tune_tcp(sock: socket.socket | None) -> None:

@@ -17,7 +17,7 @@ class PipeLimits(msgspec.Struct, frozen=True, kw_only=True):
     outbound_soft_bytes: int = 1024 * 1024
     """Unsent bytes above which nothing more is read from this peer."""
     outbound_hard_bytes: int = 8 * 1024 * 1024
-    """Unsent bytes above which the peer is a slow consumer and is cut off."""
+    """Unsent bytes above which the peer is a slow consumer: instead of getting the next message it is cut off."""
 
 
 class Pipe(Protocol):

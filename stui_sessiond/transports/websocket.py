@@ -147,7 +147,8 @@ class WebSocketProtocol(asyncio.Protocol):
             if frame.fin:
                 whole, self._message = bytes(self._message), None
                 self._take_message(whole)
-        elif frame.opcode is Opcode.BINARY:
+        elif frame.opcode is Opcode.BINARY and self._ws.state is State.OPEN:
+            self._write_out()  # what was asked before is answered
             self._ws.fail(1003, "messages are text frames")
 
     def _take_message(self, payload: bytes) -> None:
@@ -219,6 +220,9 @@ class WebSocketProtocol(asyncio.Protocol):
         transport = self._transport
         if transport is None or transport.is_closing():
             return
+        if transport.get_write_buffer_size() > self._limits.outbound_hard_bytes:
+            transport.abort()  # it does not read; one long answer alone is no reason
+            return
         if self._out and self._ws.state is State.OPEN:
             self._write_out()
         pieces = self._ws.data_to_send()
@@ -229,9 +233,7 @@ class WebSocketProtocol(asyncio.Protocol):
             if pieces[-1] == b"":  # the library's mark for the end of the stream
                 transport.close()
                 return
-        if transport.get_write_buffer_size() > self._limits.outbound_hard_bytes:
-            transport.abort()
-        elif self._ws.close_expected():
+        if self._ws.close_expected():
             self._expect_close()
 
     def _expect_close(self) -> None:

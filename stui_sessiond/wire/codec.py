@@ -158,7 +158,7 @@ def _object_text(raw: Raw | msgspec.UnsetType) -> bytes:
 
 
 def _beside(incoming: Incoming) -> dict[str, Any] | None:
-    found = {name: value for name in _BESIDE if (value := getattr(incoming, name)) is not UNSET}
+    found = {name: value for name in _BESIDE if (value := getattr(incoming, name)) is not None}
     return found or None
 
 

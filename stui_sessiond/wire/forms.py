@@ -12,6 +12,8 @@ from msgspec import UNSET, Raw, Struct, UnsetType
 
 PROTOCOL_VERSION: Final = "1.0.0"
 _PROTOCOL_MAJOR: Final = "1"
+_LONGEST_NAME: Final = 64
+"""Longer than any command: a name that a peer made up is not kept in memory."""
 
 
 class EnvelopeData(Struct):
@@ -35,11 +37,11 @@ class Incoming(Struct):
     command: str | None = None
     parameters: Raw | UnsetType = UNSET
     # older senders put these beside `command`
-    client_id: str | UnsetType = UNSET
-    session_id: str | UnsetType | None = UNSET
-    client_info: dict[str, Any] | UnsetType = UNSET
-    workspace_context: dict[str, Any] | UnsetType = UNSET
-    object_registry: dict[str, Any] | UnsetType = UNSET
+    client_id: str | None = None
+    session_id: str | None = None
+    client_info: dict[str, Any] | None = None
+    workspace_context: dict[str, Any] | None = None
+    object_registry: dict[str, Any] | None = None
     # envelope form
     version: str | None = None
     payload: EnvelopePayload | None = None
@@ -221,11 +223,15 @@ def request_type(command: str) -> str:
     return "".join(word[:1].upper() + word[1:] for word in command.split("_"))
 
 
-@lru_cache(maxsize=512)
 def command_name(request_type: str) -> str:
-    """Turn `CreateSession` into `create_session`; what is not PascalCase comes back unchanged."""
-    if not request_type[:1].isupper():
+    """Turn `CreateSession` into `create_session`; what is not PascalCase, or too long, comes back unchanged."""
+    if len(request_type) > _LONGEST_NAME or not request_type[:1].isupper():
         return request_type
+    return _snake_case(request_type)
+
+
+@lru_cache(maxsize=512)
+def _snake_case(request_type: str) -> str:
     return "".join(f"_{c.lower()}" if c.isupper() else c for c in request_type)[1:]
 
 

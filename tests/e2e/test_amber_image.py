@@ -171,6 +171,7 @@ class Image:
 
 @pytest.fixture(scope="module")
 def image() -> Iterator[Image]:
+    """An image that the tests of this module share."""
     started = Image.over_tcp("--image-id", "amber-test", "--name", "Amber under test")
     try:
         started.accept()
@@ -182,6 +183,7 @@ def image() -> Iterator[Image]:
 
 @pytest.fixture
 def own_image() -> Iterator[Image]:
+    """An image of the test's own, which has said hello and waits for the answer."""
     started = Image.over_tcp()
     try:
         started.accept()
@@ -192,10 +194,12 @@ def own_image() -> Iterator[Image]:
 
 @pytest.fixture
 def session() -> str:
+    """The id of a session nobody else uses."""
     return f"session_{uuid.uuid4().hex}"
 
 
 def run_image(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run `image.js` to its end."""
     command = [find_node(), str(FOLDER / "image.js"), *arguments]
     return subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT, check=False)
 
@@ -617,8 +621,7 @@ def test_inspect_failing_target_is_an_evaluation_error(image: Image) -> None:
 def test_browse_class_made_by_user_is_complete(image: Image) -> None:
     """A user's class, defined the classic way, shows package, slots, methods and class-side slots."""
     image.value(
-        "Object subclass: #Account instanceVariableNames: 'owner balance' "
-        "classVariableNames: '' package: 'Bank'"
+        "Object subclass: #Account instanceVariableNames: 'owner balance' classVariableNames: '' package: 'Bank'"
     )
     image.value("Account compile: 'owner ^ owner' protocol: 'accessing'")
     image.value("Account class slots: {#count}")
@@ -669,9 +672,9 @@ def test_get_method_shows_source_and_comment(image: Image) -> None:
     assert increment["source"].startswith("increment")
     add = image.result("get_method", class_name="Counter", method_name="add:to:")["method"]
     assert (add["arguments"], add["comment"], add["is_class_method"]) == (["a", "b"], "", False)
-    signal_method = image.result(
-        "get_method", class_name="Error", method_name="signal:", is_class_method=True
-    )["method"]
+    signal_method = image.result("get_method", class_name="Error", method_name="signal:", is_class_method=True)[
+        "method"
+    ]
     assert signal_method["is_class_method"] is True
 
 
@@ -731,6 +734,7 @@ def test_environment_of_smalltalk_has_no_token(image: Image) -> None:
 
 
 def complete(image: Image, code: str, session: str | None = None, **parameters: object) -> list[Json]:
+    """The suggestions, which come best first."""
     reply = image.result("code_completion", code=code, session_id=session, **parameters)
     suggestions: list[Json] = reply["suggestions"]
     scores = [each["score"] for each in suggestions]

@@ -43,6 +43,15 @@ class LoadContext(Struct):
     tool_id: Name | None = None
 
 
+class GoodContext(Struct):
+    """The newest version of a context that is sound."""
+
+    version: int
+    saved_at: str
+    checksum: str
+    context: ContextSections
+
+
 class ContextIntegrity(Struct):
     """Whether the stored context is what was saved."""
 
@@ -50,6 +59,7 @@ class ContextIntegrity(Struct):
     checksum: str | None = None
     saved_at: str | None = None
     found_checksum: str | UnsetType = UNSET
+    newest_good: GoodContext | UnsetType | None = UNSET
 
 
 class LoadContextResult(Struct):

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from stui_sessiond.wire.messages import Count, Json, Name, Seconds, Text
+from stui_sessiond.wire.messages import Count, Json, Name, Number, Seconds, Text
 
 
 class Relayed(Struct, kw_only=True):
@@ -31,7 +31,7 @@ class PingResult(Struct):
 
     message: str | None = None
     status: str = "ready"
-    uptime: float = 0.0
+    uptime: Number = 0
 
 
 class Evaluate(Relayed, kw_only=True):
@@ -68,7 +68,7 @@ class EvaluateResult(Struct):
 
     result: Any
     result_type: str | None
-    execution_time: float
+    execution_time: Number
     has_error: bool
     display: str | UnsetType = UNSET
     error: SmalltalkError | UnsetType = UNSET
@@ -225,7 +225,7 @@ class Suggestion(Struct):
     text: str
     kind: Literal["class", "method", "variable", "selector", "package"]
     detail: str | None = None
-    score: float | None = None
+    score: Number | None = None
 
 
 class CodeCompletionResult(Struct):

@@ -1,0 +1,63 @@
+"""How does the suite reach a daemon? One factory per transport, each with a real daemon, real sockets and real files."""
+
+import asyncio
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+from stui_sessiond.config import load_settings
+from stui_sessiond.daemon import Daemon, Ready
+from stui_sessiond.testing.runner import find_target
+from stui_sessiond.testing.talk import Talk, Target
+
+
+class Bed(NamedTuple):
+    """A running daemon, its loop, and how to reach it over one transport."""
+
+    runner: asyncio.Runner
+    target: Target
+    url: str
+    token: str | None
+
+
+Where = Callable[[Ready], str]
+Factory = tuple[dict[str, str], Where]
+"""What the daemon is told to listen on, and the URL it can be reached at then."""
+
+FACTORIES: dict[str, Factory] = {
+    "tcp": ({"lines": "127.0.0.1:0"}, lambda ready: f"tcp://{ready.lines}"),
+    "unix": ({}, lambda ready: f"unix://{ready.unix}"),
+    "websocket": ({"http": "127.0.0.1:0"}, lambda ready: f"ws://{ready.http}/"),
+}
+
+
+@contextmanager
+def running_daemon(factory: Factory, auth: str) -> Iterator[Bed]:
+    """Start a daemon and stop it in the end; what crashes unseen in its loop fails."""
+    listeners, where = factory
+    crashes: list[dict[str, Any]] = []
+    with tempfile.TemporaryDirectory(prefix="stui") as folder, asyncio.Runner() as runner:
+        runner.get_loop().set_exception_handler(lambda _, context: crashes.append(context))
+        given = {"data_dir": f"{folder}/data", "runtime_dir": f"{folder}/run", "auth": auth, **listeners}
+        daemon = Daemon(load_settings(None, {}, given))
+        ready = runner.run(daemon.start())
+        url = where(ready)
+        try:
+            yield Bed(runner, runner.run(find_target(url, daemon.new_token)), url, daemon.new_token)
+        finally:
+            runner.run(daemon.stop())
+    assert not crashes, f"the loop reported {crashes}"
+
+
+async def ask(target: Target, *messages: object) -> list[dict[str, Any]]:
+    """Send messages over a connection of their own, one after the other, and return the replies."""
+    talk = Talk(target, await target.open())
+    try:
+        replies = []
+        for message in messages:
+            await talk.send(message)
+            replies.append(await talk.receive())
+        return replies
+    finally:
+        await talk.link.close()

@@ -1,0 +1,33 @@
+"""What all tests share: the folder of `tests` on the import path, and a way to run async tests without another plug-in."""
+
+import asyncio
+import inspect
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+ASYNC_TEST_S = 60.0
+"""An async test that takes longer hangs."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    """Run `async def` tests in a loop of their own; what crashes unseen in the loop fails the test."""
+    if not inspect.iscoroutinefunction(pyfuncitem.obj):
+        return None
+    names = pyfuncitem._fixtureinfo.argnames
+    arguments = {name: pyfuncitem.funcargs[name] for name in names}
+    crashes: list[dict[str, Any]] = []
+
+    async def run() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: crashes.append(context))
+        async with asyncio.timeout(ASYNC_TEST_S):
+            await pyfuncitem.obj(**arguments)
+
+    asyncio.run(run())
+    assert not crashes, f"the loop reported {crashes}"
+    return True

@@ -1,0 +1,448 @@
+"""Is what `PROTOCOL.md`, `FRAMING.md` and `README.md` say true? Their examples are checked, and played to a daemon."""
+
+import ast
+import asyncio
+import contextlib
+import hashlib
+import json
+import re
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
+
+from stui_sessiond.commands import context, development, image
+from stui_sessiond.commands.table import RIGHTS
+from stui_sessiond.config import ServerSettings, Settings
+from stui_sessiond.contract import load_contract
+from stui_sessiond.daemon import Daemon
+from stui_sessiond.images import link
+from stui_sessiond.server import listeners
+from stui_sessiond.server.peer import RIGHTS_OF_ROLE
+from stui_sessiond.sessions import transitions, validator
+from stui_sessiond.storage.memory import MemoryStorage
+from stui_sessiond.transports import lines, websocket
+from stui_sessiond.transports.pipe import PipeLimits
+from stui_sessiond.wire.forms import ClosingEvent, command_name
+from stui_sessiond.wire.limits import MAX_DEPTH, MessageLimits
+from stui_sessiond.wire.schema import all_schemas
+
+ROOT = Path(__file__).parents[2]
+FOLDER = ROOT / "protocol"
+PAGES = ("PROTOCOL.md", "FRAMING.md", "README.md")
+SCHEMAS = all_schemas()
+PATIENCE_S = 20
+
+Json = dict[str, Any]
+
+
+class Example(NamedTuple):
+    """One message of a page. `way` is such as `client -> daemon`, or nothing."""
+
+    way: str
+    value: Json
+
+
+def page(name: str) -> str:
+    """A page of the contract."""
+    return (FOLDER / name).read_text("utf-8")
+
+
+def section(text: str, title: str) -> str:
+    """The part of a page under a heading of the second level."""
+    return text.split(f"\n## {title}\n")[1].split("\n## ", maxsplit=1)[0]
+
+
+def rows(text: str) -> list[list[str]]:
+    """The rows of the tables in a text, without heads."""
+    found = [line.strip("|").split("|") for line in text.splitlines() if line.startswith("|")]
+    heads = {index - 1 for index, row in enumerate(found) if set("".join(row)) <= set("-")}
+    return [
+        [cell.strip() for cell in row]
+        for index, row in enumerate(found)
+        if index not in heads and index - 1 not in heads
+    ]
+
+
+def examples(name: str) -> list[Example]:
+    """Every JSON value in the JSON blocks of a page; a `// ...` line before a value tells its way."""
+    found = []
+    decoder = json.JSONDecoder()
+    for block in re.findall(r"^```jsonc?\n(.*?)^```", page(name), re.DOTALL | re.MULTILINE):
+        for piece in re.split(r"^(?=// )", block, flags=re.MULTILINE):
+            head, _, body = piece.partition("\n") if piece.startswith("// ") else ("", "", piece)
+            if not piece.strip():
+                continue
+            value, end = decoder.raw_decode(body.strip())
+            assert not body.strip()[end:], "one value after each line that tells the way"
+            found.append(Example(head.removeprefix("// ").split(",")[0].strip(), value))
+    return found
+
+
+def fits(value: object, schema: Json) -> None:
+    """Fail unless the value fits the schema."""
+    Draft202012Validator(schema).validate(value)
+
+
+def fits_part(value: object, command: str, part: str) -> None:
+    """Fail unless the value fits a part of a command's schema."""
+    document = SCHEMAS[command]
+    fits(value, {**document["properties"][part], "$defs": document["$defs"]})
+
+
+def check_shape(example: Example, asked: dict[str, str]) -> None:
+    """Fail unless the message fits the schemas; `asked` learns and tells which command an id is about."""
+    value = example.value
+    from_image = example.way == "image -> daemon"
+    if "command" in value:
+        fits(value, SCHEMAS["command-request"])
+        beside = {name: value[name] for name in ("client_id", "session_id") if name in value}
+        asked[value["id"]] = value["command"]
+        if value["id"] != "q2":  # it is there to show what happens without the parameter
+            fits_part({**beside, **value.get("parameters", {})}, value["command"], "parameters")
+    elif "payload" in value and value["payload"]["type"] == "Request":
+        fits(value, SCHEMAS["envelope-request"])
+        data = value["payload"]["data"]
+        asked[value["id"]] = command_name(data["request_type"])
+        fits_part(data.get("params", {}), asked[value["id"]], "parameters")
+    elif "payload" in value:
+        data = value["payload"]["data"]
+        failed = data["response_type"] == "Error"
+        fits(value, SCHEMAS["envelope-error" if failed else "envelope-response"])
+        if not failed:
+            fits_part(data["data"], asked[value["id"]], "result")
+    elif "event" in value:
+        closing = value["event"] == "connection.closing"
+        fits(value, SCHEMAS["image-event" if from_image else "closing" if closing else "event"])
+    elif value.get("status") in {"success", "error"}:
+        form = "image" if from_image else "command"
+        failed = value["status"] == "error"
+        fits(value, SCHEMAS[f"{form}-{'failure' if failed else 'success'}"])
+        if not failed:
+            fits_part(value["result"], asked[value["id"]], "answer" if from_image else "result")
+    else:
+        assert not example.way, "a message is of a known kind"
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_examples_fit_the_schemas(name: str) -> None:
+    """Every JSON block of a page is JSON, and what is a message in it fits the schemas."""
+    asked: dict[str, str] = {}
+    for example in examples(name):
+        check_shape(example, asked)
+
+
+# ---- the examples are played
+
+
+class Line:
+    """A connection over the unix socket, for a test that knows what comes."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+
+    def send(self, message: Json) -> None:
+        """Send one line."""
+        self._writer.write(json.dumps(message).encode() + b"\n")
+
+    async def receive(self) -> Json:
+        """Wait for one line."""
+        async with asyncio.timeout(PATIENCE_S):
+            found: Json = json.loads(await self._reader.readline())
+        return found
+
+    async def ask(self, message: Json) -> Json:
+        """Send a request and wait for what comes next."""
+        self.send(message)
+        return await self.receive()
+
+    async def close(self) -> None:
+        """End the connection."""
+        self._writer.close()
+        await self._writer.wait_closed()
+
+
+@contextlib.asynccontextmanager
+async def running() -> AsyncIterator[tuple[Daemon, str]]:
+    """A daemon in memory, and the path of its socket (short: a socket's path has few bytes)."""
+    with tempfile.TemporaryDirectory(prefix="stui") as folder:
+        places = ServerSettings(data_dir=folder, runtime_dir=folder)
+        daemon = Daemon(Settings(server=places), MemoryStorage())
+        ready = await daemon.start()
+        assert ready.unix is not None
+        try:
+            yield daemon, ready.unix
+        finally:
+            await daemon.stop()
+
+
+async def connect(path: str) -> Line:
+    """Connect to the daemon."""
+    return Line(*await asyncio.open_unix_connection(path))
+
+
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
+_SESSION = re.compile(r"session_1_[0-9]+_[A-Za-z0-9_-]{22,}")
+_VARIES = {"server_id", "resume_token", "epoch", "uptime"}
+
+
+def settled(value: Any, session_id: str) -> Any:  # noqa: ANN401 -- any JSON
+    """The value with everything that differs from run to run made the same."""
+    if isinstance(value, dict):
+        return {k: "*" if k in _VARIES else settled(v, session_id) for k, v in value.items()}
+    if isinstance(value, list):
+        return [settled(item, session_id) for item in value]
+    if isinstance(value, str):
+        return _SESSION.sub(session_id, _TIME.sub("<time>", value))
+    return value
+
+
+def with_session(value: Json, session_id: str) -> Json:
+    """The message about the session that is really there."""
+    found: Json = json.loads(_SESSION.sub(session_id, json.dumps(value)))
+    return found
+
+
+async def play(conversation: list[Example]) -> None:
+    """Send what peers send; compare what the daemon sends."""
+    async with running() as (_, path):
+        peers = {"client": await connect(path), "image": await connect(path)}
+        session_id = "none yet"
+        for way, value in conversation:
+            sender, _, receiver = way.partition(" -> ")
+            if sender != "daemon":
+                peers[sender].send(with_session(value, session_id))
+                continue
+            got = await peers[receiver].receive()
+            if "session_id" in got.get("result", {}):
+                session_id = got["result"]["session_id"]
+            assert settled(got, "<session>") == settled(value, "<session>")
+        for peer in peers.values():
+            await peer.close()
+
+
+def test_examples_of_the_protocol_are_true() -> None:
+    """The examples of PROTOCOL.md, played in order, get the answers that it shows."""
+    conversation = examples("PROTOCOL.md")
+    assert len(conversation) > 50
+    asyncio.run(play(conversation))
+
+
+def test_programs_of_the_readme_work() -> None:
+    """The client and the image in README.md, as they stand there, work together."""
+    client_text, image_text = re.findall(r"^```python\n(.*?)^```", page("README.md"), re.DOTALL | re.MULTILINE)
+
+    async def start(text: str, path: str) -> asyncio.subprocess.Process:
+        pipe = asyncio.subprocess.PIPE
+        return await asyncio.create_subprocess_exec(sys.executable, "-c", text, path, stdout=pipe, stderr=pipe)
+
+    async def run() -> None:
+        async with running() as (_, path):
+            watcher = await connect(path)
+            wish = {"client_id": "watcher", "image_id": "sums"}
+            made = await watcher.ask({"id": "1", "command": "create_session", "parameters": wish})
+            of_session = {"session_id": made["result"]["session_id"]}
+            await watcher.ask({"id": "2", "command": "subscribe", "parameters": of_session})
+            image_program = await start(image_text, path)
+            assert (await watcher.receive())["event"] == "image.connected"
+            client_program = await start(client_text, path)
+            out, error = await client_program.communicate()
+            assert (out, error) == (b"{'draft': '3 + 4'}\n7\n", b"")
+            await watcher.close()
+        out, error = await image_program.communicate()
+        assert (image_program.returncode, out, error) == (0, b"", b"")
+
+    asyncio.run(run())
+
+
+# ---- figures, names and rules
+
+
+FIXED = {
+    "`json_depth`: nested arrays and objects in a message": MAX_DEPTH,
+    "a message before a `hello` that is needed, bytes": MessageLimits().before_hello_bytes,
+    "a name or an identifier, characters": validator.MAX_ID_CHARS,
+    "tools with a context per session": validator.MAX_TOOLS,
+    "operations in one JSON Patch": transitions.MAX_PATCH_OPERATIONS,
+    "unanswered requests per image": link.MAX_PENDING,
+    "an image's answer, except to `evaluate` and `debug`, seconds": development.ANSWER_TIMEOUT_S,
+    "an image's answer to `capture_context`, seconds": context.CAPTURE_TIMEOUT_S,
+    "a `hello` that is needed, seconds": listeners.HELLO_TIMEOUT_S,
+    "unsent bytes above which a peer is not read": PipeLimits(message_bytes=1).outbound_soft_bytes,
+    "unsent bytes above which a peer is cut off": PipeLimits(message_bytes=1).outbound_hard_bytes,
+    "WebSocket: between pings, seconds": listeners.ServerRules(token_needed=True).ping_interval_s,
+    "WebSocket: wait for any frame after a ping, seconds": websocket.WebSocketRules(
+        hosts=(), origins=()
+    ).ping_timeout_s,
+    "WebSocket: wait for the peer's close frame, seconds": websocket.CLOSE_TIMEOUT_S,
+    "TCP: unacknowledged data, milliseconds (Linux)": lines.TCP_USER_TIMEOUT_MS,
+}
+
+
+def test_limits_in_the_text_are_those_in_the_code() -> None:
+    """Every row of the table of limits names a setting or a constant, and its real default."""
+    defaults = Settings()
+    table = rows(section(page("PROTOCOL.md"), "Limits"))
+    fixed = set()
+    for title, default, setting in table:
+        number = float(default.replace(",", ""))
+        if setting == "-":
+            fixed.add(title)
+            assert number == FIXED[title], title
+        else:
+            part, _, key = setting.strip("`").partition(".")
+            assert number == getattr(getattr(defaults, part), key), title
+    assert fixed == FIXED.keys()
+
+
+def test_limits_that_hello_tells_are_in_the_text() -> None:
+    """The first rows of the table are the fields of `limits` in the reply to `hello`."""
+    told = next(e.value for e in examples("PROTOCOL.md") if e.value.get("id") == "h1" and "result" in e.value)
+    titles = [row[0] for row in rows(section(page("PROTOCOL.md"), "Limits"))]
+    assert [title.split("`")[1] for title in titles[: len(told["result"]["limits"])]] == list(told["result"]["limits"])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"Above {PipeLimits(message_bytes=1).outbound_soft_bytes:,} unsent bytes",
+        f"Above {PipeLimits(message_bytes=1).outbound_hard_bytes:,} unsent bytes",
+        f"a ping every {websocket.WebSocketRules(hosts=(), origins=()).ping_interval_s:g} s",
+        f"close frame within {websocket.CLOSE_TIMEOUT_S:g} s",
+        f"{lines.TCP_USER_TIMEOUT_MS // 1000} s is gone",
+        f"({Settings().server.drain_timeout:g} s at most)",
+        f"up to {['', 'once', 'twice'][websocket._FRAME_SLACK]} the limit",
+    ],
+)
+def test_figures_in_framing_are_those_in_the_code(text: str) -> None:
+    """The numbers in the prose of FRAMING.md are the real ones."""
+    assert text in " ".join(page("FRAMING.md").split())
+
+
+def published() -> Iterator[str]:
+    """The names that the code gives to `publish`, found in its source."""
+    for file in (ROOT / "stui_sessiond").rglob("*.py"):
+        for function in ast.walk(ast.parse(file.read_text("utf-8"))):
+            if not isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
+                continue
+            named: dict[str, list[str]] = {}
+            for node in ast.walk(function):
+                if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+                    named[node.targets[0].id] = _texts(node.value)
+            for node in ast.walk(function):
+                if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "publish":
+                    name = node.args[1]
+                    yield from named.get(name.id, []) if isinstance(name, ast.Name) else _texts(name)
+
+
+def _texts(node: ast.expr) -> list[str]:
+    if isinstance(node, ast.IfExp):
+        return _texts(node.body) + _texts(node.orelse)
+    return [node.value] if isinstance(node, ast.Constant) and isinstance(node.value, str) else []
+
+
+def test_events_in_the_text_are_those_in_the_code() -> None:
+    """The table of events has every name that is published, passed on or sent last, and no other."""
+    listed = [row[0].strip("`") for row in rows(section(page("PROTOCOL.md"), "Events"))]
+    assert len(set(listed)) == len(listed)
+    closing = str(ClosingEvent.__struct_config__.tag)
+    assert set(listed) == {*published(), *image.PUSHED_EVENTS, closing}
+
+
+def test_rights_in_the_text_are_those_in_the_code() -> None:
+    """The table of rights says which role has which right."""
+    table = [row for row in rows(section(page("PROTOCOL.md"), "Connection")) if len(row) == 5]
+    assert {row[0].strip("`") for row in table} == RIGHTS
+    for column, role in enumerate(("client", "observer", "image"), start=2):
+        assert {row[0].strip("`") for row in table if row[column] == "yes"} == RIGHTS_OF_ROLE[role]
+
+
+def test_error_types_and_envelope_codes_are_in_the_text() -> None:
+    """The fixed words that older clients match on are all named under Errors."""
+    errors = load_contract().errors.values()
+    named = set(re.findall(r"`([A-Za-z_]+)`", section(page("PROTOCOL.md"), "Errors")))
+    assert {error.error_type for error in errors} | {error.envelope_code for error in errors} <= named
+
+
+def test_codes_that_an_image_may_use_are_those_in_the_code() -> None:
+    """The codes that pass from an image to a client unchanged are listed under Images."""
+    text = section(page("PROTOCOL.md"), "Images").split("It MAY use these codes")[1].split("Any other code")[0]
+    known = load_contract().errors.keys()
+    assert set(re.findall(r"`([a-z_]+)`", text)) & known == link._RELAYED_ERRORS.keys()
+
+
+def test_commands_that_come_later_are_those_not_built() -> None:
+    """The list of what comes later names every command that is described and not built, under its version."""
+    text = section(page("PROTOCOL.md"), "What comes later")
+    commands = load_contract().commands
+    for line in text.split("\n- ")[1:]:
+        version = line.partition(":")[0]
+        named = set(re.findall(r"`([a-z_]+)`", line)) & commands.keys()
+        assert named == {name for name, d in commands.items() if not d.built and d.since == version}
+    assert {d.since for d in commands.values() if not d.built} <= set(re.findall(r"\d\.\d\.\d", text))
+
+
+def test_pages_name_only_codes_that_exist() -> None:
+    """Every close code in parentheses is one of `close-codes.json`."""
+    known = {reason.code for reason in load_contract().close_reasons.values()}
+    for name in (*PAGES, "STATES.md"):
+        assert {int(code) for code in re.findall(r"\((4\d{3})\)", page(name))} <= known
+
+
+def test_files_that_the_readme_lists_are_there() -> None:
+    """The table of files leads somewhere."""
+    listed = [row[0].strip("`") for row in rows(page("README.md").split("## A client")[0])]
+    assert listed
+    for pattern in listed:
+        assert list(FOLDER.glob(pattern)), pattern
+
+
+PLAIN_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=20,
+)
+
+
+@settings(derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a table is made first
+@given(st.dictionaries(st.sampled_from(["workspace", "inspector", "client"]), PLAIN_JSON))
+def test_checksum_of_text_and_whole_numbers_is_that_of_an_ordinary_library(sections: Json) -> None:
+    """Sorted keys, no white space, UTF-8: what the text says is what another JSON library does."""
+    text = json.dumps(sections, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+    stored = transitions.seal(sections, 0.0)
+    assert stored.checksum == f"sha256:{hashlib.sha256(text).hexdigest()}"
+    assert stored.size_bytes == len(text)
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [
+        (1.0, "1.0"),
+        (100000.0, "100000.0"),
+        (0.00001, "0.00001"),
+        (1.5e-7, "1.5e-7"),
+        (9999999999999998.0, "9999999999999998.0"),
+        (1e16, "1e16"),
+        (0.0, "0.0"),
+        (-0.0, "-0.0"),
+    ],
+)
+def test_checksum_writes_doubles_as_the_text_says(number: float, text: str) -> None:
+    """The rule for numbers with a fraction or an exponent, at its edges."""
+    stored = transitions.seal({"workspace": number}, 0.0)
+    canonical = '{"workspace":' + text + "}"
+    assert stored.checksum == f"sha256:{hashlib.sha256(canonical.encode()).hexdigest()}"
+
+
+def test_heartbeat_that_hello_tells_is_that_of_the_listener() -> None:
+    """The example's interval is the interval of the pings."""
+    told = next(e.value for e in examples("PROTOCOL.md") if e.value.get("id") == "h1" and "result" in e.value)
+    interval = listeners.ServerRules(token_needed=True).ping_interval_s
+    assert told["result"]["heartbeat_interval"] == interval
