@@ -5,12 +5,15 @@ Pure; documents are never changed, parts that did not change are shared.
 """
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import msgspec
 
+_ABSENT: Final = object()
+_PLAIN: Final = frozenset({str, int, float, bool})
 
-class Step(msgspec.Struct, frozen=True, omit_defaults=True):
+
+class Step(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """One operation of a delta."""
 
     op: Literal["add", "replace", "remove"]
@@ -37,17 +40,22 @@ def diff(old: dict[str, Any], new: dict[str, Any]) -> list[Step]:
 
 def _diff(old: dict[str, Any], new: dict[str, Any], path: str, steps: list[Step]) -> None:
     for name, value in old.items():
-        if name not in new:
+        other = new.get(name, _ABSENT)
+        if other is _ABSENT:
             steps.append(Step("remove", f"{path}/{_escape(name)}"))
-            continue
-        other = new[name]
-        if value is other or same(value, other):
-            continue
-        if isinstance(value, dict) and isinstance(other, dict):
+        elif value is other:
+            pass
+        elif type(value) in _PLAIN and type(other) is type(value):
+            if value != other:
+                steps.append(Step("replace", f"{path}/{_escape(name)}", other))
+        elif same(value, other):
+            pass
+        elif isinstance(value, dict) and isinstance(other, dict):
             _diff(value, other, f"{path}/{_escape(name)}", steps)
         else:
             steps.append(Step("replace", f"{path}/{_escape(name)}", other))
-    steps.extend(Step("add", f"{path}/{_escape(name)}", value) for name, value in new.items() if name not in old)
+    if old.keys() != new.keys():
+        steps += [Step("add", f"{path}/{_escape(name)}", value) for name, value in new.items() if name not in old]
 
 
 def same(one: object, other: object) -> bool:
@@ -62,37 +70,44 @@ def same(one: object, other: object) -> bool:
 
 
 def apply(document: dict[str, Any], steps: Sequence[Step]) -> dict[str, Any]:
-    """Make the document that the steps lead to.
+    """Make the document that the steps lead to. Each object on the way is copied once, however many steps touch it.
 
     Raises:
         DeltaError: a step does not fit.
     """
+    root = dict(document)
+    ours = {id(root): root}  # the copies made here; they may be changed
     for step in steps:
-        document = _apply(document, [_unescape(part) for part in step.path.split("/")[1:]], step)
-    return document
+        *way, name = [_unescape(part) for part in step.path.split("/")[1:]] or [""]
+        node = root
+        for part in way:
+            child = node.get(part)
+            if not isinstance(child, dict):
+                raise _unfit(step)
+            if id(child) not in ours:
+                child = node[part] = dict(child)
+                ours[id(child)] = child
+            node = child
+        if not step.path or (name in node) is (step.op == "add"):
+            raise _unfit(step)
+        if step.op == "remove":
+            del node[name]
+        else:
+            node[name] = step.value
+    return root
 
 
-def _apply(document: Any, path: list[str], step: Step) -> dict[str, Any]:  # noqa: ANN401 -- any JSON
-    if not path or not isinstance(document, dict):
-        msg = f"{step.op} {step.path!r} does not fit"
-        raise DeltaError(msg)
-    name, *rest = path
-    if (name in document) != (bool(rest) or step.op != "add"):
-        msg = f"{step.op} {step.path!r} does not fit"
-        raise DeltaError(msg)
-    changed = dict(document)
-    if rest:
-        changed[name] = _apply(document[name], rest, step)
-    elif step.op == "remove":
-        del changed[name]
-    else:
-        changed[name] = step.value
-    return changed
+def _unfit(step: Step) -> DeltaError:
+    return DeltaError(f"{step.op} {step.path!r} does not fit")
 
 
 def _escape(name: str) -> str:
+    if "~" not in name and "/" not in name:
+        return name
     return name.replace("~", "~0").replace("/", "~1")
 
 
 def _unescape(part: str) -> str:
+    if "~" not in part:
+        return part
     return part.replace("~1", "/").replace("~0", "~")

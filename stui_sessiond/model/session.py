@@ -1,4 +1,8 @@
-"""What is a session, what is a stored context, and what has a session been before?"""
+"""What is a session, what is a stored context, and what has a session been before?
+
+The Structs hold JSON and each other, never themselves: they are kept from the garbage collector (`gc=False`), which
+otherwise walks every version of every session again and again.
+"""
 
 from collections.abc import Sequence
 from enum import Enum
@@ -19,7 +23,7 @@ class Status(Enum):
     CLOSED = "closed"
 
 
-class StoredContext(msgspec.Struct, frozen=True):
+class StoredContext(msgspec.Struct, frozen=True, gc=False):
     """The context of one tool as it was saved."""
 
     sections: dict[str, Any]
@@ -28,7 +32,7 @@ class StoredContext(msgspec.Struct, frozen=True):
     size_bytes: int
 
 
-class HistoryEntry(msgspec.Struct, frozen=True):
+class HistoryEntry(msgspec.Struct, frozen=True, gc=False):
     """One version: when, by whom, what kind of change, and the steps from the version before."""
 
     version: int
@@ -39,12 +43,14 @@ class HistoryEntry(msgspec.Struct, frozen=True):
     size_bytes: int
 
 
-class History(msgspec.Struct, frozen=True):
+class History(msgspec.Struct, frozen=True, gc=False):
     """The versions that are kept: the document at `base_version`, and every change since."""
 
     base: dict[str, Any]
     base_version: int
     entries: tuple[HistoryEntry, ...] = ()
+    size_bytes: int = 0
+    """Of all entries together."""
 
     def document_at(self, version: int) -> dict[str, Any] | None:
         """Make the document of a version; None when it is not kept."""
@@ -59,7 +65,7 @@ class History(msgspec.Struct, frozen=True):
         return document
 
 
-class NamedSnapshot(msgspec.Struct, frozen=True):
+class NamedSnapshot(msgspec.Struct, frozen=True, gc=False):
     """A version that somebody gave a name; kept until it is replaced or the session ends."""
 
     version: int
@@ -68,7 +74,7 @@ class NamedSnapshot(msgspec.Struct, frozen=True):
     size_bytes: int
 
 
-class SessionHeader(msgspec.Struct, frozen=True, kw_only=True):
+class SessionHeader(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What the daemon remembers of every session without reading it. Times are seconds since 1970."""
 
     session_id: SessionId
@@ -100,7 +106,7 @@ class SessionHeader(msgspec.Struct, frozen=True, kw_only=True):
         return self.expires_at if now >= self.expires_at else None
 
 
-class Session(msgspec.Struct, frozen=True, kw_only=True):
+class Session(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A session with everything in it. Never changed: a change makes another one."""
 
     header: SessionHeader
@@ -131,7 +137,7 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
 
 def session_delta(old: Session, new: Session) -> list[Step]:
     """Find the steps from one session's document to another's, looking only at what is not the same object."""
-    steps = diff({"state": old.state}, {"state": new.state})
+    steps = diff({"state": old.state}, {"state": new.state}) if old.state is not new.state else []
     if old.contexts is not new.contexts:
         before = {tool: stored for tool, stored in old.contexts.items() if new.contexts.get(tool) is not stored}
         after = {tool: stored for tool, stored in new.contexts.items() if old.contexts.get(tool) is not stored}

@@ -6,6 +6,9 @@ from msgspec.structs import replace
 from stui_sessiond.model.delta import apply
 from stui_sessiond.model.session import History, HistoryEntry, Session, session_delta
 
+_PARTS = 8
+"""When a bound is reached, an eighth of what is kept is dropped."""
+
 _encode = msgspec.json.Encoder().encode
 
 
@@ -31,14 +34,19 @@ def advance(
 
 def _extended(history: History, entry: HistoryEntry, now: float, rules: HistoryRules) -> History:
     entries = (*history.entries, entry)
-    size = sum(kept.size_bytes for kept in entries)
-    base, base_version, dropped = history.base, history.base_version, 0
+    size_bytes = history.size_bytes + entry.size_bytes
+    oldest_at = now - rules.max_age_s
+    if len(entries) <= rules.max_versions and size_bytes <= rules.max_bytes and entries[0].at >= oldest_at:
+        return History(history.base, history.base_version, entries, size_bytes)
+    # Drop some more than has to be, so that it is not done again at every change.
+    spare = max(rules.max_versions * (_PARTS - 1) // _PARTS, 1)
+    room = rules.max_bytes * (_PARTS - 1) // _PARTS
+    dropped = 0
     for oldest in entries:
-        over = len(entries) - dropped > rules.max_versions or size > rules.max_bytes
-        if not over and oldest.at >= now - rules.max_age_s:
+        kept = len(entries) - dropped
+        if kept <= spare and size_bytes <= room and oldest.at >= oldest_at:
             break
-        base = apply(base, oldest.steps)
-        base_version = oldest.version
-        size -= oldest.size_bytes
+        size_bytes -= oldest.size_bytes
         dropped += 1
-    return History(base, base_version, entries[dropped:])
+    steps = [step for old in entries[:dropped] for step in old.steps]
+    return History(apply(history.base, steps), entries[dropped - 1].version, entries[dropped:], size_bytes)

@@ -59,6 +59,20 @@ class StorageStatus(msgspec.Struct, frozen=True):
     detail: str | None = None
 
 
+class BackupInfo(msgspec.Struct, frozen=True):
+    """A backup in a list. `problems` is empty when it was verified and is sound.
+
+    `missing` says what was wrong with the store when it was made: the backup is as good as it could be.
+    """
+
+    name: str
+    made_at: float
+    reason: str
+    sessions: int
+    problems: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+
+
 class SessionStorage(Protocol):
     """Keeps sessions. One caller at a time per session; different sessions do not wait for each other."""
 
@@ -97,6 +111,15 @@ class SessionStorage(Protocol):
 
         Raises:
             StorageError: it is still where it was.
+        """
+
+    async def back_up(self, reason: str) -> BackupInfo:
+        """Make a verified copy of everything; `reason` becomes part of its name.
+
+        Raises:
+            UnsupportedOperationError: this storage has no backups.
+            StorageError: there is no new copy; nothing else changed.
+            OSError: the disk failed; there is no new copy.
         """
 
     async def close(self) -> None:

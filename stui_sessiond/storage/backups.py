@@ -5,10 +5,14 @@
     backups/<time>-<reason>/manifest.json     hashes of all files; written last, so a copy without it is none
 
 A file that has not changed since the backup before is linked to it, not copied; live files are never linked, so that
-damage to one does not reach the other. Kept are 24 hourly, 7 daily and 4 weekly ones, and always the newest verified.
+damage to one does not reach the other. Kept are 24 hourly, 7 daily and 4 weekly ones, always the newest verified, and
+for a session that cannot be read any more the newest one that has it.
 """
 
+import contextlib
 import hashlib
+import re
+from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +21,8 @@ import msgspec
 import structlog
 
 from stui_sessiond.errors import StorageError
+from stui_sessiond.ids import SessionId
+from stui_sessiond.storage.api import BackupInfo
 from stui_sessiond.storage.layout import seal_json, unseal_json
 from stui_sessiond.storage.records import UnreadableError, decode_session
 
@@ -29,7 +35,14 @@ HOURLY, DAILY, WEEKLY = 24, 7, 4
 FIRST_AFTER_S = 60.0
 """A daemon that has just started has better things to do."""
 
+REASON = r"^[a-z0-9-]{1,40}$"
+"""Why a backup is made is part of the name of its folder."""
+
+AUTOMATIC = "automatic"
 MANIFEST = "manifest.json"
+FAILED_MANIFEST = "manifest.failed.json"
+"""The manifest of a backup that did not verify: kept to look at, and no backup."""
+
 _TIME = "%Y%m%dT%H%M%SZ"
 
 
@@ -41,16 +54,8 @@ class Manifest(msgspec.Struct, frozen=True):
     reason: str
     lsn: int
     files: dict[str, str]
-
-
-class BackupInfo(msgspec.Struct, frozen=True):
-    """A backup in a list. `problems` is empty when it was verified and is sound."""
-
-    name: str
-    made_at: float
-    reason: str
-    sessions: int
-    problems: tuple[str, ...] = ()
+    missing: dict[str, str] = {}
+    """Sessions that could not be copied as they should be, and why."""
 
 
 class Backups:
@@ -82,47 +87,71 @@ class Backups:
         """Copy all session files, verify the copy, let go of what is due.
 
         Raises:
-            StorageError: the copy does not verify.
+            StorageError: the copy does not verify, or `reason` is none; nothing was let go of.
             OSError: it could not be written; an unfinished copy is removed.
         """
         store, fs = self._store, self._store.fs
+        if not re.fullmatch(REASON, reason):
+            msg = f"{reason!r} is no reason for a backup: 1 to 40 of a-z, 0-9 and -"
+            raise StorageError(msg)
         name = f"{datetime.fromtimestamp(now, UTC).strftime(_TIME)}-{reason}"
         folder = self.folder / name
         if not fs.make_folder(folder):
             msg = f"backup {name} is there already"
             raise StorageError(msg)
         try:
-            files = self._copy(folder)
-            manifest = Manifest(store.store_id, now, reason, store.writer.durable_lsn, files)
+            files, missing = self._copy(folder)
+            manifest = Manifest(store.store_id, now, reason, store.writer.durable_lsn, files, missing)
             fs.write_new(folder / MANIFEST, seal_json(manifest))
             fs.sync_folder(folder)
             fs.sync_folder(self.folder)
         except OSError:
-            fs.remove_tree(folder)
+            with contextlib.suppress(OSError):  # the disk fails, and the first failure tells more
+                fs.remove_tree(folder)
             raise
         checked = self.verify(name)
         if checked.problems:
+            fs.rename(folder / MANIFEST, folder / FAILED_MANIFEST)
+            fs.sync_folder(folder)
             msg = f"backup {name} does not verify: {'; '.join(checked.problems[:3])}"
             raise StorageError(msg)
-        _log.info("backup.made", name=name, sessions=checked.sessions)
-        for old in due_for_removal(self.list(), keep=name):
-            fs.remove_tree(self.folder / old)
-            _log.info("backup.dropped", name=old)
+        _log.info("backup.made", name=name, sessions=checked.sessions, missing=sorted(missing))
+        for old in due_for_removal(self.list(), {name, *self._only_copies(store.damaged.keys() | missing.keys())}):
+            self._drop(old)
         return checked
 
-    def verify(self, name: str) -> BackupInfo:
+    def _only_copies(self, session_ids: Collection[str]) -> set[str]:
+        """The newest backups that have these sessions: of the store nothing is to be had."""
+        wanted, found = set(session_ids), set()
+        for info in reversed(self.list() if wanted else []):
+            manifest = self._manifest(info.name)
+            if manifest is None:
+                continue
+            ids = {Path(path).stem for path in manifest.files if path.startswith("sessions/")}
+            if wanted & (ids - manifest.missing.keys()):
+                found.add(info.name)
+                wanted -= ids - manifest.missing.keys()
+        return found
+
+    def _drop(self, name: str) -> None:
+        """Let go of a backup; its manifest goes first, so that half of it never passes for one."""
+        fs = self._store.fs
+        fs.remove(self.folder / name / MANIFEST)
+        fs.sync_folder(self.folder / name)
+        fs.remove_tree(self.folder / name)
+        _log.info("backup.dropped", name=name)
+
+    def verify(self, name: str, progress: Callable[[int, int], None] = lambda _done, _of: None) -> BackupInfo:
         """Open every file of a backup; what is wrong is in `problems`.
 
         Raises:
             StorageError: there is no such backup.
             OSError: it cannot be read now.
         """
-        manifest = self._manifest(name)
-        if manifest is None:
-            msg = f"there is no complete backup {name!r}; `store backup list` shows them"
-            raise StorageError(msg)
+        manifest = self.manifest(name)
         problems = []
-        for path, sha256 in manifest.files.items():
+        for done, (path, sha256) in enumerate(manifest.files.items(), start=1):
+            progress(done, len(manifest.files))
             data = self._store.fs.read(self.folder / name / path)
             if data is None:
                 problems.append(f"{path} is missing")
@@ -130,7 +159,7 @@ class Backups:
                 problems.append(f"{path} is damaged")
             elif path.startswith("sessions/"):
                 try:
-                    decode_session(data, manifest.store_id)
+                    decode_session(data, manifest.store_id, Path(path).stem)
                 except UnreadableError as error:
                     problems.append(f"{path}: {error}")
         return _info(name, manifest, tuple(problems))
@@ -142,12 +171,8 @@ class Backups:
             StorageError: it is not in there, or damaged.
             OSError: it cannot be read now.
         """
-        manifest = self._manifest(name)
-        if manifest is None:
-            msg = f"there is no complete backup {name!r}; `store backup list` shows them"
-            raise StorageError(msg)
-        for path, sha256 in manifest.files.items():
-            if path.endswith(f"/{session_id}.json"):
+        for path, sha256 in self.manifest(name).files.items():
+            if path.startswith("sessions/") and path.endswith(f"/{session_id}.json"):
                 data = self._store.fs.read(self.folder / name / path)
                 if data is None or hashlib.sha256(data).hexdigest() != sha256:
                     msg = f"session {session_id} is damaged in backup {name}"
@@ -156,27 +181,45 @@ class Backups:
         msg = f"session {session_id} is not in backup {name}"
         raise StorageError(msg)
 
-    def _copy(self, folder: Path) -> dict[str, str]:
+    def manifest(self, name: str) -> Manifest:
+        """Read what is in a backup.
+
+        Raises:
+            StorageError: there is no such backup.
+            OSError: it cannot be read now.
+        """
+        found = self._manifest(name) if name in self._store.fs.names(self.folder) else None
+        if found is None:
+            msg = f"there is no complete backup {name!r}; `store backup list` shows them"
+            raise StorageError(msg)
+        return found
+
+    def _copy(self, folder: Path) -> tuple[dict[str, str], dict[str, str]]:
         store, fs = self._store, self._store.fs
         before = self.list()
         previous = before[-1].name if before else None
         known = self._manifest(previous) if previous else None
         files: dict[str, str] = {}
+        missing: dict[str, str] = {}
         fs.make_folder(folder / "sessions")
-        made: set[Path] = set()
+        made: list[Path] = []
         for session_id, place in sorted(store.places.items()):
             client = store.layout.client_folder(place.header.client_id)
-            data = fs.read(client / f"{session_id}.json")
+            data, why = self._live(client, session_id)
+            if why is not None:
+                missing[session_id] = why
             if data is None:
                 continue
             path = f"sessions/{client.name}/{session_id}.json"
             target = folder / path
             if target.parent not in made:
                 fs.make_folder(target.parent)
-                made.add(target.parent)
+                made.append(target.parent)
             sha256 = hashlib.sha256(data).hexdigest()
-            same = known is not None and previous is not None and known.files.get(path) == sha256
-            if not (same and previous and fs.link(self.folder / previous / path, target)):
+            before_it = self.folder / previous / path if previous else None
+            same = before_it is not None and known is not None and known.files.get(path) == sha256
+            # what the disk did to the copy before must not be passed on
+            if not (same and before_it and fs.read(before_it) == data and fs.link(before_it, target)):
                 fs.write_new(target, data)
             files[path] = sha256
         identity = fs.read(store.layout.identity) or b""
@@ -184,7 +227,25 @@ class Backups:
         files["store.json"] = hashlib.sha256(identity).hexdigest()
         for parent in (*made, folder / "sessions"):
             fs.sync_folder(parent)
-        return files
+        return files, missing
+
+    def _live(self, client: Path, session_id: SessionId) -> tuple[bytes | None, str | None]:
+        """The newest sound file of a session, and what is wrong with it. One damaged file must not end all backups."""
+        store = self._store
+        why: str | None = None
+        for path in store.snapshots.paths(client, session_id):
+            data = store.fs.read(path)
+            if data is None:
+                continue
+            try:
+                decode_session(data, store.store_id, session_id)
+            except UnreadableError as error:
+                why = why or f"its newest file is damaged ({error})"
+            else:
+                return data, None if why is None else f"{why}; this is the one before it"
+        if why is not None:
+            _log.error("backup.session_missing", session_id=session_id, reason=why)
+        return None, why
 
     def _manifest(self, name: str) -> Manifest | None:
         data = self._store.fs.read(self.folder / name / MANIFEST)
@@ -197,21 +258,24 @@ class Backups:
             return None
 
 
-def due_for_removal(backups: list[BackupInfo], keep: str) -> list[str]:
+def due_for_removal(backups: Sequence[BackupInfo], keep: Collection[str]) -> list[str]:
     """Choose which to let go of: all but the newest of each of the last 24 hours, 7 days and 4 weeks, and `keep`.
 
-    Only automatic ones are let go of; what a person asked for stays.
+    The caller puts into `keep` the newest one that it has verified. A damaged one never stands for its hour, day or
+    week. Only automatic ones are let go of; what a person asked for stays.
     """
-    kept = {keep}
-    newest_first = sorted(backups, key=lambda info: info.made_at, reverse=True)
+    kept = set(keep)
+    sound = sorted((info for info in backups if not info.problems), key=lambda info: info.made_at, reverse=True)
+    kept.update(info.name for info in sound[:1])
     for length_s, count in ((3600, HOURLY), (86400, DAILY), (7 * 86400, WEEKLY)):
         spans: dict[int, str] = {}
-        for info in newest_first:
+        for info in sound:
             spans.setdefault(int(info.made_at // length_s), info.name)
         kept.update(list(spans.values())[:count])
-    return [info.name for info in backups if info.name not in kept and info.reason == "automatic"]
+    return [info.name for info in backups if info.name not in kept and info.reason == AUTOMATIC]
 
 
 def _info(name: str, manifest: Manifest, problems: tuple[str, ...] = ()) -> BackupInfo:
     sessions = sum(1 for path in manifest.files if path.startswith("sessions/"))
-    return BackupInfo(name, manifest.made_at, manifest.reason, sessions, problems)
+    missing = tuple(f"{session_id}: {why}" for session_id, why in sorted(manifest.missing.items()))
+    return BackupInfo(name, manifest.made_at, manifest.reason, sessions, problems, missing)

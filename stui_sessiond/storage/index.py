@@ -16,7 +16,7 @@ INDEX_FORMAT = "stui-index"
 INDEX_VERSION = 2
 
 
-class Place(msgspec.Struct, frozen=True):
+class Place(msgspec.Struct, frozen=True, gc=False):
     """What the storage knows of one session without reading it."""
 
     header: SessionHeader

@@ -1,8 +1,9 @@
 """The reference storage: sessions in a dictionary, through the same records as on disk. For tests and experiments."""
 
+from stui_sessiond.errors import UnsupportedOperationError
 from stui_sessiond.ids import SessionId
 from stui_sessiond.model.session import Session
-from stui_sessiond.storage.api import Commit, Loaded, Opened, StorageStatus, StoredHeader
+from stui_sessiond.storage.api import BackupInfo, Commit, Loaded, Opened, StorageStatus, StoredHeader
 from stui_sessiond.storage.records import decode_session, encode_session
 
 _STORE = "memory"
@@ -38,6 +39,11 @@ class MemoryStorage:
         data = self._files.pop(session_id, None)
         if data is not None:
             self.archived[session_id] = data
+
+    async def back_up(self, reason: str) -> BackupInfo:  # noqa: ARG002 -- part of the Protocol
+        """Refuse: what is only in memory has no copies."""
+        msg = "sessions in memory are not backed up"
+        raise UnsupportedOperationError(msg)
 
     async def close(self) -> None:
         """Nothing to let go of."""

@@ -213,7 +213,9 @@ def replay(session: Session | None, change: ChangeRecord) -> Session:
     except (DeltaError, KeyError, TypeError) as error:
         msg = f"version {change.entry.version} does not apply: {error}"
         raise UnreadableError(msg) from None
-    history = replace(session.history, entries=(*session.history.entries, _entry(change.entry)))
+    entry = _entry(change.entry)
+    kept = session.history
+    history = History(kept.base, kept.base_version, (*kept.entries, entry), kept.size_bytes + entry.size_bytes)
     return replace(changed, header=header, history=history)
 
 
@@ -284,7 +286,8 @@ def from_record(record: SessionRecord) -> Session:
     if kept is None:  # format 1: its history begins with what it is now
         return replace(session, history=History(session.document(), record.version))
     entries = tuple(_entry(entry) for entry in kept.entries)
-    return replace(session, history=History(kept.base, kept.base_version, entries))
+    size_bytes = sum(entry.size_bytes for entry in entries)
+    return replace(session, history=History(kept.base, kept.base_version, entries, size_bytes))
 
 
 def header_of(record: HeaderRecord) -> SessionHeader:

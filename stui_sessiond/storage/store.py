@@ -44,7 +44,7 @@ KEEP_SEGMENTS = 3
 """Segments of the journal that are kept before old ones are freed."""
 
 
-class Pending(msgspec.Struct, frozen=True):
+class Pending(msgspec.Struct, frozen=True, gc=False):
     """A session whose newest content is in the journal and not yet in its file."""
 
     session: Session

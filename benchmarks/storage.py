@@ -1,0 +1,273 @@
+"""How many durable changes a second: this storage, SQLite and Redis, side by side in one run.
+
+Every number counts only changes that were acknowledged as durable. Our storage and SQLite are called in the process, by
+N tasks each of which waits for its change before the next; Redis (`appendfsync always`) is driven over a unix socket by
+its own redis-benchmark with N connections, which favours Redis. A change is a session state of about 300 bytes.
+
+    python benchmarks/storage.py [--seconds S] [--runs R] [--clients 1,16,64,256] [--json FILE]
+"""
+
+import argparse
+import asyncio
+import json
+import platform
+import shutil
+import sqlite3
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from msgspec.structs import replace
+
+from stui_sessiond.ids import ClientId, SessionId
+from stui_sessiond.logs import set_up_logs
+from stui_sessiond.model.delta import Step
+from stui_sessiond.model.session import HistoryEntry, Session, SessionHeader
+from stui_sessiond.sessions.history import HistoryRules, advance
+from stui_sessiond.storage.api import Commit
+from stui_sessiond.storage.file import FileStorage
+
+STATE_BYTES = 300
+Change = Callable[[int, int], Awaitable[None]]
+
+
+class Figures(NamedTuple):
+    """One measurement."""
+
+    per_second: float
+    p50_ms: float
+    p99_ms: float
+
+
+def state(number: int) -> dict[str, object]:
+    """A state of the usual size."""
+    return {"stamp": number, "cursor": {"line": number % 99}, "text": f"{number:08d}".ljust(STATE_BYTES - 60, "x")}
+
+
+async def drive(clients: int, seconds: float, change: Change) -> Figures:
+    """Let N tasks make changes, each after its last one is durable."""
+    latencies: list[float] = []
+    end = time.perf_counter() + seconds
+
+    async def client(which: int) -> None:
+        number = 0
+        while time.perf_counter() < end:
+            number += 1
+            started = time.perf_counter()
+            await change(which, number)
+            latencies.append(time.perf_counter() - started)
+
+    started = time.perf_counter()
+    await asyncio.gather(*(client(which) for which in range(clients)))
+    took = time.perf_counter() - started
+    return figures(latencies, took)
+
+
+def figures(latencies: list[float], took: float) -> Figures:
+    """Sum up."""
+    latencies.sort()
+    p99 = latencies[min(len(latencies) - 1, int(len(latencies) * 0.99))]
+    return Figures(len(latencies) / took, statistics.median(latencies) * 1000, p99 * 1000)
+
+
+Advance = Callable[[Session, dict[str, object], int], tuple[Session, HistoryEntry]]
+
+
+def with_delta(old: Session, new_state: dict[str, object], number: int) -> tuple[Session, HistoryEntry]:
+    """Make the next version as the daemon does: the steps from the old state, kept in the session's history."""
+    new = Session(header=old.header, state=new_state, history=old.history)
+    return advance(old, new, float(number), None, "updated", HistoryRules())
+
+
+def plain_version(old: Session, new_state: dict[str, object], number: int) -> tuple[Session, HistoryEntry]:
+    """Make the next version without looking at the old one: what SQLite and Redis are asked to do."""
+    version = old.header.version + 1
+    header = replace(old.header, version=version, last_modified=float(number), last_activity=float(number))
+    entry = HistoryEntry(version, float(number), None, "updated", (Step("replace", "/state", new_state),), 0)
+    return Session(header=header, state=new_state), entry
+
+
+async def _ours(folder: Path, clients: int, seconds: float, make: Advance) -> Figures:
+    storage = FileStorage(folder / "ours", backup_interval_s=None)
+    await storage.open()
+    sessions = []
+    for which in range(clients):
+        header = SessionHeader(
+            session_id=SessionId(f"session_{which + 1}_0_{'x' * 22}"),
+            client_id=ClientId(f"client-{which}"),
+            created_at=0.0,
+            last_modified=0.0,
+            last_activity=0.0,
+            timeout_s=3600.0,
+            version=1,
+        )
+        session = Session(header=header)
+        await storage.commit(Commit(session, 0, 0, whole=True))
+        sessions.append(session)
+
+    async def change(which: int, number: int) -> None:
+        old = sessions[which]
+        session, entry = make(old, state(number), number)
+        await storage.commit(Commit(session, STATE_BYTES, old.header.version, entry))
+        sessions[which] = session
+
+    try:
+        return await drive(clients, seconds, change)
+    finally:
+        await storage.close()
+
+
+async def ours(folder: Path, clients: int, seconds: float) -> Figures:
+    """This project's file storage alone."""
+    return await _ours(folder, clients, seconds, plain_version)
+
+
+async def ours_with_history(folder: Path, clients: int, seconds: float) -> Figures:
+    """The same with a delta and a history for every change, as the daemon uses it."""
+    return await _ours(folder, clients, seconds, with_delta)
+
+
+def open_sqlite(folder: Path) -> sqlite3.Connection:
+    """A table of sessions in WAL mode with a sync at every commit."""
+    connection = sqlite3.connect(folder / "sessions.sqlite", isolation_level=None, check_same_thread=False)
+    connection.execute("pragma journal_mode = wal")
+    connection.execute("pragma synchronous = full")
+    connection.execute("create table if not exists sessions (id text primary key, version integer, state text)")
+    return connection
+
+
+_UPSERT = "insert into sessions values (?, ?, ?) on conflict (id) do update set version = ?2, state = ?3"
+
+
+async def sqlite_each(folder: Path, clients: int, seconds: float) -> Figures:
+    """SQLite, one transaction a change."""
+    connection = open_sqlite(folder)
+
+    async def change(which: int, number: int) -> None:
+        connection.execute(_UPSERT, (f"session_{which}", number, json.dumps(state(number))))
+        await asyncio.sleep(0)
+
+    try:
+        return await drive(clients, seconds, change)
+    finally:
+        connection.close()
+
+
+async def sqlite_grouped(folder: Path, clients: int, seconds: float) -> Figures:
+    """SQLite, all changes that wait in one transaction, on a thread: group commit."""
+    connection = open_sqlite(folder)
+    waiting: list[tuple[tuple[str, int, str], asyncio.Future[None]]] = []
+    wake = asyncio.Event()
+
+    def write(rows: list[tuple[str, int, str]]) -> None:
+        connection.execute("begin immediate")
+        connection.executemany(_UPSERT, rows)
+        connection.execute("commit")
+
+    async def committer() -> None:
+        while True:
+            await wake.wait()
+            wake.clear()
+            while waiting:
+                batch = waiting[:]
+                waiting.clear()
+                await asyncio.to_thread(write, [row for row, _ in batch])
+                for _, done in batch:
+                    done.set_result(None)
+
+    async def change(which: int, number: int) -> None:
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        waiting.append(((f"session_{which}", number, json.dumps(state(number))), done))
+        wake.set()
+        await done
+
+    task = asyncio.create_task(committer())
+    try:
+        return await drive(clients, seconds, change)
+    finally:
+        task.cancel()
+        connection.close()
+
+
+async def redis(folder: Path, clients: int, seconds: float) -> Figures:
+    """Redis, appendfsync always, driven by redis-benchmark."""
+    socket = folder / "redis.sock"
+    options = ["--port", "0", "--unixsocket", str(socket), "--save", "", "--appendonly", "yes"]
+    options += ["--appendfsync", "always", "--dir", str(folder), "--auto-aof-rewrite-percentage", "0"]
+    server = await asyncio.create_subprocess_exec("redis-server", *options, stdout=subprocess.DEVNULL)
+    try:
+        while not socket.exists():
+            await asyncio.sleep(0.02)
+        count = int(seconds * 4000 * min(clients, 16) / (1 if clients > 1 else 2))
+        command = ["redis-benchmark", "-s", str(socket), "-t", "set", "-c", str(clients), "-n", str(count)]
+        command += ["-d", str(STATE_BYTES), "-r", str(clients), "--csv"]
+        done = await asyncio.create_subprocess_exec(*command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        out, _ = await done.communicate()
+    finally:
+        server.terminate()
+        await server.wait()
+    names, values = (line.replace('"', "").split(",") for line in out.decode().strip().splitlines()[-2:])
+    row = dict(zip(names, values, strict=True))
+    return Figures(float(row["rps"]), float(row["p50_latency_ms"]), float(row["p99_latency_ms"]))
+
+
+CONTESTANTS = {
+    "this storage": ours,
+    "this storage, every change with delta and history": ours_with_history,
+    "SQLite, WAL, FULL, one transaction each": sqlite_each,
+    "SQLite, WAL, FULL, grouped": sqlite_grouped,
+    "Redis, appendfsync always": redis,
+}
+
+
+def measure(name: str, clients: int, seconds: float) -> Figures:
+    """Measure one contestant in a fresh folder, on the disk that temporary files are on."""
+    with tempfile.TemporaryDirectory(prefix="stui-bench-") as folder:
+        return asyncio.run(CONTESTANTS[name](Path(folder), clients, seconds))
+
+
+def main() -> None:
+    """Measure all, print a table of medians and ratios."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seconds", type=float, default=2.0)
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--clients", default="1,16,64,256")
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    set_up_logs("json", "error")
+    names = list(CONTESTANTS)
+    if shutil.which("redis-server") is None or shutil.which("redis-benchmark") is None:
+        print("redis-server is missing: LEFT OUT. Install it (Debian: redis-server) to measure it too.", file=sys.stderr)
+        names.remove("Redis, appendfsync always")
+    counts = [int(count) for count in options.clients.split(",")]
+    results: dict[str, dict[int, list[Figures]]] = {name: {count: [] for count in counts} for name in names}
+    for _ in range(options.runs):
+        for count in counts:
+            for name in names:
+                results[name][count].append(measure(name, count, options.seconds))
+    print(f"{platform.machine()}, Python {platform.python_version()}, medians of {options.runs} runs\n")
+    print("| durable changes/s (p50 / p99 ms) | " + " | ".join(f"{count} clients" for count in counts) + " |")
+    print("|---|" + "---|" * len(counts))
+    table: dict[str, dict[int, Figures]] = {}
+    for name in names:
+        table[name] = {
+            count: Figures(*(statistics.median(column) for column in zip(*results[name][count], strict=True)))
+            for count in counts
+        }
+        cells = [f"{f.per_second:,.0f} ({f.p50_ms:.2f} / {f.p99_ms:.2f})" for f in table[name].values()]
+        print(f"| {name} | " + " | ".join(cells) + " |")
+    for name in names[1:]:
+        ratios = [f"{table[names[0]][count].per_second / table[name][count].per_second:.2f}" for count in counts]
+        print(f"| this storage / {name} | " + " | ".join(ratios) + " |")
+    if options.json:
+        plain = {name: {str(count): f._asdict() for count, f in row.items()} for name, row in table.items()}
+        options.json.write_text(json.dumps(plain, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

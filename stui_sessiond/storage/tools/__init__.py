@@ -1,0 +1,1 @@
+"""What can an operator do with a data folder? Check, repair, restore, export, import. Synchronous; no daemon needed."""

@@ -1,0 +1,331 @@
+"""Drives a store through a life, and knows what must be found after a crash at any moment of it.
+
+All changes are numbered in the order of the journal. After a crash the sessions must be what they were after the first
+`n` of them, for one `n` that is not less than the number of acknowledged ones.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from random import Random
+
+import msgspec
+from msgspec.structs import replace
+
+from stui_sessiond.errors import SessionDamagedError
+from stui_sessiond.ids import ClientId, ImageId, SessionId, ToolId
+from stui_sessiond.model.session import NamedSnapshot, Session, SessionHeader, StoredContext
+from stui_sessiond.sessions.history import HistoryRules, advance
+from stui_sessiond.storage.backups import Backups
+from stui_sessiond.storage.fs import FileSystem
+from stui_sessiond.storage.records import (
+    ChangeRecord,
+    decode_session,
+    encode_change,
+    entry_record,
+    header_record,
+    to_record,
+)
+from stui_sessiond.storage.store import KEEP_SEGMENTS, Store
+
+ROOT = Path("/data")
+SEGMENT_BYTES = 2500
+RULES = HistoryRules(max_versions=5, max_bytes=100_000)
+NOW = 1_800_000_000.0
+
+_encode = msgspec.json.Encoder(order="sorted").encode
+
+
+class Mismatch(Exception):  # noqa: N818 -- a finding, not a fault of the program
+    """What was found is not what must be there; `kind` is a column of the table."""
+
+    def __init__(self, kind: str, detail: str) -> None:
+        super().__init__(f"{kind}: {detail}")
+        self.kind = kind
+
+
+def new_store(fs: FileSystem, segment_bytes: int = SEGMENT_BYTES, seed: int = 1) -> Store:
+    """Make a store that is not open yet, without chance."""
+    random = Random(seed)
+    return Store(ROOT, fs, segment_bytes, random.randbytes)
+
+
+def new_session(number: int) -> Session:
+    """Make a session."""
+    session_id = SessionId(f"session_{number}_1800000000_{number:04d}abcdefghijkl")
+    header = SessionHeader(
+        session_id=session_id,
+        client_id=ClientId(f"client-{number % 3}"),
+        created_at=NOW,
+        last_modified=NOW,
+        last_activity=NOW,
+        timeout_s=3600.0,
+        version=1,
+    )
+    return Session(header=header, state={"number": number}, description=f"session {number}")
+
+
+def fingerprint(session: Session) -> bytes:
+    """Everything that a session is, as bytes; of the history only the last versions, which the rules keep for sure."""
+    record = to_record(replace(session, history=type(session.history)({}, 0)))
+    version = session.header.version
+    past = [session.history.document_at(kept) for kept in range(max(1, version - RULES.max_versions + 1), version + 1)]
+    return _encode([record, past])
+
+
+class Ledger:
+    """What was submitted, what of it is acknowledged, and what there was after each change."""
+
+    def __init__(self) -> None:
+        self.changes: list[tuple[SessionId, bytes | None]] = []
+        self.acknowledged = 0
+        self.archived: dict[SessionId, bytes] = {}
+        self.refused: set[int] = set()
+        """Numbers of changes that were said not to be stored."""
+
+    def submit(self, session_id: SessionId, content: bytes | None) -> None:
+        self.changes.append((session_id, content))
+
+    def acknowledge(self) -> None:
+        self.acknowledged = len(self.changes)
+
+    def now(self) -> dict[SessionId, bytes]:
+        found: dict[SessionId, bytes] = {}
+        for session_id, content in self.changes:
+            _put(found, session_id, content)
+        return found
+
+    def shown(self, found: dict[SessionId, bytes]) -> "Ledger":
+        """Make the ledger after `found` was shown to somebody: it must not be taken back."""
+        state: dict[SessionId, bytes] = {}
+        for number, (session_id, content) in enumerate([*self.changes, (SessionId(""), None)]):
+            if number >= self.acknowledged and state == found:
+                return self.up_to(number)
+            _put(state, session_id, content)
+        raise Mismatch(*self._explain(found))
+
+    def up_to(self, number: int) -> "Ledger":
+        """Make a ledger in which so many changes are acknowledged."""
+        made = Ledger()
+        made.changes, made.acknowledged, made.archived = self.changes, number, self.archived
+        return made
+
+    def check(self, found: dict[SessionId, bytes]) -> None:
+        """Compare.
+
+        Raises:
+            Mismatch: `found` is not what there was at any moment that it may be.
+        """
+        state: dict[SessionId, bytes] = {}
+        for number, (session_id, content) in enumerate(self.changes):
+            if number >= self.acknowledged and state == found:
+                return
+            _put(state, session_id, content)
+        if state == found:
+            return
+        raise Mismatch(*self._explain(found))
+
+    def _explain(self, found: dict[SessionId, bytes]) -> tuple[str, str]:
+        acked: dict[SessionId, int] = {}
+        seen: dict[SessionId, list[bytes | None]] = {}
+        for number, (session_id, content) in enumerate(self.changes):
+            seen.setdefault(session_id, [None]).append(content)
+            if number < self.acknowledged:
+                acked[session_id] = len(seen[session_id]) - 1
+        for session_id in found.keys() - seen.keys():
+            return "prefix violations", f"{session_id} is a phantom"
+        for session_id, contents in seen.items():
+            at = [number for number, content in enumerate(contents) if content == found.get(session_id)]
+            if not at:
+                return "prefix violations", f"{session_id} was never so"
+            if max(at) < acked.get(session_id, 0):
+                return "acknowledged lost", f"{session_id}: change {max(at)}, not {acked[session_id]}"
+        return "prefix violations", "sessions of different moments"
+
+
+def _put(state: dict[SessionId, bytes], session_id: SessionId, content: bytes | None) -> None:
+    if content is None:
+        state.pop(session_id, None)
+    else:
+        state[session_id] = content
+
+
+class Driver:
+    """Uses a store as the file storage does, one operation after the other."""
+
+    def __init__(self, store: Store, ledger: Ledger | None = None) -> None:
+        self.store = store
+        self.ledger = ledger or Ledger()
+        self.sessions: dict[SessionId, Session] = {}
+        self.clock = NOW
+
+    def commit(self, changes: Sequence[tuple[Session, ChangeRecord]]) -> None:
+        """Append records together; they are acknowledged when that returns."""
+        for session, _ in changes:
+            self.ledger.submit(session.header.session_id, fingerprint(session))
+        first = self.store.writer.append([encode_change(record) for _, record in changes])
+        self.ledger.acknowledge()
+        for number, (session, _) in enumerate(changes):
+            self.sessions[session.header.session_id] = session
+            self.store.note_change(session, first + number, 100)
+
+    def create(self, *numbers: int) -> None:
+        made = [new_session(number) for number in numbers]
+        self.commit([(session, _whole(session, 0)) for session in made])
+
+    def update(self, *numbers: int, size: int = 20, context: bool = False) -> None:
+        """Update sessions, in one batch; a session named twice is updated twice."""
+        batch: list[tuple[Session, ChangeRecord]] = []
+        current = dict(self.sessions)
+        for number in numbers:
+            old = current[new_session(number).header.session_id]
+            self.clock += 1
+            new = _with_context(old, self.clock, size) if context else _with_state(old, self.clock, size)
+            changed, entry = advance(old, new, self.clock, old.header.client_id, "updated", RULES)
+            current[changed.header.session_id] = changed
+            record = ChangeRecord(
+                changed.header.session_id,
+                old.header.version,
+                header_record(changed.header),
+                entry_record(entry),
+            )
+            batch.append((changed, record))
+        self.commit(batch)
+
+    def bind(self, number: int) -> None:
+        """Change only the header."""
+        old = self.sessions[new_session(number).header.session_id]
+        self.clock += 1
+        header = replace(old.header, image_id=ImageId(f"image-{self.clock:.0f}"), last_activity=self.clock)
+        changed = replace(old, header=header)
+        record = ChangeRecord(header.session_id, header.version, header_record(header))
+        self.commit([(changed, record)])
+
+    def snapshot(self, number: int) -> None:
+        """Change more than header and document: the whole session is written."""
+        old = self.sessions[new_session(number).header.session_id]
+        kept = NamedSnapshot(old.header.version, self.clock, old.document(), 10)
+        changed = replace(old, snapshots={**old.snapshots, f"at-{old.header.version}": kept})
+        self.commit([(changed, _whole(changed, old.header.version))])
+
+    def remove(self, number: int, *, archive: bool = False) -> None:
+        session = self.sessions[new_session(number).header.session_id]
+        session_id, header = session.header.session_id, session.header
+        if archive:
+            self.store.snapshots.archive(session, 0, NOW)
+            self.ledger.archived[session_id] = fingerprint(session)
+        self.ledger.submit(session_id, None)
+        how = "archived" if archive else "removed"
+        record = ChangeRecord(session_id, header.version, header_record(header), gone=how)
+        self.store.writer.append([encode_change(record)])
+        self.ledger.acknowledge()
+        del self.sessions[session_id]
+        self.store.note_gone(session_id)
+        folder = self.store.layout.client_folder(header.client_id)
+        if self.store.fs.names(folder):
+            self.store.snapshots.remove(folder, session_id)
+
+    def checkpoint(self) -> None:
+        self.store.checkpoint_all()
+        self.store.trim_journal(KEEP_SEGMENTS)
+
+    def back_up(self) -> None:
+        self.clock += 3600
+        self.checkpoint()
+        made = Backups(self.store).create(self.clock, "automatic")
+        if made.sessions != len(self.store.places):
+            raise Mismatch("acknowledged lost", f"{made.sessions} of {len(self.store.places)} are in the backup")
+
+
+def _whole(session: Session, base_version: int) -> ChangeRecord:
+    header = session.header
+    return ChangeRecord(header.session_id, base_version, header_record(header), full=to_record(session))
+
+
+def _with_state(old: Session, clock: float, size: int) -> Session:
+    return replace(old, state={**old.state, f"key-{int(clock) % 3}": clock, "pad": "x" * size})
+
+
+def _with_context(old: Session, clock: float, size: int) -> Session:
+    stored = StoredContext({"workspace": {"text": "y" * size, "at": clock}}, f"{clock:.0f}", clock, size)
+    return replace(old, contexts={**old.contexts, ToolId(f"tool-{int(clock) % 2}"): stored})
+
+
+def read_all(store: Store) -> dict[SessionId, bytes]:
+    """Load every session."""
+    return {name: fingerprint(session) for name in list(store.places) if (session := store.load(name)) is not None}
+
+
+def found_in(store: Store) -> tuple[dict[SessionId, bytes], set[SessionId]]:
+    """Load every session; also tell which cannot be."""
+    found: dict[SessionId, bytes] = {}
+    damaged: set[SessionId] = set(store.damaged)
+    for name in list(store.places):
+        try:
+            session = store.load(name)
+        except SessionDamagedError:
+            damaged.add(name)
+        else:
+            if session is not None:
+                found[name] = fingerprint(session)
+    return found, damaged | set(store.damaged)
+
+
+def check_archive(store: Store, ledger: Ledger, gone: set[SessionId]) -> None:
+    """Look for what was archived.
+
+    Raises:
+        Mismatch: a session that is gone from the store is not in the archive.
+    """
+    for session_id, content in ledger.archived.items():
+        if session_id in gone:
+            month = store.layout.archive / "2027-01"
+            data = store.fs.read(month / f"{session_id}.json")
+            if data is None or fingerprint(decode_session(data, store.store_id, session_id).session) != content:
+                raise Mismatch("acknowledged lost", f"{session_id} is not in the archive")
+
+
+def life(driver: Driver) -> None:
+    """The whole workload: create, change, checkpoint, trim, remove, archive, back up, close, open again."""
+    driver.create(1)
+    driver.create(2, 3, 4)
+    driver.update(1)
+    driver.update(1, 2, 3, size=300)
+    driver.update(2, context=True, size=700)
+    driver.checkpoint()
+    driver.update(3, 3, 1, size=50)
+    driver.bind(4)
+    driver.update(4, size=1500)
+    driver.back_up()
+    for turn in range(4):
+        driver.update(1, 2, size=200 * turn)
+        driver.update(3, context=True, size=300)
+        if turn % 2:
+            driver.checkpoint()
+    driver.snapshot(2)
+    driver.remove(1)
+    driver.create(5, 6)
+    driver.remove(4, archive=True)
+    driver.update(5, 6, 5, size=400)
+    driver.checkpoint()
+    reopen(driver)
+    driver.update(2, 3, size=100)
+    driver.bind(5)
+    driver.update(6, context=True, size=900)
+    driver.back_up()
+    driver.remove(6)
+    for _turn in range(3):
+        driver.update(2, 3, size=500)
+        driver.checkpoint()
+    driver.update(5)
+    driver.store.writer.seal()
+    driver.update(2, size=30)
+    reopen(driver)
+    driver.update(3, size=30)
+
+
+def reopen(driver: Driver) -> None:
+    """Close the store and open it again."""
+    driver.store.close()
+    driver.store = new_store(driver.store.fs, seed=int(driver.clock))
+    driver.store.open()
+    driver.ledger.check(read_all(driver.store))
