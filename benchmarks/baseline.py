@@ -1,4 +1,4 @@
-"""Measure the daemon as it is used: start-up, memory, and round trips over each transport. README.md says how to read it.
+"""Measure the daemon as it is used: start-up, memory, and round trips over each transport; README.md explains them.
 
     python benchmarks/baseline.py [--quick] [--output FOLDER]
 
@@ -8,7 +8,6 @@ Nothing here fails because of a time; it only fails when an answer is wrong.
 import argparse
 import asyncio
 import base64
-import datetime
 import importlib.util
 import itertools
 import json
@@ -24,6 +23,7 @@ import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple, Self, cast
 
@@ -35,6 +35,9 @@ DEADLINE_S = 60.0
 MANY = 16
 SESSIONS = 1000
 PER_CLIENT = 5
+BUSY = 80
+"""Percent of a core above which a process is what limits the rate."""
+
 STATE = {"open_tools": ["workspace-1", "inspector-1"], "text": "x" * 210, "cursor": [3, 14], "theme": "dark"}
 EVALUATED = (
     b'","status":"success","result":{"result":"7","result_type":"SmallInteger","execution_time":0,"has_error":false}}\n'
@@ -42,7 +45,10 @@ EVALUATED = (
 
 
 class Row(NamedTuple):
-    """One line of the table: round trips of a command, by the client's clock."""
+    """One line of the table: round trips of a command, by the client's clock.
+
+    The two shares of a core tell whose speed it is: where the client is the busier one, the rate is a floor.
+    """
 
     command: str
     transport: str
@@ -51,6 +57,25 @@ class Row(NamedTuple):
     p50_ms: float
     p99_ms: float
     per_second: float
+    daemon_cpu: int | None
+    client_cpu: int
+    others_cpu: int | None
+    limit: str
+
+
+def machine_cpu_s() -> float | None:
+    """Processor time that anybody used so far, stolen time too; None where the system does not tell."""
+    try:
+        fields = Path("/proc/stat").read_text("ascii").split(maxsplit=9)[1:9]
+    except OSError:
+        return None
+    user, nice, system, _, _, hard, soft, stolen = map(int, fields)
+    return (user + nice + system + hard + soft + stolen) / os.sysconf("SC_CLK_TCK")
+
+
+def share(before: float | None, after: float | None, taken: float) -> int | None:
+    """Percent of one core between two readings."""
+    return None if before is None or after is None else round((after - before) / taken * 100)
 
 
 # ---- the daemon under measurement
@@ -75,6 +100,14 @@ class Daemon:
             time.sleep(0.0005)
         self.startup_s = time.perf_counter() - begin
         self.places: dict[str, str] = json.loads(self._ready.read_bytes())
+
+    def cpu_s(self) -> float | None:
+        """Processor time used so far; None where the system does not tell."""
+        try:
+            fields = Path(f"/proc/{self.process.pid}/stat").read_text("utf-8").rpartition(")")[2].split()
+        except OSError:
+            return None
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def memory_mb(self) -> float | None:
         """Resident memory; None where the system does not tell."""
@@ -304,7 +337,7 @@ async def measure(daemon: Daemon, command: str, transport: str, clients: int, se
         session_id = created["session_id"]
         await pump.ask("update_session_state", session_id=session_id, state_data=STATE)
         work.append(requests_for(command, session_id))
-    return await drive(pumps, work, command, transport, seconds)
+    return await drive(daemon, pumps, work, command, transport, seconds)
 
 
 def requests_for(command: str, session_id: str) -> Iterator[bytes]:
@@ -317,19 +350,43 @@ def requests_for(command: str, session_id: str) -> Iterator[bytes]:
     return itertools.repeat(encode(command, **parameters))
 
 
-async def drive(pumps: list[Pump], work: list[Iterator[bytes]], command: str, transport: str, seconds: float) -> Row:
+async def drive(
+    daemon: Daemon, pumps: list[Pump], work: list[Iterator[bytes]], command: str, transport: str, seconds: float
+) -> Row:
     """Let all clients work at once, first a little to warm up, and gather their times."""
     await asyncio.gather(*(pump.run(each, seconds / 10) for pump, each in zip(pumps, work, strict=True)))
     for pump in pumps:
         pump.latencies.clear()
-    begin = time.perf_counter()
+    machine_before, daemon_before = machine_cpu_s(), daemon.cpu_s()
+    client_before, begin = time.process_time(), time.perf_counter()
     await asyncio.gather(*(pump.run(each, seconds) for pump, each in zip(pumps, work, strict=True)))
     taken = time.perf_counter() - begin
+    client_cpu = round((time.process_time() - client_before) / taken * 100)
+    daemon_cpu = share(daemon_before, daemon.cpu_s(), taken)
+    all_cpu = share(machine_before, machine_cpu_s(), taken)
+    others_cpu = None if all_cpu is None or daemon_cpu is None else max(0, all_cpu - daemon_cpu - client_cpu)
     for pump in pumps:
         pump.close()
     times = sorted(itertools.chain.from_iterable(pump.latencies for pump in pumps))
-    p50, p99 = (times[min(len(times) - 1, int(len(times) * share))] * 1000 for share in (0.50, 0.99))
-    return Row(command, transport, len(pumps), len(times), round(p50, 3), round(p99, 3), round(len(times) / taken, 1))
+    p50, p99 = (times[min(len(times) - 1, int(len(times) * part))] * 1000 for part in (0.50, 0.99))
+    rate = round(len(times) / taken, 1)
+    limit = limited_by(daemon_cpu, client_cpu)
+    numbers = (len(pumps), len(times), round(p50, 3), round(p99, 3), rate)
+    return Row(command, transport, *numbers, daemon_cpu, client_cpu, others_cpu, limit)
+
+
+def limited_by(daemon_cpu: int | None, client_cpu: int) -> str:
+    """Tell whose speed a rate is; `waiting` when neither has a core to itself (a disk, an image, or turns taken)."""
+    if client_cpu >= BUSY and client_cpu > (daemon_cpu or 0):
+        return "client"
+    return "daemon" if (daemon_cpu or 0) >= BUSY else "waiting"
+
+
+async def warm_up(daemon: Daemon, seconds: float) -> None:
+    """Work without measuring: a client process is slower over its first hundred thousand requests."""
+    pumps = [await connect(daemon, "unix") for _ in range(MANY)]
+    work = [requests_for("ping", "") for _ in pumps]
+    await drive(daemon, pumps, work, "ping", "unix", seconds)
 
 
 async def measure_commands(daemon: Daemon, seconds: float) -> list[Row]:
@@ -348,12 +405,12 @@ async def measure_evaluate(daemon: Daemon, image_id: str, seconds: float) -> lis
     rows = []
     for clients in (1, MANY):
         pumps = [await connect(daemon, "unix") for _ in range(clients)]
-        work = []
+        work: list[Iterator[bytes]] = []
         for pump in pumps:
             wish = {"client_id": f"client-{next(_serial)}", "image_id": image_id}
             session_id = (await pump.ask("create_session", **wish))["session_id"]
             work.append(itertools.repeat(encode("evaluate", session_id=session_id, code="3 + 4")))
-        rows.append(await drive(pumps, work, f"evaluate in {image_id}", "unix", seconds))
+        rows.append(await drive(daemon, pumps, work, f"evaluate in {image_id}", "unix", seconds))
         show(rows[-1])
     return rows
 
@@ -383,7 +440,7 @@ async def measure_amber(daemon: Daemon, seconds: float) -> list[Row]:
     try:
         watcher = await connect(daemon, "unix")
         async with asyncio.timeout(DEADLINE_S):
-            while not any(
+            while not any(  # noqa: ASYNC110 -- the daemon tells of images only when asked
                 image["image_id"] == "amber" and image["status"] == "connected"
                 for image in (await watcher.ask("list_images"))["images"]
             ):
@@ -497,15 +554,18 @@ def measure_sync(home: Path) -> float:
 
 # ---- the report
 
-HEADINGS = ("command", "over", "clients", "requests", "p50 ms", "p99 ms", "per second")
+HEADINGS = (
+    *("command", "over", "clients", "requests", "p50 ms", "p99 ms"),
+    *("per second", "daemon %", "client %", "others %", "limit"),
+)
 
 
 def show(row: Row) -> None:
     """Print one line of the table."""
+    times = f"{row.p50_ms:9.3f} {row.p99_ms:9.3f} {row.per_second:10.1f}"
+    shares = f"{row.daemon_cpu!s:>8} {row.client_cpu:8} {row.others_cpu!s:>8}"
     print(
-        f"{row.command:22} {row.transport:10} {row.clients:3} {row.requests:8} "
-        f"{row.p50_ms:9.3f} {row.p99_ms:9.3f} {row.per_second:10.1f}",
-        flush=True,
+        f"{row.command:22} {row.transport:10} {row.clients:3} {row.requests:8} {times} {shares} {row.limit}", flush=True
     )
 
 
@@ -516,7 +576,7 @@ def markdown(result: dict[str, Any], rows: list[Row]) -> str:
         lines += [f"| {title} | |", "|---|---|"]
         lines += [f"| {name.replace('_', ' ')} | {value} |" for name, value in result[title].items()]
         lines.append("")
-    lines += [f"| {' | '.join(HEADINGS)} |", "|---|---|--:|--:|--:|--:|--:|"]
+    lines += [f"| {' | '.join(HEADINGS)} |", "|---|---|--:|--:|--:|--:|--:|--:|--:|--:|---|"]
     lines += [f"| {' | '.join(str(value) for value in row)} |" for row in rows]
     return "\n".join([*lines, ""])
 
@@ -533,9 +593,10 @@ def main() -> None:
     process = measure_process(rounds)
     for name, value in (*machine.items(), *process.items()):
         print(f"{name.replace('_', ' '):34} {value}")
-    print("\n{:22} {:10} {:>3} {:>8} {:>9} {:>9} {:>10}".format(*HEADINGS))
+    print("\n{:22} {:10} {:>3} {:>8} {:>9} {:>9} {:>10} {:>8} {:>8} {:>8} {}".format(*HEADINGS))
 
     async def all_rows(daemon: Daemon) -> list[Row]:
+        await warm_up(daemon, 2.0 if asked.quick else 5.0)
         rows = await measure_commands(daemon, seconds)
         rows += await measure_echo(daemon, seconds)
         return rows + await measure_amber(daemon, seconds)
@@ -543,7 +604,7 @@ def main() -> None:
     with folder() as home, Daemon(home) as daemon:
         rows = asyncio.run(all_rows(daemon))
 
-    date = datetime.datetime.now(datetime.UTC).date().isoformat()
+    date = datetime.now(UTC).date().isoformat()
     result = {"date": date, "version": __version__, "machine": machine, "process": process}
     asked.output.mkdir(parents=True, exist_ok=True)
     name = f"baseline-{date}{'-quick' if asked.quick else ''}"

@@ -1,4 +1,4 @@
-"""What all tests share: the folder of `tests` on the import path, and a way to run async tests without another plug-in."""
+"""What all tests share: how they find each other, how async tests run, and how Hypothesis behaves."""
 
 import asyncio
 import inspect
@@ -7,8 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
+
+settings.register_profile("stui", deadline=None, database=None, print_blob=True)
+settings.load_profile("stui")
 
 ASYNC_TEST_S = 60.0
 """An async test that takes longer hangs."""

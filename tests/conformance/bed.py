@@ -1,4 +1,4 @@
-"""How does the suite reach a daemon? One factory per transport, each with a real daemon, real sockets and real files."""
+"""How does the suite reach a daemon? One factory per transport: a real daemon, real sockets, real files."""
 
 import asyncio
 import tempfile

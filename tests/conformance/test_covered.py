@@ -67,7 +67,9 @@ def test_every_command_the_daemon_sends_is_expected_in_some_transcript() -> None
         if isinstance(step, Expect)
         for command in _values(step.pattern, "command")
     }
-    wanted = {name for name, each in CONTRACT.commands.items() if each.built and each.family in {"development", "image"}}
+    wanted = {
+        name for name, each in CONTRACT.commands.items() if each.built and each.family in {"development", "image"}
+    }
     assert wanted - expected == {"list_images"}  # it is about images, not for them
 
 

@@ -124,7 +124,7 @@ def test_setting_that_is_wrong_in_the_environment(name: str, text: str, said: st
 
 def test_setting_that_is_wrong_on_the_command_line() -> None:
     """The command line is named."""
-    with pytest.raises(ConfigError, match="^the command line: server.auth: "):
+    with pytest.raises(ConfigError, match=r"^the command line: server\.auth: "):
         load_settings(None, {}, {"auth": "maybe"})
 
 
@@ -173,17 +173,19 @@ def test_address_of_this_machine(text: str, address: tuple[str, int]) -> None:
     assert from_environment(HTTP=text, LINES=text).server.http == text
 
 
-@pytest.mark.parametrize("text", ["", "7447", ":7447", "127.0.0.1", "127.0.0.1:", "127.0.0.1:x", "127.0.0.1:65536", "[]:1"])
+@pytest.mark.parametrize(
+    "text", ["", "7447", ":7447", "127.0.0.1", "127.0.0.1:", "127.0.0.1:x", "127.0.0.1:65536", "[]:1"]
+)
 def test_address_that_is_none(text: str) -> None:
     """The error shows what one looks like."""
     with pytest.raises(ConfigError, match=r"^server\.lines: .* is no HOST:PORT, such as 127\.0\.0\.1:7447"):
         from_environment(LINES=text)
 
 
-@pytest.mark.parametrize("host", ["0.0.0.0", "[::]", "192.168.1.5", "[fe80::1]", "8.8.8.8"])
+@pytest.mark.parametrize("host", ["0.0.0.0", "[::]", "192.168.1.5", "[fe80::1]", "8.8.8.8"])  # noqa: S104 -- it has to be refused
 def test_address_that_others_reach(host: str) -> None:
     """Whoever reaches the daemon runs code: only loopback is listened on, and the error says what to do instead."""
-    with pytest.raises(ConfigError, match="can be reached from other machines.*SSH tunnel"):
+    with pytest.raises(ConfigError, match=r"can be reached from other machines.*SSH tunnel"):
         from_environment(HTTP=f"{host}:80")
 
 

@@ -6,7 +6,6 @@ import json
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 from stui_sessiond.config import LimitSettings, ServerSettings, SessionSettings, Settings
@@ -29,7 +28,7 @@ class Talker(LinePeer):
         self.replies: dict[str, Json] = {}
         self._serial = itertools.count(1)
 
-    def ask(self, command: str, *, envelope: bool = False, **parameters: Any) -> str:  # noqa: ANN401 -- any JSON
+    def ask(self, command: str, /, *, envelope: bool = False, **parameters: Any) -> str:  # noqa: ANN401 -- any JSON
         """Send a request; give its id."""
         request_id = f"r-{next(self._serial)}"
         message: Json = {"id": request_id, "command": command, "parameters": parameters}
@@ -60,7 +59,7 @@ class Talker(LinePeer):
                 self.replies[str(message["id"])] = message
         return self.replies.pop(str(request_id))
 
-    async def call(self, command: str, *, envelope: bool = False, **parameters: Any) -> Json:  # noqa: ANN401 -- any JSON
+    async def call(self, command: str, /, *, envelope: bool = False, **parameters: Any) -> Json:  # noqa: ANN401 -- any JSON
         """Ask, and give the result, or the error under the key `code` (in either form)."""
         reply = await self.reply_to(self.ask(command, envelope=envelope, **parameters))
         if envelope:
@@ -132,9 +131,7 @@ async def running_daemon(
 ) -> AsyncIterator[Running]:
     """Start a daemon in a folder of its own, and stop it at the end."""
     with tempfile.TemporaryDirectory(prefix="stui-") as folder:
-        places = {"data_dir": f"{folder}/data", "unix": f"{folder}/s", "drain_timeout": 0.0}
-        if server and "lines" in server:
-            Path(folder, "data").mkdir(mode=0o700)
+        places = {"data_dir": folder, "unix": f"{folder}/s", "drain_timeout": 0.0}
         settings = Settings(
             server=ServerSettings(**{**places, **(server or {})}),
             limits=LimitSettings(**(limits or {})),

@@ -61,7 +61,7 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
 
 def a_full_session() -> Session:
     """Make a session with something in every field."""
-    session = a_session(1, text="ünï ☕ \u0000 \\ \" \n", numbers=[1, -1.5, 2**53, None, True], deep={"a": [{}]})
+    session = a_session(1, text='ünï ☕ \u0000 \\ " \n', numbers=[1, -1.5, 2**53, None, True], deep={"a": [{}]})
     header = replace(
         session.header, image_id=ImageId("pharo"), name="my work", closed_at=1.75e9, last_modified=1.7e9 + 0.123456
     )
