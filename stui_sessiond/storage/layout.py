@@ -10,7 +10,9 @@ damaged.json                        sessions of which acknowledged data could no
 tmp/                                files that are being written
 archive/<year>-<month>/             sessions whose retention is over; the operator may delete them
 quarantine/                         what could not be read; nothing here is ever deleted
-backups/<time>/                     verified copies
+backups/<time>-<reason>/            verified copies
+replaced/<time>/                    what a restore or an import replaced; the operator may delete it
+restoring/                          copies for a restore that is under way
 ballast                             room to shut down cleanly when the disk is full
 """
 
@@ -22,6 +24,8 @@ import msgspec
 from stui_sessiond.errors import StorageError
 
 STORE_FORMAT = "stui-store"
+RESTORING_FORMAT = "stui-store-restoring"
+"""In store.json while a backup is put back: such a folder is not opened."""
 STORE_VERSION = 2
 CURRENT = ".json"
 PREVIOUS = ".prev.json"
@@ -102,6 +106,9 @@ def read_identity(path: Path, data: bytes) -> StoreIdentity:
         found = None
     if found is None or (text is None and found.format_version != 1):  # format 1 had no checksum
         msg = f"{path} is damaged; put the copy from a backup in its place"
+        raise StorageError(msg)
+    if found.format == RESTORING_FORMAT:
+        msg = f"a restore of {path.parent} was not finished; run `store backup restore` again, or with --undo"
         raise StorageError(msg)
     if found.format != STORE_FORMAT or found.format_version not in {1, STORE_VERSION}:
         msg = f"{path} is of format {found.format} {found.format_version}, which this version cannot read"

@@ -35,8 +35,8 @@ def migrate(store: "Store") -> None:
     """
     layout, fs = store.layout, store.fs
     kept = layout.backups / BACKUP_NAME
-    if fs.make_folder(kept):
-        fs.sync_folder(layout.backups)
+    fs.make_folder(kept)
+    fs.sync_folder(layout.backups)
     migrated = 0
     for client in fs.names(layout.sessions):
         folder = layout.sessions / client

@@ -56,7 +56,7 @@ class Verdict(msgspec.Struct, frozen=True):
     torn: dict[str, int]
     """Segments with a torn tail: cut them to this size, keeping a copy of the tail."""
     unfinished: Sequence[str]
-    """Segments whose creation never completed: nothing was ever written to them."""
+    """Segments without a single record: remove them, their names are needed again."""
     damage: Sequence[Damage]
     mended: Sequence[str]
     """Segments whose header was damaged and could be made up for: nothing is lost."""
@@ -136,6 +136,8 @@ def _read_records(reader: _Reader, segment: Segment, header: SegmentHeader, *, l
         if not proven:
             if last:
                 reader.torn[segment.name] = offset
+                if offset == HEADER_BYTES:
+                    reader.unfinished.append(segment.name)
             return
         survivor = next(record for record in beyond if record.lsn > expected)
         start = survivor.end - _size(survivor)

@@ -103,6 +103,7 @@ class JournalWriter:
         """
         while len(self.segments) > 1 and self.segments[1] <= lsn:
             self._fs.remove(self._layout.segment(self.segments[0]))
+            self._fs.sync_folder(self._layout.journal)  # one by one: a power loss must not leave a hole
             self.segments.pop(0)
 
     def close(self) -> None:

@@ -96,8 +96,8 @@ class Snapshots:
             OSError: it is not there.
         """
         month = self._layout.archive / datetime.fromtimestamp(at, UTC).strftime("%Y-%m")
-        if self._fs.make_folder(month):
-            self._fs.sync_folder(self._layout.archive)
+        self._fs.make_folder(month)
+        self._fs.sync_folder(self._layout.archive)
         new = self._layout.tmp / f"{session.header.session_id}.{next(self._serial)}"
         self._fs.write_new(new, encode_session(session, self._store_id, lsn))
         self._fs.rename(new, month / f"{session.header.session_id}{CURRENT}")

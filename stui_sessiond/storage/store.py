@@ -5,7 +5,7 @@ recovery may be interrupted and done again; nothing that cannot be read is delet
 """
 
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -86,8 +86,7 @@ class Store:
         """
         layout, fs = self.layout, self.fs
         for folder in layout.folders:
-            if fs.make_folder(folder):
-                fs.sync_folder(folder.parent)
+            fs.make_folder(folder)
         if not fs.lock(layout.lock):
             msg = f"another daemon uses the data folder {layout.root}; stop it, or choose another --data-dir"
             raise StorageError(msg)
@@ -109,11 +108,15 @@ class Store:
         self.quarantined = len(fs.names(layout.quarantine))
 
     def _identify(self) -> StoreIdentity:
-        data = self.fs.read(self.layout.identity)
+        layout = self.layout
+        for folder in (layout.root, layout.sessions):  # a process that was killed may have left names unsynced
+            self.fs.sync_folder(folder)
+        data = self.fs.read(layout.identity)
         if data is not None:
-            return read_identity(self.layout.identity, data)
+            return read_identity(layout.identity, data)
+        self.fs.sync_folder(layout.root.parent)
         made = StoreIdentity(STORE_FORMAT, STORE_VERSION, self._random_bytes(16).hex())
-        self.replace_file(self.layout.identity, seal_json(made))
+        self.replace_file(layout.identity, seal_json(made))
         return made
 
     def replace_file(self, path: Path, data: bytes) -> None:
@@ -176,15 +179,8 @@ class Store:
         segments = self._read_segments()
         floor = max([self._index_lsn, *(place.current_lsn for place in self.places.values())]) + 1
         verdict = recover(segments, bytes.fromhex(self.store_id), floor)
-        journal = self.layout.journal
-        for segment in segments:
-            if segment.name in verdict.torn:
-                size = verdict.torn[segment.name]
-                self.snapshots.keep_copy(segment.name, "torn", segment.data[size:])
-                self.fs.cut(journal / segment.name, size)
-        for name in verdict.unfinished:
-            self.fs.remove(journal / name)
-            self.fs.sync_folder(journal)
+        if segments:
+            self._settle_end(segments[-1], verdict)
         self.writer = JournalWriter(
             self.fs,
             self.layout,
@@ -197,12 +193,27 @@ class Store:
         self.writer.segments = [int(name.removesuffix(SEGMENT_SUFFIX), 16) for name in left]
         return verdict
 
+    def _settle_end(self, last: Segment, verdict: Verdict) -> None:
+        """Write the last segment anew: what is read from it now may never have been synced. Its torn end is kept."""
+        path = self.layout.journal / last.name
+        size = verdict.torn.get(last.name)
+        if size is not None:
+            self.snapshots.keep_copy(last.name, "torn", last.data[size:])
+        if last.name in verdict.unfinished:
+            self.fs.remove(path)
+            self.fs.sync_folder(self.layout.journal)
+        elif size is not None or verdict.next_lsn > self._index_lsn + 1:  # else it was closed in order
+            self.replace_file(path, last.data[:size])
+
     # ---- replaying the journal
 
     def _replay(self, records: Sequence[Record]) -> None:
         """Bring every session that the journal knows more of up to date."""
-        newer = [record for record in records if record.lsn > self._index_lsn]
-        for session_id, changes in _by_session(newer).items():
+        newer = _by_session([record for record in records if record.lsn > self._index_lsn])
+        for folder in {self.layout.client_folder(client) for changes in newer.values() for client in _clients(changes)}:
+            if self.fs.names(folder):
+                self.fs.sync_folder(folder)  # a process that was killed may have left names unsynced
+        for session_id, changes in newer.items():
             last_lsn, last = changes[-1]
             place = self.places.get(session_id)
             if last.gone is not None:
@@ -213,7 +224,7 @@ class Store:
     def _finish_removal(self, session_id: SessionId, changes: Sequence[tuple[int, ChangeRecord]]) -> None:
         place = self.places.pop(session_id, None)
         self.damaged.pop(session_id, None)
-        client = place.header.client_id if place else next((c.header.client_id for _, c in changes if c.header), None)
+        client = place.header.client_id if place else next(_clients(changes), None)
         if client is not None:
             folder = self.layout.client_folder(client)
             if self.fs.names(folder):
@@ -222,7 +233,7 @@ class Store:
     def _bring_up(
         self, session_id: SessionId, changes: Sequence[tuple[int, ChangeRecord]], records: Sequence[Record]
     ) -> None:
-        client = next((change.header.client_id for _, change in changes if change.header), None)
+        client = next(_clients(changes), None)
         if client is None:
             return
         found = self.snapshots.read(self.layout.client_folder(client), session_id)
@@ -455,6 +466,10 @@ def _by_session(records: Sequence[Record]) -> dict[SessionId, list[tuple[int, Ch
         change = decode_change(record.payload)
         found.setdefault(SessionId(change.session_id), []).append((record.lsn, change))
     return found
+
+
+def _clients(changes: Sequence[tuple[int, ChangeRecord]]) -> Iterator[str]:
+    return (change.header.client_id for _, change in changes if change.header is not None)
 
 
 def _healed(damage: str) -> str:

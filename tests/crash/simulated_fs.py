@@ -16,7 +16,7 @@ SECTOR = 512
 MAX_PENDING_NAMES = 8
 """A file system does not hold back names for ever: of more than so many in a folder the oldest are on the disk."""
 
-Contents: TypeAlias = "dict[str, bytes | None]"
+Contents: TypeAlias = dict[str, bytes | None]
 """All that is on a disk: files with their content, folders with None."""
 
 
