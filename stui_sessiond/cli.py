@@ -10,7 +10,7 @@ from typing import Any, NoReturn, TypeVar
 
 import click
 
-from stui_sessiond import __version__
+from stui_sessiond import __version__, cli_store
 
 T = TypeVar("T")
 
@@ -24,6 +24,9 @@ EXIT_UNREACHABLE = 3
 @click.version_option(__version__, prog_name="stui-sessiond")
 def main() -> None:
     """The session daemon between live Smalltalk images and their clients."""
+
+
+main.add_command(cli_store.store)
 
 
 _AT = click.option(

@@ -21,6 +21,7 @@ from stui_sessiond.commands.dispatch import Dispatcher
 from stui_sessiond.commands.history import HistoryCommands
 from stui_sessiond.commands.image import ImageCommands
 from stui_sessiond.commands.session import Presence, SessionCommands
+from stui_sessiond.commands.storage import StorageCommands
 from stui_sessiond.commands.table import CommandTable
 from stui_sessiond.config import Settings
 from stui_sessiond.contract import load_contract
@@ -133,6 +134,7 @@ class Daemon:
             ContextCommands(self.manager, relay),
             DevelopmentCommands(relay, self.uptime_s),
             HistoryCommands(self.manager),
+            StorageCommands(self._storage),
             image_commands,
             ConnectionCommands(
                 facts,

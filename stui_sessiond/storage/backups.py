@@ -39,6 +39,7 @@ REASON = r"^[a-z0-9-]{1,40}$"
 """Why a backup is made is part of the name of its folder."""
 
 AUTOMATIC = "automatic"
+MAX_SAME_SECOND = 100
 MANIFEST = "manifest.json"
 FAILED_MANIFEST = "manifest.failed.json"
 """The manifest of a backup that did not verify: kept to look at, and no backup."""
@@ -94,11 +95,8 @@ class Backups:
         if not re.fullmatch(REASON, reason):
             msg = f"{reason!r} is no reason for a backup: 1 to 40 of a-z, 0-9 and -"
             raise StorageError(msg)
-        name = f"{datetime.fromtimestamp(now, UTC).strftime(_TIME)}-{reason}"
-        folder = self.folder / name
-        if not fs.make_folder(folder):
-            msg = f"backup {name} is there already"
-            raise StorageError(msg)
+        folder = self._make_folder(now, reason)
+        name = folder.name
         try:
             files, missing = self._copy(folder)
             manifest = Manifest(store.store_id, now, reason, store.writer.durable_lsn, files, missing)
@@ -119,6 +117,15 @@ class Backups:
         for old in due_for_removal(self.list(), {name, *self._only_copies(store.damaged.keys() | missing.keys())}):
             self._drop(old)
         return checked
+
+    def _make_folder(self, now: float, reason: str) -> Path:
+        name = f"{datetime.fromtimestamp(now, UTC).strftime(_TIME)}-{reason}"
+        for number in range(1, MAX_SAME_SECOND):
+            folder = self.folder / (name if number == 1 else f"{name}-{number}")
+            if self._store.fs.make_folder(folder):
+                return folder
+        msg = f"there are too many backups {name}; ask again in a second"
+        raise StorageError(msg)
 
     def _only_copies(self, session_ids: Collection[str]) -> set[str]:
         """The newest backups that have these sessions: of the store nothing is to be had."""

@@ -16,8 +16,8 @@ import structlog
 
 from stui_sessiond.errors import SessionDamagedError, StorageError, StorageFullError
 from stui_sessiond.ids import SessionId
-from stui_sessiond.storage.api import Commit, Loaded, Opened, StorageStatus, StoredHeader
-from stui_sessiond.storage.backups import BackupInfo, Backups
+from stui_sessiond.storage.api import BackupInfo, Commit, Loaded, Opened, StorageStatus, StoredHeader
+from stui_sessiond.storage.backups import Backups
 from stui_sessiond.storage.commit_queue import CommitQueue
 from stui_sessiond.storage.fs import FileSystem, LocalFileSystem
 from stui_sessiond.storage.records import ChangeRecord, encode_change, entry_record, header_record, to_record
@@ -37,6 +37,9 @@ CHECKPOINT_INTERVAL_S = 10.0
 
 MAX_PENDING_SESSIONS = 2000
 """Changed sessions that may wait for that; more are written at once. Bounds memory and the time of a recovery."""
+
+TRIM_STEP = 100
+"""Session files that are written in one go to free a segment; the rest of them after others had their turn."""
 
 BALLAST_BYTES = 16 * 1024 * 1024
 """Room that is given up when the disk is full, so that the daemon can still shut down cleanly."""
@@ -84,6 +87,7 @@ class FileStorage:
             raise StorageError(msg) from error
         self._commits = CommitQueue(self._store.writer, self._fail)
         await self._reserve_ballast()
+        self._kick.set()  # many short lives leave many short segments
         self._tasks.start(self._keep_checkpoints(), "checkpoint")
         if self._backup_interval_s is not None:
             self._tasks.start(self._keep_backups(self._backup_interval_s), "backup")
@@ -201,14 +205,18 @@ class FileStorage:
         self._store.note_file(session_id, held)
 
     async def _trim(self, wanted: int) -> None:
-        for session_id in self._store.holders(wanted - 1):
+        """Free segments before `wanted`, or get a step nearer to it: the lock must not be held for long."""
+        holders = self._store.holders(wanted - 1)
+        for session_id in holders[:TRIM_STEP]:
             for _ in range(2):  # the second time moves the newest file to the place of the one before
                 if self._store.holds(session_id, wanted - 1):
                     await self._on_thread(self._store.hold_pending, session_id)
                     held = self._store.pending.get(session_id)
                     if held is not None:
                         await self._write_file(session_id, held)
-        if not self._store.holders(wanted - 1):
+        if len(holders) > TRIM_STEP:
+            self._kick.set()
+        elif not self._store.holders(wanted - 1):
             await self._on_thread(self._store.finish_trim, wanted)
 
     async def _keep_backups(self, interval_s: float) -> None:

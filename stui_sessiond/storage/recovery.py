@@ -40,6 +40,7 @@ class Damage(msgspec.Struct, frozen=True):
     """Acknowledged data that cannot be read: LSNs from `first_lsn` up to, not including, `next_lsn`."""
 
     name: str
+    """The segment; empty when it is not there."""
     first_lsn: int
     next_lsn: int
     sessions: frozenset[str]
@@ -70,30 +71,38 @@ class _Reader:
         self.unfinished: list[str] = []
         self.mended: list[str] = []
         self.expected: int | None = None
+        self.next_lsn = 0
 
     def take(self, record: Record) -> None:
-        self.expected = record.lsn + 1
+        self.expect(record.lsn + 1)
         if record.kind == RecordType.CHANGE:
             self.records.append(record)
 
-    def lost(self, segment: Segment, next_lsn: int, sessions: frozenset[str], reason: str) -> None:
+    def expect(self, lsn: int) -> None:
+        self.expected = lsn
+        self.next_lsn = max(self.next_lsn, lsn)
+
+    def lost(self, name: str, next_lsn: int, sessions: frozenset[str], reason: str) -> None:
         first = self.expected if self.expected is not None else 0
-        self.damage.append(Damage(segment.name, first, next_lsn, sessions, reason))
+        self.damage.append(Damage(name, first, next_lsn, sessions, reason))
 
 
-def recover(segments: Sequence[Segment], store_id: bytes, floor_lsn: int = 1) -> Verdict:
+def recover(segments: Sequence[Segment], store_id: bytes, floor_lsn: int = 1, covered_lsn: int = 0) -> Verdict:
     """Read all segments, in the order of their first LSN.
 
-    `floor_lsn` is the next LSN if the journal is empty: one more than anything else in the store knows of.
+    `floor_lsn` is the next LSN if the journal is empty: one more than anything else in the store knows of. What is
+    missing between segments up to `covered_lsn` is not missed.
     """
     reader = _Reader()
     for index, segment in enumerate(segments):
-        _read_segment(reader, segment, segments[index + 1 :], store_id)
-    next_lsn = max(reader.expected or 0, floor_lsn)
+        _read_segment(reader, segment, segments[index + 1 :], store_id, covered_lsn)
+    next_lsn = max(reader.next_lsn, floor_lsn)
     return Verdict(reader.records, next_lsn, reader.torn, reader.unfinished, reader.damage, reader.mended)
 
 
-def _read_segment(reader: _Reader, segment: Segment, later: Sequence[Segment], store_id: bytes) -> None:
+def _read_segment(
+    reader: _Reader, segment: Segment, later: Sequence[Segment], store_id: bytes, covered_lsn: int
+) -> None:
     data = segment.data
     last = not later
     try:
@@ -104,27 +113,29 @@ def _read_segment(reader: _Reader, segment: Segment, later: Sequence[Segment], s
             return
         salvaged = _salvage_header(data, store_id)
         if salvaged is None:
-            reader.lost(segment, _first_lsn(later), _sessions_in(data), f"its header: {error}")
+            reader.lost(segment.name, _first_lsn(later), _sessions_in(data), f"its header: {error}")
             reader.expected = None
             return
         header = salvaged
         reader.mended.append(segment.name)
     if header.store_id != store_id:
-        reader.lost(segment, _first_lsn(later), frozenset(), "it belongs to another store")
+        reader.lost(segment.name, _first_lsn(later), frozenset(), "it belongs to another store")
         return
-    if reader.expected is not None and header.first_lsn > reader.expected:
-        reader.lost(segment, header.first_lsn, frozenset(), "segments are missing before it")
-    reader.expected = header.first_lsn
+    if reader.expected is not None and header.first_lsn > max(reader.expected, covered_lsn + 1):
+        reader.lost("", header.first_lsn, frozenset(), f"segments are missing before {segment.name}")
+    reader.expect(header.first_lsn)
     if last and len(data) == HEADER_BYTES:
         reader.unfinished.append(segment.name)
         return
-    _read_records(reader, segment, header, last=last)
+    end = _read_records(reader, segment, header, last=last)
     following = _first_lsn(later)
     if following > (reader.expected or 0) and not last:
-        reader.lost(segment, following, frozenset(), "its end is missing")
+        reader.lost(segment.name, following, _sessions_in(data[end:]), "its end is missing")
+        reader.expect(following)
 
 
-def _read_records(reader: _Reader, segment: Segment, header: SegmentHeader, *, last: bool) -> None:
+def _read_records(reader: _Reader, segment: Segment, header: SegmentHeader, *, last: bool) -> int:
+    """Take the records; give the offset after the last sound one."""
     data, offset = segment.data, HEADER_BYTES
     for record in read_chain(data, header):
         reader.take(record)
@@ -138,12 +149,12 @@ def _read_records(reader: _Reader, segment: Segment, header: SegmentHeader, *, l
                 reader.torn[segment.name] = offset
                 if offset == HEADER_BYTES:
                     reader.unfinished.append(segment.name)
-            return
+            return offset
         survivor = next(record for record in beyond if record.lsn > expected)
         start = survivor.end - _size(survivor)
-        reader.lost(segment, survivor.lsn, _sessions_in(data[offset:start]), "a record is damaged")
-        offset = start
-        offset = _follow(reader, data, offset, header.crc)
+        reader.lost(segment.name, survivor.lsn, _sessions_in(data[offset:start]), "a record is damaged")
+        offset = _follow(reader, data, start, header.crc)
+    return offset
 
 
 def _follow(reader: _Reader, data: bytes, offset: int, seed: int) -> int:

@@ -4,6 +4,7 @@ Guarantees: what `append` took survives; `open` finds every acknowledged change 
 recovery may be interrupted and done again; nothing that cannot be read is deleted.
 """
 
+import contextlib
 import secrets
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -33,9 +34,9 @@ from stui_sessiond.storage.layout import (
 )
 from stui_sessiond.storage.records import ChangeRecord, UnreadableError, decode_change
 from stui_sessiond.storage.records import replay as replay_change
-from stui_sessiond.storage.recovery import Segment, Verdict, recover
+from stui_sessiond.storage.recovery import Damage, Segment, Verdict, recover
 from stui_sessiond.storage.segments import SEGMENT_BYTES, JournalWriter
-from stui_sessiond.storage.snapshots import Snapshots
+from stui_sessiond.storage.snapshots import Found, Snapshots
 
 _log = structlog.get_logger(__name__)
 
@@ -74,6 +75,8 @@ class Store:
         self._segment_bytes = segment_bytes
         self._random_bytes = random_bytes
         self._index_lsn = 0
+        self._unread: dict[SessionId, str] = {}
+        """Sessions of which no file could be read, until the journal is: all of one may be in there."""
 
     # ---- opening
 
@@ -101,10 +104,10 @@ class Store:
         self._read_index()
         verdict = self._read_journal()
         self._replay(verdict.records)
+        self.damaged.update({name: f"its file cannot be read: {why}" for name, why in self._unread.items()})
         self._report(verdict)
         self.checkpoint_all()
         self._retire(verdict)
-        self.trim_journal(KEEP_SEGMENTS)
         self.quarantined = len(fs.names(layout.quarantine))
 
     def _identify(self) -> StoreIdentity:
@@ -161,7 +164,7 @@ class Store:
                 session_id = SessionId(stem)
                 found = self.snapshots.read(folder, session_id)
                 if found.file is None:
-                    self.damaged[session_id] = f"its file cannot be read: {found.damaged}"
+                    self._unread[session_id] = found.damaged or "it is missing"
                     continue
                 if found.damaged:
                     self.healed[session_id] = _healed(found.damaged)
@@ -178,7 +181,7 @@ class Store:
     def _read_journal(self) -> Verdict:
         segments = self._read_segments()
         floor = max([self._index_lsn, *(place.current_lsn for place in self.places.values())]) + 1
-        verdict = recover(segments, bytes.fromhex(self.store_id), floor)
+        verdict = recover(segments, bytes.fromhex(self.store_id), floor, self._index_lsn)
         if segments:
             self._settle_end(segments[-1], verdict)
         self.writer = JournalWriter(
@@ -224,6 +227,7 @@ class Store:
     def _finish_removal(self, session_id: SessionId, changes: Sequence[tuple[int, ChangeRecord]]) -> None:
         place = self.places.pop(session_id, None)
         self.damaged.pop(session_id, None)
+        self._unread.pop(session_id, None)
         client = place.header.client_id if place else next(_clients(changes), None)
         if client is not None:
             folder = self.layout.client_folder(client)
@@ -236,7 +240,7 @@ class Store:
         client = next(_clients(changes), None)
         if client is None:
             return
-        found = self.snapshots.read(self.layout.client_folder(client), session_id)
+        found = self._read_file(client, session_id)
         if found.damaged is not None:  # the file before it needs older records, too
             changes = _by_session(records)[session_id]
         session = found.file.session if found.file else None
@@ -245,8 +249,9 @@ class Store:
         if session is None:
             self.places.pop(session_id, None)
             return
-        if found.damaged is not None and session_id not in self.damaged:
-            self.healed[session_id] = _healed(found.damaged)
+        damaged = found.damaged or self._unread.pop(session_id, None)
+        if damaged is not None and session_id not in self.damaged:
+            self.healed[session_id] = _healed(damaged)
         self.places[session_id] = Place(session.header, found.size_bytes, file_lsn, -1, last_lsn)
         if last_lsn > file_lsn or found.damaged is not None:
             self.pending[session_id] = Pending(session, last_lsn)
@@ -281,20 +286,45 @@ class Store:
                 reason=damage.reason,
             )
             why = f"acknowledged changes are lost: the journal is damaged ({damage.reason})"
-            for name in damage.sessions:
-                place = self.places.get(SessionId(name))
-                newer = place is not None and place.current_lsn >= damage.next_lsn > 0
-                if not newer:
-                    self.damaged.setdefault(SessionId(name), why)
+            for session_id in self._losers(damage, verdict.records):
+                self.damaged.setdefault(session_id, why)
+
+    def _losers(self, damage: Damage, records: Sequence[Record]) -> list[SessionId]:
+        """List the sessions that lost something: what was damaged is neither in their files nor made up for later."""
+        last_lsn = damage.next_lsn - 1
+        if 0 <= last_lsn <= self._index_lsn:
+            return []
+        later = _by_session([record for record in records if record.lsn > last_lsn >= 0])
+        whole = {name for name, changes in later.items() if any(change.gone or change.full for _, change in changes)}
+        named = {SessionId(name) for name in damage.sessions}
+        if damage.first_lsn == last_lsn:  # one record is about one session: another name in it is a damaged one
+            known = named & (self.places.keys() | later.keys())
+            named = known or named
+        return [
+            session_id
+            for session_id in sorted(named - whole)
+            if (place := self.places.get(session_id)) is None or not 0 <= last_lsn <= place.current_lsn
+        ]
 
     def _retire(self, verdict: Verdict) -> None:
         """Now that everything sound is in other files, move damaged segments out of the way."""
         self.write_damaged()
-        for name in {damage.name for damage in verdict.damage} | set(verdict.mended):
+        bad = {damage.name for damage in verdict.damage} | set(verdict.mended)
+        if bad:
+            self.write_index(verdict.next_lsn - 1)  # the next start must not miss what was in them
+        for name in bad:
             path = self.layout.journal / name
             if path.name in self.fs.names(self.layout.journal):
                 self.snapshots.put_aside(path, "damaged")
                 self.writer.segments.remove(int(name.removesuffix(SEGMENT_SUFFIX), 16))
+
+    def _read_file(self, client_id: str, session_id: SessionId) -> Found:
+        """Read the newest sound file; one older than the newest that was written counts as damaged."""
+        found = self.snapshots.read(self.layout.client_folder(client_id), session_id)
+        newest_lsn = self.places[session_id].current_lsn if session_id in self.places else -1
+        if found.damaged is None and newest_lsn > (found.file.lsn if found.file else -1):
+            return replace(found, damaged="it is missing")
+        return found
 
     # ---- working
 
@@ -311,7 +341,7 @@ class Store:
         place = self.places.get(session_id)
         if place is None:
             return None
-        found = self.snapshots.read(self.layout.client_folder(place.header.client_id), session_id)
+        found = self._read_file(place.header.client_id, session_id)
         if found.damaged is None and found.file is not None:
             return found.file.session
         session = found.file.session if found.file else None
@@ -322,6 +352,7 @@ class Store:
         if session is None:
             self.damaged[session_id] = f"its file cannot be read: {found.damaged}"
             self.write_damaged()
+            self.places.pop(session_id, None)
             msg = f"session {session_id} cannot be read: {found.damaged}; its files are in quarantine"
             raise SessionDamagedError(msg, session_id=session_id)
         if session.header.version < place.header.version:
@@ -400,7 +431,8 @@ class Store:
             return
         for session_id in self.holders(wanted - 1):
             while self.holds(session_id, wanted - 1):
-                self.hold_pending(session_id)
+                with contextlib.suppress(SessionDamagedError):  # then it holds nothing any more
+                    self.hold_pending(session_id)
                 self.checkpoint(session_id)
         self.finish_trim(wanted)
 

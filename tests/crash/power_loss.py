@@ -147,7 +147,7 @@ def opened(fs: SimulatedFileSystem, ledger: Ledger) -> Store:
     Raises:
         Mismatch: something is wrong with it.
     """
-    store = new_store(fs, seed=fs.steps + 7)
+    store = new_store(fs)
     store.open()
     found = read_all(store)
     ledger.check(found)

@@ -4,6 +4,7 @@ All changes are numbered in the order of the journal. After a crash the sessions
 `n` of them, for one `n` that is not less than the number of acknowledged ones.
 """
 
+import itertools
 from collections.abc import Sequence
 from pathlib import Path
 from random import Random
@@ -43,9 +44,12 @@ class Mismatch(Exception):  # noqa: N818 -- a finding, not a fault of the progra
         self.kind = kind
 
 
-def new_store(fs: FileSystem, segment_bytes: int = SEGMENT_BYTES, seed: int = 1) -> Store:
-    """Make a store that is not open yet, without chance."""
-    random = Random(seed)
+_serial = itertools.count()
+
+
+def new_store(fs: FileSystem, segment_bytes: int = SEGMENT_BYTES) -> Store:
+    """Make a store that is not open yet."""
+    random = Random(next(_serial))
     return Store(ROOT, fs, segment_bytes, random.randbytes)
 
 
@@ -326,6 +330,6 @@ def life(driver: Driver) -> None:
 def reopen(driver: Driver) -> None:
     """Close the store and open it again."""
     driver.store.close()
-    driver.store = new_store(driver.store.fs, seed=int(driver.clock))
+    driver.store = new_store(driver.store.fs)
     driver.store.open()
     driver.ledger.check(read_all(driver.store))

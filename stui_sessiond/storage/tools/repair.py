@@ -84,13 +84,16 @@ def _look_at_files(store: Store, healed: dict[str, str]) -> list[str]:
             try:
                 file = decode_session(store.fs.read(folder / name) or b"", store.store_id, session_id)
             except UnreadableError as error:
-                if is_previous:  # the newest is read, and put aside, with what can stand in for it
+                if is_previous or session_id not in store.places:  # others are put aside when they are loaded
                     store.snapshots.put_aside(folder / name, "damaged", str(error))
+                if session_id not in store.places:
+                    store.damaged.setdefault(session_id, f"its file cannot be read: {error}")
+                elif is_previous:
                     healed[session_id] = f"the file before its newest was damaged ({error}); nothing is missing"
                 continue
             header = file.session.header
             ours = store.layout.client_folder(header.client_id) == folder
-            if ours and not is_previous and session_id not in store.places and session_id not in store.damaged:
+            if ours and session_id not in store.places:  # the newest file comes first
                 store.places[session_id] = Place(header, 0, file.lsn, -1, file.lsn)
                 adopted.append(session_id)
     return adopted

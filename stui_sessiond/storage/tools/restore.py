@@ -6,7 +6,7 @@ The whole store, in this order, each step synced before the next:
 
 1. Every file of the backup is verified and copied to `restoring/`. Until here nothing else has changed.
 2. `store.json` is copied to `replaced/<time>/`; in its place comes a marker. No daemon opens such a folder.
-3. `journal/`, `sessions/`, `index.json` and `damaged.json` are moved to `replaced/<time>/`, which then is a whole store.
+3. `journal/`, `sessions/`, `index.json`, `damaged.json` are moved to `replaced/<time>/`, which then is a whole store.
 4. `restoring/sessions` is moved to `sessions`.
 5. `restoring/store.json` takes the place of the marker. From here the backup is the store.
 
@@ -34,6 +34,7 @@ from stui_sessiond.storage.tools.stopped import (
     make_replaced,
     stopped_store,
 )
+from stui_sessiond.storage.tools.view import require_store
 
 MOVED = ("journal", "sessions", "index.json", "damaged.json")
 """What belongs to the content of a store, besides store.json."""
@@ -85,6 +86,8 @@ def restore_store(
     """
     layout = Layout(root)
     backups = Backups(Store(root, fs))
+    if not fs.names(layout.backups):
+        require_store(root, fs)
     with locked(root, fs):
         marker = _read_marker(layout, fs)
         if marker is not None and marker.backup != name:
