@@ -296,7 +296,7 @@ async def test_close_while_others_wait() -> None:
     storage = TestStorage()
     async with open_house(storage) as house:
         session_id = await house.create()
-        storage.gate = asyncio.Event()
+        storage.gate, storage.saving = asyncio.Event(), asyncio.Queue()
         first = asyncio.ensure_future(house.put(session_id, a=1))
         gone = asyncio.ensure_future(house.manager.end(session_id, keep=False))
         late = asyncio.ensure_future(house.put(session_id, a=2))
