@@ -23,7 +23,7 @@ SOCKET_NAME = "daemon.sock"
 NOT_SETTINGS = frozenset({"TOKEN", "URL"})
 """Variables with our prefix that are for the client side."""
 
-Positive = Annotated[float, Meta(gt=0)]
+Positive = Annotated[float, Meta(gt=0, le=100 * 365 * 86400)]
 Quantity = Annotated[int, Meta(ge=1)]
 
 

@@ -33,7 +33,8 @@ from stui_sessiond.server.listeners import Endpoints, Server, ServerRules
 from stui_sessiond.server.peer import PeerLimits
 from stui_sessiond.sessions.history import HistoryRules
 from stui_sessiond.sessions.hub import Hub
-from stui_sessiond.sessions.manager import LifeRules, SessionManager
+from stui_sessiond.sessions.manager import SessionManager
+from stui_sessiond.sessions.retention import LifeRules
 from stui_sessiond.sessions.validator import AccessLists, SessionRules, SessionValidator
 from stui_sessiond.storage.api import SessionStorage
 from stui_sessiond.storage.file import FileStorage

@@ -121,7 +121,9 @@ class Stage:
         """Connect, waiting for the image to be there as well."""
         async with connect(self.url, client_id=CLIENT_ID) as client:
             async with asyncio.timeout(PATIENCE_S):
-                while not any(image.status == "connected" for image in (await client.list_images()).images):
+                while not any(  # noqa: ASYNC110 -- another process: there is no event to wait for
+                    image.status == "connected" for image in (await client.list_images()).images
+                ):
                     await asyncio.sleep(0.02)
             yield client
 

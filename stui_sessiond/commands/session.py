@@ -8,8 +8,8 @@ from stui_sessiond.commands.table import Caller, Command
 from stui_sessiond.images.registry import ImageRegistry
 from stui_sessiond.model.session import SessionHeader, Status
 from stui_sessiond.sessions.hub import Hub
-from stui_sessiond.sessions.manager import NewSession, SessionManager
-from stui_sessiond.sessions.transitions import Change, Mode
+from stui_sessiond.sessions.manager import SessionManager
+from stui_sessiond.sessions.transitions import Change, Mode, NewSession
 from stui_sessiond.storage.api import SessionStorage
 from stui_sessiond.wire.messages import plain
 from stui_sessiond.wire.messages import session as wire

@@ -159,7 +159,7 @@ class Peer:
             self._pipe.finish()
 
     def ended(self) -> bool:
-        """The peer sends no more: stay until it has all its answers, or its events."""
+        """The peer sends no more: stay until it has all its answers."""
         self._ended = True
         return self._in_flight > 0
 

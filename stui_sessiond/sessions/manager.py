@@ -5,68 +5,33 @@ one after the other, in the order asked; different sessions never wait for each 
 known, only a bounded number is held in memory.
 """
 
-import asyncio
 import secrets
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 import structlog
 from msgspec.structs import replace
 
 from stui_sessiond.errors import (
-    SessionClosedError,
     SessionDamagedError,
-    SessionExpiredError,
     SessionLimitError,
     SessionNotFoundError,
     SessionNotOwnedError,
-    StuiError,
 )
 from stui_sessiond.ids import ClientId, ImageId, SessionId, ToolId
-from stui_sessiond.model.session import HistoryEntry, Session, SessionHeader, Status, StoredContext
+from stui_sessiond.model.session import HistoryEntry, Session, SessionHeader, Status
 from stui_sessiond.sessions import history, transitions
 from stui_sessiond.sessions.hub import Hub
-from stui_sessiond.sessions.transitions import Change
+from stui_sessiond.sessions.retention import LifeRules, Retention
+from stui_sessiond.sessions.shelf import Entry, Shelf
+from stui_sessiond.sessions.transitions import Change, NewSession
 from stui_sessiond.sessions.validator import SessionValidator
 from stui_sessiond.storage.api import Commit, Loaded, SessionStorage
-from stui_sessiond.wire.timestamp import format_time
 
 _log = structlog.get_logger(__name__)
-
-RESIDENT_SESSIONS = 4096
-"""Sessions held whole in memory; others are read again when they are needed."""
-
-RESIDENT_BYTES = 64 * 1024 * 1024
-"""The same bound in bytes."""
-
-
-class LifeRules(msgspec.Struct, frozen=True, kw_only=True):
-    """How long things live; the defaults are those clients have been told."""
-
-    retention_s: float = 30 * 86400.0
-    cleanup_interval_s: float = 300.0
-    autosave_interval_s: float = 300.0
-
-
-class NewSession(msgspec.Struct, frozen=True, kw_only=True):
-    """What a client asks for."""
-
-    client_id: str
-    timeout_s: float | None = None
-    image_id: str | None = None
-    name: str | None = None
-    description: str | None = None
-    client_version: str | None = None
-    client_info: dict[str, Any] = {}
-    config: dict[str, Any] = {}
-
-
-class _Resident(NamedTuple):
-    loaded: Loaded
-    size_bytes: int
 
 
 class Totals(msgspec.Struct, frozen=True):
@@ -74,19 +39,6 @@ class Totals(msgspec.Struct, frozen=True):
 
     sessions: int
     clients: int
-
-
-class _Entry:
-    """What is known of one session: its header always, the rest only while it is resident."""
-
-    __slots__ = ("announced_expiry", "header", "lock", "saved_activity", "size_bytes")
-
-    def __init__(self, header: SessionHeader, size_bytes: int) -> None:
-        self.header = header
-        self.size_bytes = size_bytes
-        self.lock: asyncio.Lock | None = None
-        self.saved_activity = header.last_activity
-        self.announced_expiry = False
 
 
 class SessionManager:
@@ -106,11 +58,9 @@ class SessionManager:
         self._validator = validator
         self._hub = hub
         self._clock = clock
-        self._entries: dict[SessionId, _Entry] = {}
-        self._by_client: dict[ClientId, set[SessionId]] = {}
+        self._shelf = Shelf()
+        self._retention = Retention(self._shelf, storage, hub, life, clock, self._save_header)
         self._starting: Counter[ClientId] = Counter()
-        self._resident: OrderedDict[SessionId, _Resident] = OrderedDict()
-        self._resident_bytes = 0
         self._damaged: frozenset[SessionId] = frozenset()
         self._next_number = 1
 
@@ -124,15 +74,15 @@ class SessionManager:
         """
         opened = await self._storage.open()
         for stored in opened.sessions:
-            self._know(_Entry(stored.header, stored.size_bytes))
+            self._shelf.add(Entry(stored.header, stored.size_bytes))
         self._damaged = opened.damaged
         numbers = [
             int(session_id.split("_")[1])
-            for session_id in (*self._entries, *opened.damaged)
+            for session_id in (*(stored.header.session_id for stored in opened.sessions), *opened.damaged)
             if self._validator.is_session_id(session_id)  # a file somebody put there may be called anything
         ]
         self._next_number = max(numbers, default=0) + 1
-        _log.info("sessions.opened", stored=len(self._entries), damaged=len(self._damaged))
+        _log.info("sessions.opened", stored=len(self._shelf), damaged=len(self._damaged))
 
     async def close(self) -> None:
         """Store what is only in memory (times of activity), then close the storage."""
@@ -155,29 +105,13 @@ class SessionManager:
         timeout_s = self._validator.timeout_s(wish.timeout_s)
         self._check_room(client)
         now = self._clock()
-        header = SessionHeader(
-            session_id=self._new_id(now),
-            client_id=client,
-            created_at=now,
-            last_modified=now,
-            last_activity=now,
-            timeout_s=timeout_s,
-            version=1,
-            image_id=None if wish.image_id is None else ImageId(wish.image_id),
-            name=wish.name,
-        )
-        session = Session(
-            header=header,
-            description=wish.description,
-            client_version=wish.client_version,
-            client_info=wish.client_info,
-            config=wish.config,
-        )
+        session = transitions.create(self._new_id(now), client, timeout_s, wish, now)
+        header = session.header
         size_bytes = self._validator.measure(session)
         with self._starting_one(client):
             await self._storage.commit(Commit(session, size_bytes, 0, whole=True))
-        self._know(_Entry(header, size_bytes))
-        self._keep_resident(Loaded(session), size_bytes)
+        self._shelf.add(Entry(header, size_bytes))
+        self._shelf.hold(Loaded(session), size_bytes)
         self._hub.publish(header.session_id, "session.created", {"client_id": client, "version": 1})
         return session
 
@@ -239,8 +173,7 @@ class SessionManager:
         """
         async with self._hold(session_id) as entry:
             header = entry.header
-            if header.closed_at is not None:
-                raise self._closed(header)
+            transitions.require_open(header, self.life.retention_s)
             if keep:
                 session = await self._load(entry)
                 await self._store(entry, transitions.close(session, self._clock()))
@@ -248,7 +181,8 @@ class SessionManager:
                 await self._storage.remove(header.session_id)
             self._hub.publish(header.session_id, "session.closed", {"kept": keep})
             if not keep:
-                self._forget(entry)
+                self._shelf.remove(entry)
+                self._hub.forget(header.session_id)
             return header
 
     def header(self, session_id: str) -> SessionHeader:
@@ -258,33 +192,35 @@ class SessionManager:
             SessionNotFoundError, SessionClosedError: there is none.
         """
         entry = self._find(session_id)
-        if entry.header.closed_at is not None:
-            raise self._closed(entry.header)
+        transitions.require_open(entry.header, self.life.retention_s)
         return entry.header
 
-    def size_bytes(self, session_id: SessionId) -> int:
-        """Size of what is stored of a session."""
-        return self._entries[session_id].size_bytes
+    def size_bytes(self, session_id: str) -> int:
+        """Size of what is in a session.
+
+        Raises:
+            SessionNotFoundError: there is none.
+        """
+        return self._find(session_id).size_bytes
 
     def of_client(self, client_id: str, *, inactive: bool = False) -> list[SessionHeader]:
         """List a client's sessions, oldest first."""
         now = self._clock()
-        mine = self._by_client.get(ClientId(client_id), ())
-        headers = (self._entries[session_id].header for session_id in mine)
+        headers = self._shelf.of_client(ClientId(client_id))
         wanted = [header for header in headers if inactive or header.status(now) is Status.ACTIVE]
         return sorted(wanted, key=lambda header: (header.created_at, header.session_id))
 
     def of_image(self, image_id: ImageId) -> list[SessionId]:
         """List the active sessions that belong to an image."""
-        return [header.session_id for header in self._active() if header.image_id == image_id]
+        return [header.session_id for header in self._shelf.active(self._clock()) if header.image_id == image_id]
 
     def count_by_image(self) -> Mapping[ImageId, int]:
         """Count active sessions by the image they belong to."""
-        return Counter(header.image_id for header in self._active() if header.image_id is not None)
+        return Counter(header.image_id for header in self._shelf.active(self._clock()) if header.image_id is not None)
 
     def totals(self) -> Totals:
         """Count active sessions and their clients."""
-        active = list(self._active())
+        active = list(self._shelf.active(self._clock()))
         return Totals(len(active), len({header.client_id for header in active}))
 
     # ---- contexts
@@ -302,7 +238,7 @@ class SessionManager:
             self._require_active(entry)
             session = await self._load(entry)
             if into and tool in session.contexts:
-                sections = _put_into(session.contexts[tool].sections, sections)
+                sections = transitions.put_into(session.contexts[tool].sections, sections)
             now = self._clock()
             changed = transitions.save_context(session, tool, sections, now)
             changed = await self._advance(entry, session, changed, now, None, "context.saved")
@@ -406,47 +342,16 @@ class SessionManager:
 
     async def sweep(self) -> None:
         """Announce sessions that expired, and archive those whose retention is over."""
-        now = self._clock()
-        for entry in list(self._entries.values()):
-            header = entry.header
-            ended_at = header.ended_at(now)
-            if ended_at is None:
-                entry.announced_expiry = False
-            elif now >= ended_at + self.life.retention_s:
-                await self._archive(header.session_id, now)
-            elif header.closed_at is None and not entry.announced_expiry:
-                entry.announced_expiry = True
-                self._hub.publish(header.session_id, "session.expired", {"expired_at": format_time(header.expires_at)})
-                _log.info("session.expired", session_id=header.session_id)
-
-    async def _archive(self, session_id: SessionId, now: float) -> None:
-        try:
-            async with self._hold(session_id) as entry:
-                ended_at = entry.header.ended_at(self._clock())
-                if ended_at is not None and now >= ended_at + self.life.retention_s:
-                    await self._storage.archive(session_id, now)
-                    self._forget(entry)
-                    _log.info("session.archived", session_id=session_id)
-        except StuiError as error:  # the next sweep tries again
-            _log.warning("session.archive_failed", session_id=session_id, code=error.code, error=error.message)
+        await self._retention.sweep()
 
     async def autosave(self) -> None:
         """Store times of activity that changed since the last save."""
-        for entry in list(self._entries.values()):
-            if entry.header.last_activity == entry.saved_activity:
-                continue
-            try:
-                async with self._hold(entry.header.session_id):
-                    session = await self._load(entry)
-                    await self._store(entry, session)
-            except StuiError as error:  # only the time of the last activity is at stake
-                _log.warning("session.autosave_failed", session_id=entry.header.session_id, code=error.code)
+        await self._retention.autosave()
+
+    async def _save_header(self, entry: Entry) -> None:
+        await self._store(entry, await self._load(entry))
 
     # ---- inside
-
-    def _active(self) -> Iterator[SessionHeader]:
-        now = self._clock()
-        return (entry.header for entry in self._entries.values() if entry.header.status(now) is Status.ACTIVE)
 
     def _new_id(self, now: float) -> SessionId:
         number = self._next_number
@@ -470,9 +375,9 @@ class SessionManager:
             if not self._starting[client]:
                 del self._starting[client]
 
-    def _find(self, session_id: str) -> _Entry:
+    def _find(self, session_id: str) -> Entry:
         known = self._validator.session_id(session_id)
-        entry = self._entries.get(known)
+        entry = self._shelf.find(known)
         if entry is not None:
             return entry
         if known in self._damaged:
@@ -482,45 +387,27 @@ class SessionManager:
         raise SessionNotFoundError(msg, session_id=known)
 
     @asynccontextmanager
-    async def _hold(self, session_id: str, client_id: str | None = None) -> AsyncIterator[_Entry]:
+    async def _hold(self, session_id: str, client_id: str | None = None) -> AsyncIterator[Entry]:
         """Have a session to oneself, in the order of asking."""
         entry = self._find(session_id)
         owner = self._validator.admit_client(entry.header.client_id)
         if client_id not in (None, owner):
             msg = f"session {entry.header.session_id} belongs to another client"
             raise SessionNotOwnedError(msg, session_id=entry.header.session_id)
-        if entry.lock is None:
-            entry.lock = asyncio.Lock()
         async with entry.lock:
             yield self._find(session_id)  # it may have gone while we waited
 
-    def _require_active(self, entry: _Entry) -> None:
-        header = entry.header
-        status = header.status(self._clock())
-        if status is Status.CLOSED:
-            raise self._closed(header)
-        if status is Status.EXPIRED:
-            until = format_time(header.expires_at + self.life.retention_s)
-            msg = (
-                f"session {header.session_id} expired at {format_time(header.expires_at)}; "
-                f"restore_session with reopen=true brings it back until {until}"
-            )
-            raise SessionExpiredError(msg, session_id=header.session_id, retained_until=until)
+    def _require_active(self, entry: Entry) -> None:
+        transitions.require_active(entry.header, self._clock(), self.life.retention_s)
 
-    def _closed(self, header: SessionHeader) -> SessionClosedError:
-        until = format_time((header.closed_at or 0.0) + self.life.retention_s)
-        msg = f"session {header.session_id} is closed; restore_session with reopen=true brings it back until {until}"
-        return SessionClosedError(msg, session_id=header.session_id, retained_until=until)
-
-    async def _load(self, entry: _Entry) -> Session:
+    async def _load(self, entry: Entry) -> Session:
         return (await self._load_noted(entry)).session
 
-    async def _load_noted(self, entry: _Entry) -> Loaded:
+    async def _load_noted(self, entry: Entry) -> Loaded:
         session_id = entry.header.session_id
-        held = self._resident.get(session_id)
+        held = self._shelf.content(session_id)
         if held is not None:
-            self._resident.move_to_end(session_id)
-            return held.loaded
+            return held
         loaded = await self._storage.load(session_id)
         if loaded is None:
             msg = f"session {session_id} is not in the storage any more"
@@ -529,11 +416,11 @@ class SessionManager:
             entry.header = loaded.session.header
         else:  # closing, reopening and binding count no version: what is known is as new or newer
             loaded = replace(loaded, session=replace(loaded.session, header=entry.header))
-        self._keep_resident(loaded, entry.size_bytes)
+        self._shelf.hold(loaded, entry.size_bytes)
         return loaded
 
     async def _advance(
-        self, entry: _Entry, old: Session, new: Session, now: float, client_id: str | None, what: str
+        self, entry: Entry, old: Session, new: Session, now: float, client_id: str | None, what: str
     ) -> Session:
         """Make `new` the next version, durably."""
         size_bytes = self._validator.measure(new)
@@ -543,7 +430,7 @@ class SessionManager:
 
     async def _store(
         self,
-        entry: _Entry,
+        entry: Entry,
         session: Session,
         size_bytes: int | None = None,
         version: HistoryEntry | None = None,
@@ -559,44 +446,7 @@ class SessionManager:
         entry.header = replace(session.header, last_activity=newest)
         entry.saved_activity = activity
         entry.size_bytes = size_bytes
-        self._keep_resident(Loaded(session), size_bytes)
+        self._shelf.hold(Loaded(session), size_bytes)
 
-    def _touch(self, entry: _Entry) -> None:
+    def _touch(self, entry: Entry) -> None:
         entry.header = replace(entry.header, last_activity=max(self._clock(), entry.header.last_activity))
-
-    def _know(self, entry: _Entry) -> None:
-        self._entries[entry.header.session_id] = entry
-        self._by_client.setdefault(entry.header.client_id, set()).add(entry.header.session_id)
-
-    def _forget(self, entry: _Entry) -> None:
-        header = entry.header
-        del self._entries[header.session_id]
-        mine = self._by_client[header.client_id]
-        mine.discard(header.session_id)
-        if not mine:
-            del self._by_client[header.client_id]
-        self._drop_resident(header.session_id)
-        self._hub.forget(header.session_id)
-
-    def _keep_resident(self, loaded: Loaded, size_bytes: int) -> None:
-        session_id = loaded.session.header.session_id
-        self._drop_resident(session_id)
-        self._resident[session_id] = _Resident(loaded, size_bytes)
-        self._resident_bytes += size_bytes
-        while len(self._resident) > RESIDENT_SESSIONS or (
-            self._resident_bytes > RESIDENT_BYTES and len(self._resident) > 1
-        ):
-            self._drop_resident(next(iter(self._resident)))
-
-    def _drop_resident(self, session_id: SessionId) -> None:
-        held = self._resident.pop(session_id, None)
-        if held is not None:
-            self._resident_bytes -= held.size_bytes
-
-
-def _put_into(present: dict[str, Any], captured: dict[str, Any]) -> dict[str, Any]:
-    """Let what the image told replace the same keys, section by section; what only the client knows stays."""
-    result = dict(present)
-    for name, section in captured.items():
-        result[name] = {**result.get(name, {}), **section}
-    return result

@@ -17,13 +17,16 @@ from msgspec.structs import replace
 from stui_sessiond.errors import (
     InvalidPatchError,
     ParameterError,
+    SessionClosedError,
     SessionConflictError,
+    SessionExpiredError,
     SessionTooLargeError,
     VersionNotFoundError,
 )
-from stui_sessiond.ids import DEFAULT_TOOL, ImageId, ToolId
-from stui_sessiond.model.session import NamedSnapshot, Session, StoredContext
+from stui_sessiond.ids import DEFAULT_TOOL, ClientId, ImageId, SessionId, ToolId
+from stui_sessiond.model.session import NamedSnapshot, Session, SessionHeader, Status, StoredContext
 from stui_sessiond.sessions.merge import merge
+from stui_sessiond.wire.timestamp import format_time
 
 MAX_PATCH_OPERATIONS = 10_000
 """Operations in one JSON Patch; a larger change is better sent as the whole state."""
@@ -52,6 +55,71 @@ class Change(msgspec.Struct, frozen=True):
     expected_version: int | None = None
     merge_on_conflict: bool = False
     """If the session is at a later version, try to keep both changes."""
+
+
+class NewSession(msgspec.Struct, frozen=True, kw_only=True):
+    """What a client asks for."""
+
+    client_id: str
+    timeout_s: float | None = None
+    image_id: str | None = None
+    name: str | None = None
+    description: str | None = None
+    client_version: str | None = None
+    client_info: dict[str, Any] = {}
+    config: dict[str, Any] = {}
+
+
+def create(session_id: SessionId, client: ClientId, timeout_s: float, wish: NewSession, now: float) -> Session:
+    """Make a new session."""
+    header = SessionHeader(
+        session_id=session_id,
+        client_id=client,
+        created_at=now,
+        last_modified=now,
+        last_activity=now,
+        timeout_s=timeout_s,
+        version=1,
+        image_id=None if wish.image_id is None else ImageId(wish.image_id),
+        name=wish.name,
+    )
+    return Session(
+        header=header,
+        description=wish.description,
+        client_version=wish.client_version,
+        client_info=wish.client_info,
+        config=wish.config,
+    )
+
+
+def require_open(header: SessionHeader, retention_s: float) -> None:
+    """Go on only with a session that was not closed.
+
+    Raises:
+        SessionClosedError: with the time until which it can be reopened.
+    """
+    if header.closed_at is None:
+        return
+    until = format_time(header.closed_at + retention_s)
+    msg = f"session {header.session_id} is closed; restore_session with reopen=true brings it back until {until}"
+    raise SessionClosedError(msg, session_id=header.session_id, retained_until=until)
+
+
+def require_active(header: SessionHeader, now: float, retention_s: float) -> None:
+    """Go on only with a session that is neither closed nor expired.
+
+    Raises:
+        SessionClosedError, SessionExpiredError: with the time until which it can be reopened.
+    """
+    require_open(header, retention_s)
+    if header.status(now) is Status.ACTIVE:
+        return
+    until = format_time(header.expires_at + retention_s)
+    msg = (
+        f"session {header.session_id} expired at {format_time(header.expires_at)}; "
+        f"restore_session with reopen=true brings it back until {until}"
+    )
+    raise SessionExpiredError(msg, session_id=header.session_id, retained_until=until)
 
 
 def update(session: Session, change: Change, now: float, limit_bytes: int) -> Session:
@@ -105,6 +173,14 @@ def _merged_state(session: Session, change: Change, limit_bytes: int) -> dict[st
 def save_context(session: Session, tool: ToolId, sections: dict[str, Any], now: float) -> Session:
     """Put exactly these sections in the place of the tool's context."""
     return replace(session, contexts={**session.contexts, tool: seal(sections, now)})
+
+
+def put_into(present: dict[str, Any], captured: dict[str, Any]) -> dict[str, Any]:
+    """Let what the image told replace the same keys, section by section; what only the client knows stays."""
+    result = dict(present)
+    for name, section in captured.items():
+        result[name] = {**result.get(name, {}), **section}
+    return result
 
 
 def clear_context(session: Session, tool: ToolId | None) -> tuple[Session, list[ToolId]]:

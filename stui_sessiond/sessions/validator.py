@@ -25,7 +25,7 @@ MAX_TOOLS = 256
 """Stored contexts per session; a tool is a window that a person opened."""
 
 MAX_STATE_DEPTH = MAX_DEPTH - 4
-"""So that the answer that carries a state, four levels down in the envelope form, is no deeper than a message may be."""
+"""An answer carries the state four levels down in the envelope form, and is to be no deeper than a message may be."""
 
 _SESSION_ID = re.compile(r"session_[0-9]{1,20}_[0-9]{1,20}_[A-Za-z0-9_-]{1,64}")
 

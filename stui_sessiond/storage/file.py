@@ -135,15 +135,25 @@ class FileStorage:
     async def commit(self, change: Commit) -> None:
         """Make a change durable."""
         session = change.session
+        place = self._store.places.get(session.header.session_id)
+        # a caller that was cancelled does not know of the change that is stored all the same: this one replaces it
+        whole = change.whole or (place is not None and place.header.version != change.base_version)
         record = ChangeRecord(
             session.header.session_id,
             change.base_version,
             header_record(session.header),
-            None if change.entry is None or change.whole else entry_record(change.entry),
-            to_record(session) if change.whole else None,
+            None if change.entry is None or whole else entry_record(change.entry),
+            to_record(session) if whole else None,
         )
-        lsn = await self._append(record)
-        self._store.note_change(session, lsn, change.size_bytes)
+        stored = self._append(record)
+        stored.add_done_callback(lambda done: self._note(done, change))
+        await asyncio.shield(stored)
+
+    def _note(self, stored: asyncio.Future[int], change: Commit) -> None:
+        """Take note of what is durable, also if nobody waits for it any more."""
+        if stored.cancelled() or stored.exception() is not None:
+            return
+        self._store.note_change(change.session, stored.result(), change.size_bytes)
         if len(self._store.pending) > MAX_PENDING_SESSIONS:
             self._kick.set()
 
@@ -169,11 +179,11 @@ class FileStorage:
             if await self._on_thread(self._store.fs.names, folder):
                 await self._disk(self._store.snapshots.remove, folder, session_id)
 
-    async def _append(self, record: ChangeRecord) -> int:
+    def _append(self, record: ChangeRecord) -> asyncio.Future[int]:
         if self._commits is None:
             msg = "the storage is not open"
             raise StorageError(msg)
-        return await self._commits.append(encode_change(record))
+        return self._commits.append(encode_change(record))
 
     # ---- files, journal and backups, in the background
 

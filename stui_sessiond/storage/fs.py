@@ -33,7 +33,7 @@ class FileSystem(Protocol):
         """Make a folder (mode 0700) unless it is there; tell whether it was made."""
 
     def names(self, folder: Path) -> list[str]:
-        """List a folder, sorted; empty when there is none."""
+        """List a folder, sorted; empty when there is none, or something else has the name."""
 
     def read(self, path: Path) -> bytes | None:
         """Read a file whole; None when there is none."""
@@ -117,7 +117,7 @@ class LocalFileSystem:
         """List a folder."""
         try:
             return sorted(entry.name for entry in os.scandir(folder))
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return []
 
     def read(self, path: Path) -> bytes | None:

@@ -127,30 +127,31 @@ def _read_segment(
     if last and len(data) == HEADER_BYTES:
         reader.unfinished.append(segment.name)
         return
-    end = _read_records(reader, segment, header, last=last)
     following = _first_lsn(later)
-    if following > (reader.expected or 0) and not last:
-        reader.lost(segment.name, following, _sessions_in(data[end:]), "its end is missing")
+    end = _read_records(reader, segment, header, following, last=last)
+    rest = data[end:]
+    if following > max(reader.expected or 0, 0 if rest else covered_lsn + 1) and not last:
+        reader.lost(segment.name if rest else "", following, _sessions_in(rest), f"the end of {segment.name} is missing")
         reader.expect(following)
 
 
-def _read_records(reader: _Reader, segment: Segment, header: SegmentHeader, *, last: bool) -> int:
-    """Take the records; give the offset after the last sound one."""
+def _read_records(reader: _Reader, segment: Segment, header: SegmentHeader, following: int, *, last: bool) -> int:
+    """Take the records; give the offset after the last sound one. All before a later segment was synced."""
     data, offset = segment.data, HEADER_BYTES
     for record in read_chain(data, header):
         reader.take(record)
         offset = record.end
     while offset < len(data):
         expected = reader.expected or header.first_lsn
-        beyond = list(search(data, offset, header.crc))
-        proven = [record for record in beyond if record.durable_lsn >= expected and record.lsn > expected]
+        beyond = [record for record in search(data, offset, header.crc) if record.lsn > expected]
+        proven = any(record.lsn < following or record.durable_lsn >= expected for record in beyond)
         if not proven:
             if last:
                 reader.torn[segment.name] = offset
                 if offset == HEADER_BYTES:
                     reader.unfinished.append(segment.name)
             return offset
-        survivor = next(record for record in beyond if record.lsn > expected)
+        survivor = beyond[0]
         start = survivor.end - _size(survivor)
         reader.lost(segment.name, survivor.lsn, _sessions_in(data[offset:start]), "a record is damaged")
         offset = _follow(reader, data, start, header.crc)

@@ -15,7 +15,7 @@ from stui_sessiond.storage.journal import HEADER_BYTES, RecordType, encode_heade
 from stui_sessiond.storage.layout import Layout
 
 SEGMENT_BYTES: Final = 16 * 1024 * 1024
-"""A segment that has reached this size is closed."""
+"""A segment that has reached this size gets no more changes."""
 
 _NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
@@ -71,6 +71,8 @@ class JournalWriter:
         if self._failed:
             msg = "the disk failed before"
             raise DiskFailedError(msg)
+        if self._size >= self._segment_bytes and kind is not RecordType.SEAL:
+            self._end_segment()
         file = self._file or self._start_segment()
         first = lsn = self.next_lsn
         crc, durable = self._previous_crc, self.durable_lsn
@@ -82,8 +84,6 @@ class JournalWriter:
         self._write(file, b"".join(pieces))
         self.next_lsn, self._previous_crc = lsn, crc
         self._sealed = kind is RecordType.SEAL
-        if self._size >= self._segment_bytes:
-            self._end_segment()
         return first
 
     def seal(self) -> None:

@@ -245,7 +245,7 @@ class WebSocketProtocol(asyncio.Protocol):
         if self._ws.state is not State.OPEN:
             return
         loop = asyncio.get_running_loop()
-        if self._awaiting_pong:
+        if self._awaiting_pong and not (self._held or self._full):  # while we do not read, silence says nothing
             self._ws.fail(1011, "no sign of life")
             self._flush()
             self._give_up()

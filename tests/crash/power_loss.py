@@ -3,7 +3,7 @@
 import copy
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from random import Random
 
 import msgspec
@@ -12,7 +12,7 @@ from stui_sessiond.storage.store import Store
 
 from .crash_states import crash_states
 from .simulated_fs import Contents, SimulatedFileSystem
-from .workload import Driver, Ledger, Mismatch, check_archive, life, new_store, read_all, reopen
+from .workload import LIFE, Driver, Ledger, Mismatch, check_archive, new_store, read_all, reopen
 
 ZERO = ("acknowledged lost", "prefix violations", "failed starts", "false damage reports")
 
@@ -33,7 +33,7 @@ class Effort(msgspec.Struct, frozen=True):
 class PowerLoss:
     """Watches a file system, and tries what may be left of it after each step."""
 
-    def __init__(self, driver: Driver, effort: Effort, seed: int = 1, stop_early: bool = False) -> None:  # noqa: FBT002
+    def __init__(self, driver: Driver, effort: Effort, seed: int = 1, *, stop_early: bool = False) -> None:
         self.counts: Counter[str] = Counter()
         self.examples: dict[str, str] = {}
         self._driver = driver
@@ -174,7 +174,7 @@ def working_on(store: Store, before: Driver) -> Driver:
     return driver
 
 
-def prove(effort: Effort, stop_early: bool = False) -> PowerLoss:  # noqa: FBT002
+def prove(effort: Effort, steps: Sequence[Callable[[Driver], None]] = LIFE, *, stop_early: bool = False) -> PowerLoss:
     """Run it."""
     fs = SimulatedFileSystem()
     driver = Driver(new_store(fs))
@@ -183,7 +183,8 @@ def prove(effort: Effort, stop_early: bool = False) -> PowerLoss:  # noqa: FBT00
     started = time.perf_counter()
     try:
         driver.store.open()
-        life(driver)
+        for step in steps:
+            step(driver)
     except FoundError:
         pass
     proof.counts["ms"] = round((time.perf_counter() - started) * 1000)

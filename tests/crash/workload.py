@@ -5,7 +5,7 @@ All changes are numbered in the order of the journal. After a crash the sessions
 """
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from random import Random
 
@@ -26,6 +26,7 @@ from stui_sessiond.storage.records import (
     header_record,
     to_record,
 )
+from stui_sessiond.storage.segments import DiskFullError
 from stui_sessiond.storage.store import KEEP_SEGMENTS, Store
 
 ROOT = Path("/data")
@@ -83,14 +84,16 @@ class Ledger:
         self.changes: list[tuple[SessionId, bytes | None]] = []
         self.acknowledged = 0
         self.archived: dict[SessionId, bytes] = {}
-        self.refused: set[int] = set()
-        """Numbers of changes that were said not to be stored."""
 
     def submit(self, session_id: SessionId, content: bytes | None) -> None:
         self.changes.append((session_id, content))
 
     def acknowledge(self) -> None:
         self.acknowledged = len(self.changes)
+
+    def withdraw(self, count: int) -> None:
+        """Forget the last ones: they were refused, and must never be seen."""
+        del self.changes[-count:]
 
     def now(self) -> dict[SessionId, bytes]:
         found: dict[SessionId, bytes] = {}
@@ -166,11 +169,23 @@ class Driver:
         """Append records together; they are acknowledged when that returns."""
         for session, _ in changes:
             self.ledger.submit(session.header.session_id, fingerprint(session))
-        first = self.store.writer.append([encode_change(record) for _, record in changes])
-        self.ledger.acknowledge()
+        first = self._append([record for _, record in changes])
         for number, (session, _) in enumerate(changes):
             self.sessions[session.header.session_id] = session
             self.store.note_change(session, first + number, 100)
+
+    def _append(self, records: Sequence[ChangeRecord]) -> int:
+        try:
+            first = self.store.writer.append([encode_change(record) for record in records])
+        except DiskFullError:
+            self.ledger.withdraw(len(records))  # that says that nothing was written
+            raise
+        self.ledger.acknowledge()
+        return first
+
+    def has(self, number: int) -> bool:
+        """Tell whether there is such a session; without faults there always is."""
+        return new_session(number).header.session_id in self.sessions
 
     def create(self, *numbers: int) -> None:
         made = [new_session(number) for number in numbers]
@@ -180,7 +195,7 @@ class Driver:
         """Update sessions, in one batch; a session named twice is updated twice."""
         batch: list[tuple[Session, ChangeRecord]] = []
         current = dict(self.sessions)
-        for number in numbers:
+        for number in filter(self.has, numbers):
             old = current[new_session(number).header.session_id]
             self.clock += 1
             new = _with_context(old, self.clock, size) if context else _with_state(old, self.clock, size)
@@ -193,10 +208,13 @@ class Driver:
                 entry_record(entry),
             )
             batch.append((changed, record))
-        self.commit(batch)
+        if batch:
+            self.commit(batch)
 
     def bind(self, number: int) -> None:
         """Change only the header."""
+        if not self.has(number):
+            return
         old = self.sessions[new_session(number).header.session_id]
         self.clock += 1
         header = replace(old.header, image_id=ImageId(f"image-{self.clock:.0f}"), last_activity=self.clock)
@@ -206,12 +224,16 @@ class Driver:
 
     def snapshot(self, number: int) -> None:
         """Change more than header and document: the whole session is written."""
+        if not self.has(number):
+            return
         old = self.sessions[new_session(number).header.session_id]
         kept = NamedSnapshot(old.header.version, self.clock, old.document(), 10)
         changed = replace(old, snapshots={**old.snapshots, f"at-{old.header.version}": kept})
         self.commit([(changed, _whole(changed, old.header.version))])
 
     def remove(self, number: int, *, archive: bool = False) -> None:
+        if not self.has(number):
+            return
         session = self.sessions[new_session(number).header.session_id]
         session_id, header = session.header.session_id, session.header
         if archive:
@@ -220,8 +242,7 @@ class Driver:
         self.ledger.submit(session_id, None)
         how = "archived" if archive else "removed"
         record = ChangeRecord(session_id, header.version, header_record(header), gone=how)
-        self.store.writer.append([encode_change(record)])
-        self.ledger.acknowledge()
+        self._append([record])
         del self.sessions[session_id]
         self.store.note_gone(session_id)
         folder = self.store.layout.client_folder(header.client_id)
@@ -288,48 +309,59 @@ def check_archive(store: Store, ledger: Ledger, gone: set[SessionId]) -> None:
                 raise Mismatch("acknowledged lost", f"{session_id} is not in the archive")
 
 
-def life(driver: Driver) -> None:
-    """The whole workload: create, change, checkpoint, trim, remove, archive, back up, close, open again."""
-    driver.create(1)
-    driver.create(2, 3, 4)
-    driver.update(1)
-    driver.update(1, 2, 3, size=300)
-    driver.update(2, context=True, size=700)
-    driver.checkpoint()
-    driver.update(3, 3, 1, size=50)
-    driver.bind(4)
-    driver.update(4, size=1500)
-    driver.back_up()
-    for turn in range(4):
-        driver.update(1, 2, size=200 * turn)
-        driver.update(3, context=True, size=300)
-        if turn % 2:
-            driver.checkpoint()
-    driver.snapshot(2)
-    driver.remove(1)
-    driver.create(5, 6)
-    driver.remove(4, archive=True)
-    driver.update(5, 6, 5, size=400)
-    driver.checkpoint()
-    reopen(driver)
-    driver.update(2, 3, size=100)
-    driver.bind(5)
-    driver.update(6, context=True, size=900)
-    driver.back_up()
-    driver.remove(6)
-    for _turn in range(3):
-        driver.update(2, 3, size=500)
-        driver.checkpoint()
-    driver.update(5)
-    driver.store.writer.seal()
-    driver.update(2, size=30)
-    reopen(driver)
-    driver.update(3, size=30)
-
-
 def reopen(driver: Driver) -> None:
     """Close the store and open it again."""
     driver.store.close()
     driver.store = new_store(driver.store.fs)
     driver.store.open()
     driver.ledger.check(read_all(driver.store))
+
+
+BEGINNING: tuple[Callable[[Driver], None], ...] = (
+    lambda driver: driver.create(1),
+    lambda driver: driver.create(2, 3, 4),
+    lambda driver: driver.update(1),
+    lambda driver: driver.update(1, 2, 3, size=300),
+    lambda driver: driver.update(2, context=True, size=700),
+    lambda driver: driver.checkpoint(),
+    lambda driver: driver.update(3, 3, 1, size=50),
+    lambda driver: driver.bind(4),
+    lambda driver: driver.update(4, size=1500),
+    lambda driver: driver.back_up(),
+    lambda driver: driver.update(1, 2),
+    lambda driver: driver.remove(1),
+    lambda driver: driver.remove(4, archive=True),
+    lambda driver: driver.update(3, context=True, size=300),
+    lambda driver: driver.checkpoint(),
+    reopen,
+    lambda driver: driver.update(2, 3, size=40),
+)
+"""Something of everything."""
+
+LIFE: tuple[Callable[[Driver], None], ...] = (
+    *BEGINNING,
+    lambda driver: driver.update(2, size=200),
+    lambda driver: driver.update(3, context=True, size=300),
+    lambda driver: driver.snapshot(2),
+    lambda driver: driver.create(5, 6),
+    lambda driver: driver.update(2, size=400),
+    lambda driver: driver.update(5, 6, 5, size=400),
+    lambda driver: driver.checkpoint(),
+    reopen,
+    lambda driver: driver.update(2, 3, size=100),
+    lambda driver: driver.bind(5),
+    lambda driver: driver.update(6, context=True, size=900),
+    lambda driver: driver.back_up(),
+    lambda driver: driver.remove(6),
+    *(
+        lambda driver: driver.update(2, 3, size=500),
+        lambda driver: driver.checkpoint(),
+    )
+    * 3,
+    lambda driver: driver.update(5),
+    lambda driver: driver.store.writer.seal(),
+    lambda driver: driver.update(2, size=30),
+    reopen,
+    lambda driver: driver.update(3, size=30),
+)
+"""Create, change, checkpoint, trim, remove, archive, back up, close, open again, several times."""

@@ -103,7 +103,7 @@ def _write_anew(store: Store, session_id: SessionId) -> None:
     try:
         session = store.load(session_id)
     except SessionDamagedError:
-        del store.places[session_id]
+        store.places.pop(session_id, None)
         return
     if session is None:
         return

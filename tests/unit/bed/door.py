@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from stui_sessiond.errors import StuiError
-from stui_sessiond.sessions.manager import NewSession
-from stui_sessiond.sessions.transitions import Change, Mode
+from stui_sessiond.sessions.transitions import Change, Mode, NewSession
 from stui_sessiond.sessions.validator import SessionRules
 from stui_sessiond.storage.api import SessionStorage
 from stui_sessiond.storage.file import FileStorage

@@ -10,8 +10,9 @@ from stui_sessiond.ids import ClientId, SessionId
 from stui_sessiond.model.event import Event
 from stui_sessiond.model.session import Session, SessionHeader
 from stui_sessiond.sessions.hub import Hub
-from stui_sessiond.sessions.manager import LifeRules, NewSession, SessionManager
-from stui_sessiond.sessions.transitions import Change
+from stui_sessiond.sessions.manager import SessionManager
+from stui_sessiond.sessions.retention import LifeRules
+from stui_sessiond.sessions.transitions import Change, NewSession
 from stui_sessiond.sessions.validator import AccessLists, SessionRules, SessionValidator
 from stui_sessiond.storage.api import Loaded, Opened, SessionStorage, StorageStatus
 from stui_sessiond.storage.memory import MemoryStorage

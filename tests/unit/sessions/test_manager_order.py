@@ -14,7 +14,7 @@ from stui_sessiond.errors import (
 from stui_sessiond.ids import ImageId
 from stui_sessiond.sessions import manager as manager_module
 from stui_sessiond.sessions import transitions
-from stui_sessiond.sessions.manager import LifeRules
+from stui_sessiond.sessions.retention import LifeRules
 from stui_sessiond.sessions.transitions import Change, Mode
 from stui_sessiond.sessions.validator import SessionRules
 from tests.unit.bed.house import TestStorage, open_house

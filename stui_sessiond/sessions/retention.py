@@ -1,0 +1,95 @@
+"""What does time do to sessions? They expire, are kept for a while, and go to the archive."""
+
+from collections.abc import Callable
+from typing import Protocol
+
+import msgspec
+import structlog
+
+from stui_sessiond.errors import StuiError
+from stui_sessiond.sessions.hub import Hub
+from stui_sessiond.sessions.shelf import Entry, Shelf
+from stui_sessiond.storage.api import SessionStorage
+from stui_sessiond.wire.timestamp import format_time
+
+_log = structlog.get_logger(__name__)
+
+
+class LifeRules(msgspec.Struct, frozen=True, kw_only=True):
+    """How long things live; the defaults are those clients have been told."""
+
+    retention_s: float = 30 * 86400.0
+    cleanup_interval_s: float = 300.0
+    autosave_interval_s: float = 300.0
+
+
+class SaveHeader(Protocol):
+    """Stores a session's header as it is now; the entry's lock is held."""
+
+    async def __call__(self, entry: Entry) -> None:
+        """Store it."""
+
+
+class Retention:
+    """Carries out what is due. A session that cannot be dealt with now is left for the next time."""
+
+    def __init__(
+        self,
+        shelf: Shelf,
+        storage: SessionStorage,
+        hub: Hub,
+        life: LifeRules,
+        clock: Callable[[], float],
+        save_header: SaveHeader,
+    ) -> None:
+        self._shelf = shelf
+        self._storage = storage
+        self._hub = hub
+        self._life = life
+        self._clock = clock
+        self._save_header = save_header
+
+    async def sweep(self) -> None:
+        """Announce sessions that expired, and archive those whose retention is over."""
+        now = self._clock()
+        for entry in self._shelf.entries():
+            header = entry.header
+            ended_at = header.ended_at(now)
+            if ended_at is None:
+                entry.announced_expiry = False
+            elif now >= ended_at + self._life.retention_s:
+                await self._archive(entry)
+            elif header.closed_at is None and not entry.announced_expiry:
+                entry.announced_expiry = True
+                self._hub.publish(header.session_id, "session.expired", {"expired_at": format_time(header.expires_at)})
+                _log.info("session.expired", session_id=header.session_id)
+
+    async def _archive(self, entry: Entry) -> None:
+        session_id = entry.header.session_id
+        try:
+            async with entry.lock:
+                now = self._clock()
+                ended_at = entry.header.ended_at(now)  # it may have been reopened, or removed, while we waited
+                if ended_at is None or now < ended_at + self._life.retention_s or not self._is_there(entry):
+                    return
+                await self._storage.archive(session_id, now)
+                self._shelf.remove(entry)
+                self._hub.forget(session_id)
+                _log.info("session.archived", session_id=session_id)
+        except StuiError as error:
+            _log.warning("session.archive_failed", session_id=session_id, code=error.code, error=error.message)
+
+    async def autosave(self) -> None:
+        """Store times of activity that changed since the last save."""
+        for entry in self._shelf.entries():
+            if entry.header.last_activity == entry.saved_activity:
+                continue
+            try:
+                async with entry.lock:
+                    if self._is_there(entry):
+                        await self._save_header(entry)
+            except StuiError as error:  # only the time of the last activity is at stake
+                _log.warning("session.autosave_failed", session_id=entry.header.session_id, code=error.code)
+
+    def _is_there(self, entry: Entry) -> bool:
+        return self._shelf.find(entry.header.session_id) is entry

@@ -1,0 +1,114 @@
+"""Which sessions are there, and which of them are held in memory whole?
+
+Every session has an entry with its header; content is held for the most recently used ones, within bounds.
+"""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from stui_sessiond.ids import ClientId, SessionId
+from stui_sessiond.model.session import SessionHeader, Status
+from stui_sessiond.storage.api import Loaded
+
+RESIDENT_SESSIONS = 4096
+"""Sessions held whole in memory; others are read again when they are needed."""
+
+RESIDENT_BYTES = 64 * 1024 * 1024
+"""The same bound in bytes of JSON: content, its oldest kept version, and the steps between."""
+
+
+class Entry:
+    """What is known of one session, and the lock that puts its changes in order."""
+
+    __slots__ = ("_lock", "announced_expiry", "header", "saved_activity", "size_bytes")
+
+    def __init__(self, header: SessionHeader, size_bytes: int) -> None:
+        self.header = header
+        self.size_bytes = size_bytes
+        self.saved_activity = header.last_activity
+        """The time of the last activity that is stored."""
+        self.announced_expiry = False
+        self._lock: asyncio.Lock | None = None
+
+    @property
+    def lock(self) -> asyncio.Lock:
+        """Held by whoever changes the session; made when it is first needed."""
+        if self._lock is None:
+            self._lock = asyncio.Lock()
+        return self._lock
+
+
+class _Resident(NamedTuple):
+    loaded: Loaded
+    size_bytes: int
+
+
+class Shelf:
+    """All sessions, by id and by client."""
+
+    def __init__(self) -> None:
+        self._entries: dict[SessionId, Entry] = {}
+        self._by_client: dict[ClientId, set[SessionId]] = {}
+        self._resident: OrderedDict[SessionId, _Resident] = OrderedDict()
+        self._resident_bytes = 0
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def add(self, entry: Entry) -> None:
+        """Put a session there."""
+        self._entries[entry.header.session_id] = entry
+        self._by_client.setdefault(entry.header.client_id, set()).add(entry.header.session_id)
+
+    def remove(self, entry: Entry) -> None:
+        """Take a session away."""
+        header = entry.header
+        del self._entries[header.session_id]
+        mine = self._by_client[header.client_id]
+        mine.discard(header.session_id)
+        if not mine:
+            del self._by_client[header.client_id]
+        self._drop(header.session_id)
+
+    def find(self, session_id: SessionId) -> Entry | None:
+        """The entry of a session."""
+        return self._entries.get(session_id)
+
+    def entries(self) -> list[Entry]:
+        """All entries, as they are now."""
+        return list(self._entries.values())
+
+    def active(self, now: float) -> Iterator[SessionHeader]:
+        """The headers of active sessions."""
+        return (entry.header for entry in self._entries.values() if entry.header.status(now) is Status.ACTIVE)
+
+    def of_client(self, client_id: ClientId) -> Iterator[SessionHeader]:
+        """The headers of a client's sessions, in no order."""
+        return (self._entries[session_id].header for session_id in self._by_client.get(client_id, ()))
+
+    def content(self, session_id: SessionId) -> Loaded | None:
+        """The content of a session, if it is held in memory."""
+        held = self._resident.get(session_id)
+        if held is None:
+            return None
+        self._resident.move_to_end(session_id)
+        return held.loaded
+
+    def hold(self, loaded: Loaded, size_bytes: int) -> None:
+        """Hold the content of a session, and let go of the least recently used if that is too much."""
+        session = loaded.session
+        self._drop(session.header.session_id)
+        size_bytes = 2 * size_bytes + session.history.size_bytes
+        self._resident[session.header.session_id] = _Resident(loaded, size_bytes)
+        self._resident_bytes += size_bytes
+        while len(self._resident) > RESIDENT_SESSIONS or (
+            self._resident_bytes > RESIDENT_BYTES and len(self._resident) > 1
+        ):
+            self._drop(next(iter(self._resident)))
+
+    def _drop(self, session_id: SessionId) -> None:
+        held = self._resident.pop(session_id, None)
+        if held is not None:
+            self._resident_bytes -= held.size_bytes
