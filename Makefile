@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 AMBER := examples/amber_image
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help install demo run test check conformance bench clean
+.PHONY: help install demo run image test check conformance crash bench clean
 
 help:            ## show this list
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -29,6 +29,9 @@ demo: install    ## the main job against a live Smalltalk
 run: install     ## a daemon for this user, on the unix socket, TCP lines and WebSocket
 	$(BIN)/stui-sessiond serve --lines 127.0.0.1:7447 --http 127.0.0.1:7448
 
+image: install   ## a live Smalltalk that connects to your daemon
+	node $(AMBER)/image.js --connect "$$($(BIN)/stui-sessiond where)"
+
 test: install    ## all tests
 	$(BIN)/python -m pytest -q
 
@@ -41,8 +44,12 @@ check: install   ## format, lint, types, import contracts
 conformance: install ## the protocol's vectors and transcripts against a daemon started for it
 	$(BIN)/python -m pytest -q tests/conformance
 
-bench: install   ## start-up time, memory, latencies; results go to benchmarks/results
+crash: install   ## the proofs of the storage, whole: power loss, damage, failing disks, kill -9 (some minutes)
+	$(BIN)/python tests/crash/run.py
+
+bench: install   ## start-up, memory, latencies, and the storage beside SQLite and Redis
 	$(BIN)/python benchmarks/baseline.py
+	$(BIN)/python benchmarks/storage.py
 
 clean:           ## remove what was installed
 	rm -rf $(VENV) $(AMBER)/node_modules

@@ -23,7 +23,7 @@ import structlog
 from stui_sessiond.errors import StorageError
 from stui_sessiond.ids import SessionId
 from stui_sessiond.storage.api import BackupInfo
-from stui_sessiond.storage.layout import seal_json, unseal_json
+from stui_sessiond.storage.layout import CURRENT, PREVIOUS, seal_json, unseal_json
 from stui_sessiond.storage.records import UnreadableError, decode_session
 
 if TYPE_CHECKING:
@@ -166,7 +166,9 @@ class Backups:
                 problems.append(f"{path} is damaged")
             elif path.startswith("sessions/"):
                 try:
-                    decode_session(data, manifest.store_id, Path(path).stem)
+                    decode_session(
+                        data, manifest.store_id, Path(path).name.removesuffix(PREVIOUS).removesuffix(CURRENT)
+                    )
                 except UnreadableError as error:
                     problems.append(f"{path}: {error}")
         return _info(name, manifest, tuple(problems))
@@ -283,6 +285,6 @@ def due_for_removal(backups: Sequence[BackupInfo], keep: Collection[str]) -> lis
 
 
 def _info(name: str, manifest: Manifest, problems: tuple[str, ...] = ()) -> BackupInfo:
-    sessions = sum(1 for path in manifest.files if path.startswith("sessions/"))
+    sessions = sum(1 for path in manifest.files if path.startswith("sessions/") and not path.endswith(PREVIOUS))
     missing = tuple(f"{session_id}: {why}" for session_id, why in sorted(manifest.missing.items()))
     return BackupInfo(name, manifest.made_at, manifest.reason, sessions, problems, missing)

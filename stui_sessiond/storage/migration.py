@@ -1,14 +1,18 @@
 """How does a data folder of an older format become one of this format?
 
-Format 1 (version 0.1.0) had one file per session and no journal. Its files are kept in a backup first; each session is
-then written anew, and only when all are there does store.json say the new format. Interrupted, it is done again.
+Format 1 (version 0.1.0) had one file per session and no journal. All its files are copied to a backup first, whose
+manifest is written last; each session is then written anew, and only when all are there does store.json say the new
+format. Interrupted, it is done again: a backup that has its manifest is not touched any more.
 """
 
+import hashlib
+import time
 from typing import TYPE_CHECKING
 
 import structlog
 
 from stui_sessiond.ids import SessionId
+from stui_sessiond.storage.backups import MANIFEST, Manifest
 from stui_sessiond.storage.layout import (
     CURRENT,
     PREVIOUS,
@@ -34,32 +38,57 @@ def migrate(store: "Store") -> None:
         OSError: the old files are still there, or in the backup; it can be done again.
     """
     layout, fs = store.layout, store.fs
-    kept = layout.backups / BACKUP_NAME
-    fs.make_folder(kept)
-    fs.sync_folder(layout.backups)
+    if MANIFEST not in fs.names(layout.backups / BACKUP_NAME):
+        _keep_old(store)
     migrated = 0
     for client in fs.names(layout.sessions):
-        folder = layout.sessions / client
-        stray = [name for name in fs.names(folder) if name.endswith(".new")]
-        for name in stray:
-            store.snapshots.put_aside(folder / name, "unfinished")
-        for name in fs.names(folder):
-            data = fs.read(folder / name)
-            if data is not None and fs.read(kept / name) != data:
-                fs.remove(kept / name)
-                fs.write_new(kept / name, data)
-        fs.sync_folder(kept)
-        stems = {name.removesuffix(PREVIOUS) for name in fs.names(folder) if name.endswith(PREVIOUS)}
-        stems |= {
-            name.removesuffix(CURRENT)
-            for name in fs.names(folder)
-            if name.endswith(CURRENT) and not name.endswith(PREVIOUS)
-        }
-        for stem in sorted(stems):
+        names = [name for name in fs.names(layout.sessions / client) if name.endswith(CURRENT)]
+        for stem in sorted({name.removesuffix(PREVIOUS).removesuffix(CURRENT) for name in names}):
             migrated += _migrate_session(store, client, SessionId(stem))
     made = StoreIdentity(STORE_FORMAT, STORE_VERSION, store.store_id)
     store.replace_file(layout.identity, seal_json(made))
-    _log.info("storage.migrated", sessions=migrated, backup=kept.name)
+    _log.info("storage.migrated", sessions=migrated, backup=BACKUP_NAME)
+
+
+def _keep_old(store: "Store") -> None:
+    """Copy all files as they are. Nothing has been changed as long as the manifest is not there."""
+    layout, fs = store.layout, store.fs
+    kept = layout.backups / BACKUP_NAME
+    fs.make_folder(kept)
+    fs.make_folder(kept / "sessions")
+    files: dict[str, str] = {}
+    missing: dict[str, str] = {}
+
+    def copy(path: str) -> bytes:
+        data = fs.read(layout.root / path) or b""
+        if fs.read(kept / path) != data:
+            fs.remove(kept / path)  # half a copy of an earlier attempt
+            fs.write_new(kept / path, data)
+        return data
+
+    for client in fs.names(layout.sessions):
+        folder = layout.sessions / client
+        for name in fs.names(folder):
+            if name.endswith(".new"):
+                store.snapshots.put_aside(folder / name, "unfinished")
+        fs.make_folder(kept / "sessions" / client)
+        for name in fs.names(folder):
+            path = f"sessions/{client}/{name}"
+            data = copy(path)
+            try:
+                decode_session(data, store.store_id)
+                files[path] = hashlib.sha256(data).hexdigest()
+            except UnreadableError as error:  # the copy is there all the same
+                missing[name] = str(error)
+        fs.sync_folder(kept / "sessions" / client)
+    files["store.json"] = hashlib.sha256(copy("store.json")).hexdigest()
+    fs.sync_folder(kept / "sessions")
+    fs.sync_folder(kept)
+    manifest = seal_json(Manifest(store.store_id, time.time(), BACKUP_NAME, 0, files, missing))
+    fs.write_new(layout.tmp / f"{BACKUP_NAME}.{MANIFEST}", manifest)
+    fs.rename(layout.tmp / f"{BACKUP_NAME}.{MANIFEST}", kept / MANIFEST)
+    fs.sync_folder(kept)
+    fs.sync_folder(layout.backups)
 
 
 def _migrate_session(store: "Store", client: str, session_id: SessionId) -> int:

@@ -131,7 +131,9 @@ def _read_segment(
     end = _read_records(reader, segment, header, following, last=last)
     rest = data[end:]
     if following > max(reader.expected or 0, 0 if rest else covered_lsn + 1) and not last:
-        reader.lost(segment.name if rest else "", following, _sessions_in(rest), f"the end of {segment.name} is missing")
+        reader.lost(
+            segment.name if rest else "", following, _sessions_in(rest), f"the end of {segment.name} is missing"
+        )
         reader.expect(following)
 
 

@@ -23,6 +23,7 @@ class AtRest:
         assert isinstance(fs, SimulatedFileSystem)
         self.name = name
         self.contents = fs.contents()
+        self.ledger = driver.ledger
         self.expected = driver.ledger.now()
         self.archived = driver.ledger.archived
         self.store_id = driver.store.store_id

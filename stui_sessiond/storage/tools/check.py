@@ -14,7 +14,6 @@ from stui_sessiond.storage.backups import FAILED_MANIFEST, MANIFEST, Backups
 from stui_sessiond.storage.fs import FileSystem
 from stui_sessiond.storage.index import decode_index
 from stui_sessiond.storage.layout import CURRENT, PREVIOUS, STORE_VERSION, Layout, read_identity
-from stui_sessiond.storage.migration import BACKUP_NAME
 from stui_sessiond.storage.records import UnreadableError, decode_session
 from stui_sessiond.storage.store import Store
 from stui_sessiond.storage.tools.view import View, open_view, read_damaged, require_store
@@ -216,7 +215,7 @@ class _Checker:
         complete = {info.name: info for info in backups.list()}
         for name in self.fs.names(self.layout.backups):
             names = self.fs.names(self.layout.backups / name)
-            if name in complete or name == BACKUP_NAME:
+            if name in complete:
                 continue
             if MANIFEST in names:
                 self.damage(f"backups/{name}", "its manifest is damaged: it cannot be verified", "use another")

@@ -133,7 +133,7 @@ def test_create_keeps_the_newest_backup_of_a_session_that_cannot_be_read(tmp_pat
     names = [each.name for each in backups.list()]
     let_go(store)
     assert first.name in names
-    assert len(names) < 20
+    assert len(names) <= 24 + 1 + 1
 
 
 def test_create_with_a_damaged_session_takes_the_file_before_and_says_so(tmp_path: Path) -> None:
@@ -164,9 +164,7 @@ def test_unchanged_files_are_linked_to_the_backup_before_and_never_to_live_files
     store.checkpoint_all()
     two = backups.create(NOW + 1, "manual")
     let_go(store)
-    links = {
-        path.stem: path.stat().st_nlink for path in (root / "backups" / two.name / "sessions").rglob("*.json")
-    }
+    links = {path.stem: path.stat().st_nlink for path in (root / "backups" / two.name / "sessions").rglob("*.json")}
     assert links == {changed.header.session_id: 1, new_session(2).header.session_id: 2}
     assert {path.stat().st_nlink for path in (root / "sessions").rglob("*.json")} == {1}
     assert (root / "backups" / one.name / MANIFEST).stat().st_nlink == 1

@@ -10,12 +10,14 @@ import pytest
 from stui_sessiond.errors import StorageError
 from stui_sessiond.ids import ClientId, ImageId, SessionId, ToolId
 from stui_sessiond.model.session import History, Session, SessionHeader, StoredContext
+from stui_sessiond.storage.backups import Backups
 from stui_sessiond.storage.fs import LocalFileSystem
 from stui_sessiond.storage.layout import STORE_VERSION, read_identity
 from stui_sessiond.storage.migration import BACKUP_NAME
 from stui_sessiond.storage.records import decode_session
 from stui_sessiond.storage.store import Store
 from stui_sessiond.storage.tools.check import check_store
+from stui_sessiond.storage.tools.restore import restore_store
 from tests.unit.bed.stores import FailingDisk, bytes_of, content, flip, let_go, opened, put
 
 FORMAT_1 = Path(__file__).parents[2] / "data" / "format-1" / "store"
@@ -92,6 +94,11 @@ def expected() -> list[Session]:
     return [first, closed, third]
 
 
+def kept_files(root: Path) -> dict[str, bytes]:
+    """What the backup of the old files has."""
+    return {path.name: path.read_bytes() for path in (root / "backups" / BACKUP_NAME / "sessions").glob("*/*")}
+
+
 def test_format_1_becomes_what_a_fresh_store_with_these_sessions_is(tmp_path: Path) -> None:
     """After the first start every session is equal to the same session in a new store, now and after another start."""
     root, fresh = copy_of_format_1(tmp_path), tmp_path / "fresh"
@@ -116,16 +123,17 @@ def test_format_1_files_are_in_a_backup_before_anything_changes(tmp_path: Path) 
         def rename(self, old_path: Path, new: Path) -> bool:
             if new.parent.parent.name == "sessions":
                 client = [path.name for path in (FORMAT_1 / "sessions" / new.parent.name).iterdir()]
-                kept = root / "backups" / BACKUP_NAME
+                kept = root / "backups" / BACKUP_NAME / "sessions" / new.parent.name
                 assert {name: (kept / name).read_bytes() for name in client} == {n: old[n] for n in client}
             return super().rename(old_path, new)
 
     store = Store(root, Watching())
     store.open()
     store.close()
-    kept = {path.name: path.read_bytes() for path in (root / "backups" / BACKUP_NAME).iterdir()}
-    assert {name: data for name, data in kept.items() if name in old} == old
+    assert kept_files(root) == old
     assert len(old) == FILES
+    info = Backups(Store(root, LocalFileSystem())).verify(BACKUP_NAME)
+    assert (info.sessions, info.problems, info.missing) == (3, (), ())
 
 
 @pytest.mark.parametrize("dead", [True, False], ids=["killed", "one_error"])
@@ -149,8 +157,7 @@ def test_migration_interrupted_at_any_call_can_be_repeated(tmp_path: Path, dead:
         assert content(root) == wanted, at
         opened(root).close()
         assert content(root) == wanted, at
-        kept = {path.name: path.read_bytes() for path in (root / "backups" / BACKUP_NAME).iterdir()}
-        assert {name: data for name, data in kept.items() if name in old} == old, at
+        assert kept_files(root) == old, at
         report = check_store(root, LocalFileSystem(), backups=True)
         assert not report.damaged, (at, report.findings)
         shutil.rmtree(root)
@@ -181,7 +188,7 @@ def test_format_1_with_a_flipped_byte_anywhere_is_reported(tmp_path: Path) -> No
         }
         kept = [each.read_bytes() for each in (root / "quarantine").iterdir()]
         assert damaged in kept
-        assert (root / "backups" / BACKUP_NAME / path.name).read_bytes() == damaged
+        assert kept_files(root)[path.name] == damaged
         shutil.rmtree(root)
 
 
@@ -212,3 +219,13 @@ def test_store_json_of_format_1_that_is_damaged_stops_the_start(tmp_path: Path) 
         store.open()
     store.fs.unlock()
     assert not list((root / "quarantine").iterdir())
+
+
+def test_format_1_can_be_had_back_from_its_backup(tmp_path: Path) -> None:
+    """The backup made before is one like others: restored, the store is of format 1 again, and comes over again."""
+    root = copy_of_format_1(tmp_path)
+    opened(root).close()
+    wanted = content(root)
+    restore_store(root, LocalFileSystem(), BACKUP_NAME, BEGIN)
+    assert content(root) == wanted
+    assert (root / "replaced").is_dir()
