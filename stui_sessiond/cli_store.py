@@ -33,13 +33,14 @@ def _options(command: F) -> F:
         import structlog  # noqa: PLC0415 -- only needed here
 
         from stui_sessiond import config, errors  # noqa: PLC0415 -- the other commands start faster without
+        from stui_sessiond.storage.tools.stopped import StoreInUseError  # noqa: PLC0415 -- the same
 
         # what the log would say is in the reports
         structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
         try:
             settings = config.load_settings(config_file, os.environ, {"data_dir": data_dir})
             command(root=config.data_dir(settings.server), **given)
-        except (errors.ConfigError, errors.StuiError) as error:
+        except (errors.ConfigError, errors.StuiError, StoreInUseError) as error:
             _fail(str(error))
         except OSError as error:
             _fail(f"{error.filename or 'the store'}: {error.strerror or error}")

@@ -37,11 +37,10 @@ class ContextCommands:
 
     async def save(self, caller: Caller, asked: wire.SaveContext) -> wire.SaveContextResult:
         """Carry out `save_context`."""
-        del caller
         tool = asked.tool_id or DEFAULT_TOOL
         captured = asked.context is None
         sections = await self._capture(asked.session_id, tool) if captured else _sections(asked.context)
-        session = await self._manager.save_context(asked.session_id, tool, sections, into=captured)
+        session = await self._manager.save_context(asked.session_id, tool, sections, into=captured, by=caller.client_id)
         stored = session.contexts[ToolId(tool)]
         return wire.SaveContextResult(
             session_id=session.header.session_id,
@@ -103,8 +102,7 @@ class ContextCommands:
 
     async def clear(self, caller: Caller, asked: wire.ClearContext) -> wire.ClearContextResult:
         """Carry out `clear_context`."""
-        del caller
-        cleared = await self._manager.clear_context(asked.session_id, asked.tool_id)
+        cleared = await self._manager.clear_context(asked.session_id, asked.tool_id, by=caller.client_id)
         return wire.ClearContextResult(asked.session_id, sorted(cleared))
 
 

@@ -81,6 +81,7 @@ class HistoryCommands:
 
     async def revert(self, caller: Caller, asked: wire.RevertSession) -> wire.RevertSessionResult:
         """Carry out `revert_session`."""
-        del caller
-        session = await self._manager.revert(asked.session_id, asked.name, asked.version, asked.client_id)
+        session = await self._manager.revert(
+            asked.session_id, asked.name, asked.version, asked.client_id, by=caller.client_id
+        )
         return wire.RevertSessionResult(asked.session_id, session.header.version, session.state)

@@ -118,7 +118,6 @@ class SessionCommands:
 
     async def update(self, caller: Caller, asked: wire.UpdateSessionState) -> wire.UpdateSessionStateResult:
         """Carry out `update_session_state`."""
-        del caller
         named = (
             ("workspace", asked.workspace_context),
             ("object_registry", asked.object_registry),
@@ -127,7 +126,7 @@ class SessionCommands:
         sections = {name: section for name, section in named if section is not None}
         merging = asked.on_conflict == "merge"
         change = Change(asked.state_data, Mode(asked.mode), sections, asked.expected_version, merging)
-        session = await self._manager.update(asked.session_id, change, asked.client_id)
+        session = await self._manager.update(asked.session_id, change, asked.client_id, by=caller.client_id)
         return wire.UpdateSessionStateResult(
             session_id=session.header.session_id,
             last_modified=format_time(session.header.last_modified),

@@ -27,6 +27,10 @@ class Caller(Subscriber, Protocol):
         """What it may do now."""
 
     @property
+    def client_id(self) -> str | None:
+        """The name it said hello with."""
+
+    @property
     def greeted(self) -> bool:
         """Whether it has said hello."""
 

@@ -4,6 +4,7 @@ import asyncio
 import functools
 import os
 import socket
+import stat
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -213,6 +214,7 @@ def _bind_unix(path: Path) -> socket.socket:
         raise ConfigError(msg)
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _check_folder(path.parent)
         _remove_stale(path)
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
@@ -225,6 +227,16 @@ def _bind_unix(path: Path) -> socket.socket:
         msg = f"unix: cannot listen on {path}: {error.strerror or error}"
         raise ConfigError(msg) from error
     return sock
+
+
+def _check_folder(folder: Path) -> None:
+    """Refuse a folder in which somebody else could put another socket in the place of ours."""
+    found = folder.stat()
+    foreign = found.st_uid not in {0, os.geteuid()}
+    open_to_all = found.st_mode & (stat.S_IWGRP | stat.S_IWOTH) and not found.st_mode & stat.S_ISVTX
+    if foreign or open_to_all:
+        msg = f"unix: other users can change {folder}; choose a folder that is yours alone with --runtime-dir"
+        raise ConfigError(msg)
 
 
 def _remove_stale(path: Path) -> None:

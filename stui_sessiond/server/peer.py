@@ -76,6 +76,7 @@ class Peer:
 
     def __init__(self, pipe: Pipe, host: PeerHost, *, must_greet: bool) -> None:
         self.role: str | None = None
+        self.client_id: str | None = None
         self.must_greet = must_greet
         self.greeted = False
         self.rights = _NOBODY if must_greet else _EVERYTHING
@@ -180,6 +181,7 @@ class Peer:
         self.greeted = True
         self.must_greet = False
         self.role = hello.role
+        self.client_id = hello.client_id
         self.rights = RIGHTS_OF_ROLE[hello.role]
         self._link = link
         messages = self._host.limits.messages

@@ -141,8 +141,10 @@ class SessionManager:
             self._touch(entry)
             return replace(loaded, session=replace(session, header=entry.header))
 
-    async def update(self, session_id: str, change: Change, client_id: str | None = None) -> Session:
-        """Change a session's state.
+    async def update(
+        self, session_id: str, change: Change, client_id: str | None = None, *, by: str | None = None
+    ) -> Session:
+        """Change a session's state. `client_id`, if given, has to be the owner; `by` is who asked, for the history.
 
         Raises:
             SessionError: it is not there, over, or not at the expected version.
@@ -154,15 +156,8 @@ class SessionManager:
             session = await self._load(entry)
             now = self._clock()
             changed = transitions.update(session, change, now, self.rules.max_bytes)
-            changed = await self._advance(entry, session, changed, now, client_id, "updated")
-            data = {
-                "client_id": client_id or changed.header.client_id,
-                "version": changed.header.version,
-                "mode": change.mode.value,
-                "session_state": changed.state,
-            }
-            self._hub.publish(entry.header.session_id, "session.updated", data)
-            return changed
+            changed = await self._advance(entry, session, changed, now, client_id or by, "updated")
+            return self._announce_state(changed, client_id or by, change.mode.value)
 
     async def end(self, session_id: str, *, keep: bool) -> SessionHeader:
         """Close a session, keeping what is stored for the retention time or deleting it.
@@ -226,7 +221,7 @@ class SessionManager:
     # ---- contexts
 
     async def save_context(
-        self, session_id: str, tool_id: str, sections: dict[str, Any], *, into: bool = False
+        self, session_id: str, tool_id: str, sections: dict[str, Any], *, into: bool = False, by: str | None = None
     ) -> Session:
         """Store a tool's context: exactly this, or, with `into`, put into what is stored.
 
@@ -241,13 +236,13 @@ class SessionManager:
                 sections = transitions.put_into(session.contexts[tool].sections, sections)
             now = self._clock()
             changed = transitions.save_context(session, tool, sections, now)
-            changed = await self._advance(entry, session, changed, now, None, "context.saved")
+            changed = await self._advance(entry, session, changed, now, by, "context.saved")
             stored = changed.contexts[tool]
             data = {"tool_id": tool, "version": changed.header.version, "checksum": stored.checksum}
             self._hub.publish(entry.header.session_id, "context.saved", data)
             return changed
 
-    async def clear_context(self, session_id: str, tool_id: str | None) -> list[ToolId]:
+    async def clear_context(self, session_id: str, tool_id: str | None, *, by: str | None = None) -> list[ToolId]:
         """Remove a tool's stored context, or all; tell which there were.
 
         Raises:
@@ -259,7 +254,7 @@ class SessionManager:
             session = await self._load(entry)
             changed, cleared = transitions.clear_context(session, tool)
             if cleared:
-                changed = await self._advance(entry, session, changed, self._clock(), None, "context.cleared")
+                changed = await self._advance(entry, session, changed, self._clock(), by, "context.cleared")
                 data = {"tools": list(cleared), "version": changed.header.version}
                 self._hub.publish(entry.header.session_id, "context.cleared", data)
             return cleared
@@ -292,7 +287,13 @@ class SessionManager:
             return session
 
     async def revert(
-        self, session_id: str, name: str | None, version: int | None, client_id: str | None = None
+        self,
+        session_id: str,
+        name: str | None,
+        version: int | None,
+        client_id: str | None = None,
+        *,
+        by: str | None = None,
     ) -> Session:
         """Make the session what it was, as a new version.
 
@@ -304,15 +305,8 @@ class SessionManager:
             self._require_active(entry)
             session = await self._load(entry)
             changed = session.with_document(transitions.document_of(session, name, version))
-            changed = await self._advance(entry, session, changed, self._clock(), client_id, "reverted")
-            data = {
-                "client_id": client_id or changed.header.client_id,
-                "version": changed.header.version,
-                "mode": "revert",
-                "session_state": changed.state,
-            }
-            self._hub.publish(entry.header.session_id, "session.updated", data)
-            return changed
+            changed = await self._advance(entry, session, changed, self._clock(), client_id or by, "reverted")
+            return self._announce_state(changed, client_id or by, "revert")
 
     # ---- for requests that are relayed to an image
 
@@ -427,6 +421,17 @@ class SessionManager:
         versioned, version = history.advance(old, new, now, client_id, what, self.rules.history)
         await self._store(entry, versioned, size_bytes, version)
         return versioned
+
+    def _announce_state(self, session: Session, client_id: str | None, mode: str) -> Session:
+        header = session.header
+        data = {
+            "client_id": client_id or header.client_id,
+            "version": header.version,
+            "mode": mode,
+            "session_state": session.state,
+        }
+        self._hub.publish(header.session_id, "session.updated", data)
+        return session
 
     async def _store(
         self,

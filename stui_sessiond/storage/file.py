@@ -6,6 +6,7 @@ back by itself when there is room. `storage.layout` says what lies where, docs/e
 """
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -71,6 +72,8 @@ class FileStorage:
         self._threads = ThreadPoolExecutor(FILE_THREADS, thread_name_prefix="storage")
         self._tasks = TaskOwner("storage")
         self._trouble: StorageError | None = None
+        self._storing: dict[SessionId, asyncio.Future[int]] = {}
+        """The newest change of each session that is on its way to the disk."""
         self._kick = asyncio.Event()
         self._checkpointing = asyncio.Lock()
 
@@ -135,22 +138,27 @@ class FileStorage:
     async def commit(self, change: Commit) -> None:
         """Make a change durable."""
         session = change.session
-        place = self._store.places.get(session.header.session_id)
+        session_id = session.header.session_id
+        place = self._store.places.get(session_id)
         # a caller that was cancelled does not know of the change that is stored all the same: this one replaces it
-        whole = change.whole or (place is not None and place.header.version != change.base_version)
+        unknown = session_id in self._storing or (place is not None and place.header.version != change.base_version)
+        whole = change.whole or unknown
         record = ChangeRecord(
-            session.header.session_id,
+            session_id,
             change.base_version,
             header_record(session.header),
             None if change.entry is None or whole else entry_record(change.entry),
             to_record(session) if whole else None,
         )
-        stored = self._append(record)
+        stored = self._storing[session_id] = self._append(record)
         stored.add_done_callback(lambda done: self._note(done, change))
         await asyncio.shield(stored)
 
     def _note(self, stored: asyncio.Future[int], change: Commit) -> None:
         """Take note of what is durable, also if nobody waits for it any more."""
+        session_id = change.session.header.session_id
+        if self._storing.get(session_id) is stored:
+            del self._storing[session_id]
         if stored.cancelled() or stored.exception() is not None:
             return
         self._store.note_change(change.session, stored.result(), change.size_bytes)
@@ -282,7 +290,8 @@ class FileStorage:
     async def _resume(self) -> None:
         """Give up the ballast, and take changes again as soon as there is room for it once more."""
         ballast = self._store.layout.ballast
-        await self._disk(self._store.fs.remove, ballast)
+        with contextlib.suppress(StorageError):  # then it stays
+            await self._disk(self._store.fs.remove, ballast)
         while True:
             await asyncio.sleep(RESUME_INTERVAL_S)
             try:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from stui_sessiond.ids import SessionId
-from stui_sessiond.storage.backups import MANIFEST, Manifest
+from stui_sessiond.storage.backups import MANIFEST, Backups, Manifest
 from stui_sessiond.storage.layout import (
     CURRENT,
     PREVIOUS,
@@ -45,6 +45,10 @@ def migrate(store: "Store") -> None:
         names = [name for name in fs.names(layout.sessions / client) if name.endswith(CURRENT)]
         for stem in sorted({name.removesuffix(PREVIOUS).removesuffix(CURRENT) for name in names}):
             migrated += _migrate_session(store, client, SessionId(stem))
+    for name, why in Backups(store).manifest(BACKUP_NAME).missing.items():  # also what an earlier attempt put aside
+        if not name.endswith(PREVIOUS):
+            _note_damage(store, SessionId(name.removesuffix(CURRENT)), why)
+    store.write_damaged()
     made = StoreIdentity(STORE_FORMAT, STORE_VERSION, store.store_id)
     store.replace_file(layout.identity, seal_json(made))
     _log.info("storage.migrated", sessions=migrated, backup=BACKUP_NAME)
@@ -102,11 +106,13 @@ def _migrate_session(store: "Store", client: str, session_id: SessionId) -> int:
         pass  # found again, and put aside, when it is read below
     found = store.snapshots.read(folder, session_id)
     if found.file is None:
-        store.damaged[session_id] = f"its file cannot be read: {found.damaged}"
         return 0
-    if found.damaged is not None:
-        store.damaged[session_id] = (
-            f"its newest file of format 1 cannot be read ({found.damaged}); this is an older one"
-        )
     store.snapshots.write(found.file.session, 0)
     return 1
+
+
+def _note_damage(store: "Store", session_id: SessionId, why: str) -> None:
+    client_folders = store.fs.names(store.layout.sessions)
+    left = any(f"{session_id}{CURRENT}" in store.fs.names(store.layout.sessions / client) for client in client_folders)
+    what = f"its newest file of format 1 cannot be read ({why})"
+    store.damaged[session_id] = f"{what}; this is an older one" if left else what

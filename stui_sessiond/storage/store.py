@@ -117,6 +117,9 @@ class Store:
         data = self.fs.read(layout.identity)
         if data is not None:
             return read_identity(layout.identity, data)
+        if any(self.fs.names(folder) for folder in (layout.sessions, layout.journal)):
+            msg = f"{layout.identity} is missing and there are sessions; put the copy from a backup in its place"
+            raise StorageError(msg)
         self.fs.sync_folder(layout.root.parent)
         made = StoreIdentity(STORE_FORMAT, STORE_VERSION, self._random_bytes(16).hex())
         self.replace_file(layout.identity, seal_json(made))
@@ -263,16 +266,21 @@ class Store:
         lsn: int,
         changes: Sequence[tuple[int, ChangeRecord]],
     ) -> tuple[Session | None, int]:
-        """Apply the changes after `lsn`; stop where something is missing, and remember that."""
+        """Apply the changes after `lsn` that follow on each other, and remember if some do not."""
+        lost: str | None = None
         for change_lsn, change in changes:
             if change_lsn <= lsn:
                 continue
             try:
                 session = replay_change(session, change)
             except UnreadableError as error:
-                self.damaged[session_id] = f"acknowledged changes are lost: {error}"
-                break
+                lost = f"acknowledged changes are lost: {error}"
+                continue
+            if change.full is not None:
+                lost = None
             lsn = change_lsn
+        if lost is not None:
+            self.damaged[session_id] = lost
         return session, lsn
 
     def _report(self, verdict: Verdict) -> None:
@@ -298,7 +306,7 @@ class Store:
         whole = {name for name, changes in later.items() if any(change.gone or change.full for _, change in changes)}
         named = {SessionId(name) for name in damage.sessions}
         if damage.first_lsn == last_lsn:  # one record is about one session: another name in it is a damaged one
-            known = named & (self.places.keys() | later.keys())
+            known = named & (self.places.keys() | _by_session(records).keys())
             named = known or named
         return [
             session_id

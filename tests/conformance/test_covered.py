@@ -15,6 +15,7 @@ NOT_PROVOKED = {
     "session_damaged": "takes somebody who damages stored files",
     "session_error": "the head of its family: the daemon always says something finer",
     "shutting_down": "takes a daemon that is being stopped",
+    "storage_busy": "takes a disk that does not keep up with 64 megabytes of changes",
     "storage_failed": "takes a broken disk",
     "storage_full": "takes a full disk",
     "too_many_in_flight": "takes 33 requests that wait for images",

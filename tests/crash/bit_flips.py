@@ -7,12 +7,16 @@ from pathlib import PurePosixPath
 from stui_sessiond.errors import StorageError
 from stui_sessiond.ids import SessionId
 from stui_sessiond.storage.backups import Backups
+from stui_sessiond.storage.layout import PREVIOUS
 from stui_sessiond.storage.records import UnreadableError, decode_session
 
 from .simulated_fs import Contents, SimulatedFileSystem
-from .workload import ROOT, Driver, Mismatch, fingerprint, found_in, new_store
+from .workload import FALSE_ALARM, ROOT, Driver, Mismatch, fingerprint, found_in, new_store
 
-ZERO = ("silent", "false damage reports", "lost though kept twice", "exceptions")
+SILENT = "silent"
+LOST_TWICE = "lost though kept twice"
+DELETED = "deleted"
+ZERO = (SILENT, FALSE_ALARM, LOST_TWICE, DELETED, "exceptions")
 
 
 class AtRest:
@@ -48,6 +52,11 @@ def folders_at_rest() -> list[AtRest]:
         driver.remove(2, archive=True)
         driver.create(4)
         driver.update(4, 1)
+        driver.update(4, size=1500)
+        driver.checkpoint()
+        driver.update(4, 1, size=800)
+        driver.checkpoint()
+        driver.update(3, 1, size=10)
         if closed:
             driver.store.close()
         else:
@@ -103,27 +112,32 @@ class BitFlips:
         except StorageError:
             return "refused"
         found, damaged = found_in(store)
-        first = _judge(at_rest, found, damaged)
+        first = _judge(at_rest, kind, found, damaged)
+        newest = kind == "sessions" and not path.endswith(PREVIOUS)  # the one before is replaced without being read
+        if newest and contents[path] not in fs.contents().values():
+            raise Mismatch(DELETED, f"{path} is nowhere any more")
         if first == "equal" and (store.healed or fs.names(store.layout.quarantine)):
             first = "healed"
         # and again, as after a kill: what was said before is said again
         store = new_store(SimulatedFileSystem(fs.contents()), 1500)
         store.open()
-        again = _judge(at_rest, *found_in(store))
+        again = _judge(at_rest, kind, *found_in(store))
         if (again == "damaged") != (first == "damaged"):
-            raise Mismatch("silent", f"it was {first} at first and {again} at the next start")
+            raise Mismatch(SILENT, f"it was {first} at first and {again} at the next start")
         return first
 
 
-def _judge(at_rest: AtRest, found: dict[SessionId, bytes], damaged: set[SessionId]) -> str:
+def _judge(at_rest: AtRest, kind: str, found: dict[SessionId, bytes], damaged: set[SessionId]) -> str:
     expected = at_rest.expected
     differing = {name for name in expected.keys() | found.keys() if found.get(name) != expected.get(name)}
     if silent := differing - damaged:
-        raise Mismatch("silent", f"{silent} differ")
-    if false := damaged - differing:
-        raise Mismatch("false damage reports", f"{false}")
-    if differing and at_rest.twice:
-        raise Mismatch("lost though kept twice", f"{differing}")
+        raise Mismatch(SILENT, f"{silent} differ")
+    # who can know that a record was the removal? or, if nothing else is left of that session, its right name?
+    gone = {name for name, _ in at_rest.ledger.changes} - expected.keys()
+    if not damaged & gone and (false := damaged - differing):
+        raise Mismatch(FALSE_ALARM, f"{false}")
+    if differing and (at_rest.twice or kind == "sessions"):
+        raise Mismatch(LOST_TWICE, f"{differing}")
     return "damaged" if damaged else "equal"
 
 
@@ -135,7 +149,7 @@ def _archived(path: str, data: bytes, at_rest: AtRest) -> str:
         return "refused"
     if fingerprint(found.session) == at_rest.archived[session_id]:
         return "equal"
-    raise Mismatch("silent", f"{path} is read as if it were sound")
+    raise Mismatch(SILENT, f"{path} is read as if it were sound")
 
 
 def _backed_up(contents: Contents, sound: Contents) -> str:
@@ -145,7 +159,7 @@ def _backed_up(contents: Contents, sound: Contents) -> str:
     listed = backups.list()
     if {info.name for info in listed} != sound_names or any(backups.verify(info.name).problems for info in listed):
         return "refused"
-    raise Mismatch("silent", "the backup verifies")
+    raise Mismatch(SILENT, "the backup verifies")
 
 
 def prove(one_in: int = 1) -> BitFlips:

@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterator, Sequence
 from random import Random
 
-from .simulated_fs import Change, Contents, File, Folder, SimulatedFileSystem
+from .simulated_fs import Change, Contents, File, Folder, SimulatedFileSystem, chance
 
 FULL_PRODUCT = 64
 """Up to so many combinations are all tried; of more, each choice by itself, and a sample up to this number."""
@@ -25,7 +25,7 @@ def crash_states(fs: SimulatedFileSystem, random: Random) -> Iterator[Contents]:
     loose = [folder for folder in folders if folder.changed]
     name_choices = [_name_choices(len(folder.changed)) for folder in loose]
     file_choices = [_file_choices(file) for file in torn]
-    for choice in _choices([len(found) for found in (*name_choices, *file_choices)], random):
+    for choice in _choices([*map(len, name_choices), *map(len, file_choices)], random):
         kept = {id(folder): name_choices[at][choice[at]] for at, folder in enumerate(loose)}
         rest = choice[len(loose) :]
         content = {id(file): file_choices[at][rest[at]] for at, file in enumerate(torn)}
@@ -71,7 +71,7 @@ def _file_choices(file: File) -> list[bytes]:
         found.append(_applied(file.synced, [*pieces[:-1], (offset, last[: (len(last) + 1) // 2])]))
         found.append(_applied(file.synced, [(first_offset, first[: (len(first) + 1) // 2])]))
         found.append(_applied(file.synced, [(at, bytes(len(piece))) for at, piece in pieces]))
-        noise = Random(len(whole))
+        noise = chance(len(whole))
         found.append(_applied(file.synced, [(at, noise.randbytes(len(piece))) for at, piece in pieces]))
         found += [part.ljust(len(whole), b"\0") for part in (found[1], _applied(file.synced, pieces[:1]))]
     return list(dict.fromkeys(found))

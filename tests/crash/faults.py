@@ -6,7 +6,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from random import Random
 
 import msgspec
 
@@ -15,10 +14,13 @@ from stui_sessiond.storage.segments import DiskFailedError, DiskFullError
 
 from .crash_states import crash_states
 from .power_loss import opened
-from .simulated_fs import SimulatedFileSystem, no_fault
+from .simulated_fs import SimulatedFileSystem, chance, no_fault
 from .workload import BEGINNING, Driver, Mismatch, new_store, reopen
 
-ZERO = ("false acknowledgements", "later trouble", "appends after a failed sync", "not resumed", "exceptions")
+LATER = "later trouble"
+APPENDED = "appends after a failed sync"
+NOT_RESUMED = "not resumed"
+ZERO = ("false acknowledgements", LATER, APPENDED, NOT_RESUMED, "exceptions")
 ROOM_NEEDED = frozenset({"create", "write", "make_folder", "rename", "link", "reserve", "sync_folder"})
 POWER_LOSS_STATES = 2
 
@@ -57,7 +59,7 @@ class Faults:
         self.counts: Counter[str] = Counter()
         self.examples: dict[str, str] = {}
         self._steps = steps
-        self._random = Random(1)
+        self._random = chance(1)
 
     @property
     def failures(self) -> int:
@@ -98,8 +100,7 @@ class Faults:
         stopped = self._work(driver, fault)
         fs.fault = no_fault
         if not stopped:
-            driver.create(90)  # it goes on without a new start
-            driver.checkpoint()
+            self._go_on(driver)
             self.counts["went on"] += 1
         states = list(crash_states(fs, self._random))
         for contents in [fs.contents(), *self._random.sample(states, min(POWER_LOSS_STATES, len(states)))]:
@@ -123,8 +124,16 @@ class Faults:
                 if step is reopen:
                     return True
                 if isinstance(error, DiskFullError) and fault.error != errno.ENOSPC:
-                    raise Mismatch("later trouble", "the disk was not full") from error
+                    raise Mismatch(LATER, "the disk was not full") from error
         return False
+
+    def _go_on(self, driver: Driver) -> None:
+        """Without a new start."""
+        try:
+            driver.create(90)
+            driver.checkpoint()
+        except (DiskFullError, DiskFailedError, OSError, StorageError) as error:
+            raise Mismatch(NOT_RESUMED, repr(error)) from error
 
     def _must_refuse(self, driver: Driver) -> None:
         self.counts["failed syncs and writes"] += 1
@@ -133,7 +142,7 @@ class Faults:
         except DiskFailedError:
             del driver.ledger.changes[-1]
         else:
-            raise Mismatch("appends after a failed sync", "it was taken")
+            raise Mismatch(APPENDED, "it was taken")
 
 
 def prove(one_in: int = 1, steps: Sequence[Callable[[Driver], None]] = BEGINNING) -> Faults:

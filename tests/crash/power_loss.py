@@ -4,17 +4,16 @@ import copy
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from random import Random
 
 import msgspec
 
 from stui_sessiond.storage.store import Store
 
 from .crash_states import crash_states
-from .simulated_fs import Contents, SimulatedFileSystem
-from .workload import LIFE, Driver, Ledger, Mismatch, check_archive, new_store, read_all, reopen
+from .simulated_fs import Contents, SimulatedFileSystem, chance
+from .workload import FALSE_ALARM, LIFE, Driver, Ledger, Mismatch, check_archive, new_store, read_all, reopen
 
-ZERO = ("acknowledged lost", "prefix violations", "failed starts", "false damage reports")
+ZERO = ("acknowledged lost", "prefix violations", "failed starts", FALSE_ALARM)
 
 
 class Effort(msgspec.Struct, frozen=True):
@@ -38,7 +37,7 @@ class PowerLoss:
         self.examples: dict[str, str] = {}
         self._driver = driver
         self._effort = effort
-        self._random = Random(seed)
+        self._random = chance(seed)
         self._seen: set[int] = set()
         self._stop_early = stop_early
 
@@ -101,7 +100,7 @@ class PowerLoss:
         reopen(again)
 
     def _nested(self, fs: SimulatedFileSystem) -> None:
-        random = Random(self.counts["unique"])
+        random = chance(self.counts["unique"])
 
         def step(kind: str) -> None:
             states = list(crash_states(fs, random))
@@ -155,7 +154,7 @@ def opened(fs: SimulatedFileSystem, ledger: Ledger) -> Store:
     reported = {*store.damaged, *store.healed}
     kept = [name for name in fs.names(store.layout.quarantine) if "-damaged-" in name]
     if reported or kept:
-        raise Mismatch("false damage reports", f"{store.damaged} {store.healed} {kept}")
+        raise Mismatch(FALSE_ALARM, f"{store.damaged} {store.healed} {kept}")
     return store
 
 

@@ -9,6 +9,7 @@ import errno
 import os
 from collections.abc import Callable
 from pathlib import Path
+from random import Random
 from typing import TypeAlias
 
 SECTOR = 512
@@ -104,6 +105,11 @@ class Change:
 
 
 Node: TypeAlias = File | Folder
+
+
+def chance(seed: int) -> Random:
+    """Make chance that is the same in every run."""
+    return Random(seed)  # noqa: S311 -- nothing secret
 
 
 def no_fault(kind: str, path: Path, size: int) -> int:  # noqa: ARG001 -- the shape of a fault

@@ -2,15 +2,15 @@
 
 import time
 from collections import Counter
-from random import Random
 
 from stui_sessiond.storage.journal import HEADER_BYTES, RecordType, decode_header, read_chain
 
 from .bit_flips import AtRest, folders_at_rest
-from .simulated_fs import SimulatedFileSystem
-from .workload import Driver, Ledger, Mismatch, found_in, new_store, read_all, reopen
+from .simulated_fs import SimulatedFileSystem, chance
+from .workload import FALSE_ALARM, Driver, Ledger, Mismatch, found_in, new_store, read_all, reopen
 
-ZERO = ("failed starts", "prefix lost", "false damage reports")
+PREFIX_LOST = "prefix lost"
+ZERO = ("failed starts", PREFIX_LOST, FALSE_ALARM)
 
 
 class Tails:
@@ -30,11 +30,13 @@ class Tails:
         last, old = (at_rest.contents[path] or b"" for path in (segments[-1], segments[0]))
         for size in range(0, len(last), one_in):
             self._attempt(at_rest, segments[-1], last[:size], f"cut at {size}")
-        noise = Random(1)
+        noise = chance(1)
         for length in (1, 7, 8, 63, 64, 512, 4096, 5000):
             tails = {"zeros": bytes(length), "garbage": noise.randbytes(length), "old": old[:length], "older": old[64:]}
             for kind, tail in tails.items():
-                for size in (len(last), len(last) - 1, len(last) // 2, 64, 30):
+                for size in (len(last), len(last) - 1, len(last) // 2, HEADER_BYTES, HEADER_BYTES // 2):
+                    if size < HEADER_BYTES < size + len(tail):
+                        continue  # that is a damaged header, which a crash never leaves
                     self._attempt(at_rest, segments[-1], last[:size] + tail, f"{length} bytes of {kind} behind {size}")
 
     def _attempt(self, at_rest: AtRest, path: str, data: bytes, where: str) -> None:
@@ -58,10 +60,10 @@ class Tails:
         found, damaged = found_in(store)
         kept = _whole_records(data)
         if at_rest.twice and found != at_rest.expected:
-            raise Mismatch("prefix lost", "all of it is in the files")
+            raise Mismatch(PREFIX_LOST, "all of it is in the files")
         at_rest.ledger.up_to(kept).check(found)
         if damaged:
-            raise Mismatch("false damage reports", f"{damaged}")
+            raise Mismatch(FALSE_ALARM, f"{damaged}")
         driver = Driver(store, Ledger())
         for name, content in read_all(store).items():
             driver.ledger.submit(name, content)

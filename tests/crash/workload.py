@@ -7,7 +7,6 @@ All changes are numbered in the order of the journal. After a crash the sessions
 import itertools
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from random import Random
 
 import msgspec
 from msgspec.structs import replace
@@ -29,6 +28,11 @@ from stui_sessiond.storage.records import (
 from stui_sessiond.storage.segments import DiskFullError
 from stui_sessiond.storage.store import KEEP_SEGMENTS, Store
 
+from .simulated_fs import chance
+
+LOST = "acknowledged lost"
+VIOLATED = "prefix violations"
+FALSE_ALARM = "false damage reports"
 ROOT = Path("/data")
 SEGMENT_BYTES = 2500
 RULES = HistoryRules(max_versions=5, max_bytes=100_000)
@@ -50,7 +54,7 @@ _serial = itertools.count()
 
 def new_store(fs: FileSystem, segment_bytes: int = SEGMENT_BYTES) -> Store:
     """Make a store that is not open yet."""
-    random = Random(next(_serial))
+    random = chance(next(_serial))
     return Store(ROOT, fs, segment_bytes, random.randbytes)
 
 
@@ -258,7 +262,7 @@ class Driver:
         self.checkpoint()
         made = Backups(self.store).create(self.clock, "automatic")
         if made.sessions != len(self.store.places):
-            raise Mismatch("acknowledged lost", f"{made.sessions} of {len(self.store.places)} are in the backup")
+            raise Mismatch(LOST, f"{made.sessions} of {len(self.store.places)} are in the backup")
 
 
 def _whole(session: Session, base_version: int) -> ChangeRecord:
@@ -306,7 +310,7 @@ def check_archive(store: Store, ledger: Ledger, gone: set[SessionId]) -> None:
             month = store.layout.archive / "2027-01"
             data = store.fs.read(month / f"{session_id}.json")
             if data is None or fingerprint(decode_session(data, store.store_id, session_id).session) != content:
-                raise Mismatch("acknowledged lost", f"{session_id} is not in the archive")
+                raise Mismatch(LOST, f"{session_id} is not in the archive")
 
 
 def reopen(driver: Driver) -> None:

@@ -104,7 +104,8 @@ def test_session_past_its_retention_goes_to_the_archive() -> None:
             assert refused["code"] == "session_not_found"
         archived = {path.name for path in (daemon.data / "archive").glob("*/*")}
         assert archived == {f"{short}.json", f"{closed}.json"}
-        left = {path.name for path in (daemon.data / "sessions").glob("*/*")}
-        assert left == {f"{lasting}.json"}
         listed = client.result("list_client_sessions", client_id="me", include_inactive=True)["sessions"]
         assert [row["session_id"] for row in listed] == [lasting]
+        assert daemon.terminate() == 0  # what is only in the journal gets its file
+        left = {path.name for path in (daemon.data / "sessions").glob("*/*")}
+        assert left == {f"{lasting}.json"}

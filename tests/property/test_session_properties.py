@@ -15,7 +15,8 @@ from stui_sessiond.errors import (
     SessionTooLargeError,
 )
 from stui_sessiond.ids import ClientId, ImageId, SessionId, ToolId
-from stui_sessiond.model.session import Session, SessionHeader
+from stui_sessiond.model.delta import Step
+from stui_sessiond.model.session import History, HistoryEntry, NamedSnapshot, Session, SessionHeader
 from stui_sessiond.sessions import transitions
 from stui_sessiond.sessions.transitions import Change, Mode, found_checksum, seal
 from stui_sessiond.sessions.validator import AccessLists, SessionRules, SessionValidator
@@ -36,6 +37,25 @@ TIMES = st.floats(0, 4e9)
 CONTEXTS = st.dictionaries(
     TEXT.map(ToolId), st.builds(seal, st.dictionaries(TEXT, OBJECTS, max_size=3), TIMES), max_size=3
 )
+STEPS = st.builds(Step, st.sampled_from(["add", "replace"]), TEXT, JSON) | st.builds(Step, st.just("remove"), TEXT)
+ENTRIES = st.builds(
+    HistoryEntry,
+    st.integers(0, 2**53),
+    TIMES,
+    st.none() | TEXT,
+    TEXT,
+    st.lists(STEPS, max_size=2).map(tuple),
+    st.integers(0, 2**53),
+)
+HISTORIES = st.builds(
+    lambda base, version, entries: History(base, version, entries, sum(entry.size_bytes for entry in entries)),
+    OBJECTS,
+    st.integers(0, 2**53),
+    st.lists(ENTRIES, max_size=2).map(tuple),
+)
+SNAPSHOTS = st.dictionaries(
+    TEXT, st.builds(NamedSnapshot, st.integers(0, 2**53), TIMES, OBJECTS, st.integers(0, 2**53)), max_size=2
+)
 SESSIONS = st.builds(
     Session,
     header=st.builds(
@@ -53,6 +73,8 @@ SESSIONS = st.builds(
     ),
     state=OBJECTS,
     contexts=CONTEXTS,
+    history=HISTORIES,
+    snapshots=SNAPSHOTS,
     description=st.none() | TEXT,
     client_version=st.none() | TEXT,
     client_info=OBJECTS,
@@ -63,23 +85,24 @@ SESSIONS = st.builds(
 @given(SESSIONS)
 def test_session_survives_its_record(session: Session) -> None:
     """Every session is read back as it was written, checksums of contexts included."""
-    found = decode_session(encode_session(session, "store"), "store")
-    assert found == session
-    assert all(found_checksum(stored) == stored.checksum for stored in found.contexts.values())
+    found = decode_session(encode_session(session, "store", 17), "store")
+    assert (found.session, found.lsn, found.format_version) == (session, 17, 2)
+    assert all(found_checksum(stored) == stored.checksum for stored in found.session.contexts.values())
 
 
 @settings(max_examples=200)
 @given(SESSIONS, st.data())
 def test_session_record_that_is_damaged(session: Session, data: st.DataObject) -> None:
     """A changed byte or a cut is found, or changes nothing that is read."""
-    record = bytearray(encode_session(session, "store"))
+    record = bytearray(encode_session(session, "store", 17))
     place = data.draw(st.integers(0, len(record) - 1))
     if data.draw(st.booleans()):
         del record[place:]
     else:
         record[place] = data.draw(st.integers(0, 255))
     with contextlib.suppress(UnreadableError):
-        assert decode_session(bytes(record), "store") == session
+        found = decode_session(bytes(record), "store")
+        assert (found.session, found.lsn) == (session, 17)
 
 
 @given(st.binary(max_size=200))

@@ -99,7 +99,7 @@ class _Checker:
         archived = self.archive(identity.store_id)
         quarantined = len(fs.names(layout.quarantine))
         if quarantined:
-            self.note("quarantine/", f"{quarantined} files were put aside", "look at them; nothing there is needed")
+            self.note("quarantine/", f"{quarantined} files were put aside", "look at them; nothing deletes them")
         if unfinished := len(fs.names(layout.tmp)):
             self.note("tmp/", f"{unfinished} files are being written, or were when the daemon ended")
         kept = self.backups()

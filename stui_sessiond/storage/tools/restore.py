@@ -222,10 +222,10 @@ def _switch(layout: Layout, fs: FileSystem, replaced: Path) -> None:
     """Steps 3 to 5, from wherever they were interrupted."""
     root, staged = layout.root, _staged(layout)
     if "sessions" in fs.names(staged):  # as long as it is there, what lies in its place is what was there before
-        present = fs.names(root)
+        present, kept = fs.names(root), fs.names(replaced)
         for each in MOVED:
-            if each in present:
-                fs.rename(root / each, replaced / each)
+            if each in present:  # a second one is an empty folder that a start has made before it was refused
+                fs.rename(root / each, replaced / (f"{each}.again" if each in kept else each))
         fs.sync_folder(replaced)
         fs.sync_folder(root)
         fs.rename(staged / "sessions", layout.sessions)

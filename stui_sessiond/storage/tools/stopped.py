@@ -33,8 +33,8 @@ BATCH_BYTES = 8 * 1024 * 1024
 MAX_SAME_SECOND = 1000
 
 
-class StoreInUseError(StorageError):
-    """A daemon uses the folder."""
+class StoreInUseError(Exception):
+    """A daemon uses the folder. No `StuiError`: this is told to an operator, never to a client."""
 
 
 @contextmanager

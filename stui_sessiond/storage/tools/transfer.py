@@ -24,6 +24,7 @@ from stui_sessiond.ids import SessionId
 from stui_sessiond.model.delta import DeltaError
 from stui_sessiond.model.session import Session
 from stui_sessiond.storage.fs import FileSystem
+from stui_sessiond.storage.index import decode_index
 from stui_sessiond.storage.journal import MAX_PAYLOAD_BYTES
 from stui_sessiond.storage.layout import STORE_VERSION, Layout, read_identity
 from stui_sessiond.storage.records import SessionRecord, from_record, to_record
@@ -263,7 +264,9 @@ def _notes(root: Path, fs: FileSystem, view: View) -> tuple[str, ...]:
     layout, notes = Layout(root), []
     if read_identity(layout.identity, fs.read(layout.identity) or b"").format_version < STORE_VERSION:
         notes.append("the store is of an older format; the next start of the daemon brings it to the present one")
-    if view.verdict.records or view.verdict.torn:
+    index = decode_index(fs.read(layout.index) or b"", view.store.store_id)
+    newest = view.verdict.records[-1].lsn if view.verdict.records else 0
+    if newest > (index.lsn if index else 0) or view.verdict.torn:
         notes.append("the daemon did not end cleanly: changes that are only in the journal are in the export as well")
     if view.verdict.damage:
         notes.append("the journal is damaged; see `store check`")

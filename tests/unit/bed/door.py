@@ -67,7 +67,7 @@ class ManagerDoor:
         self._house = self._build()
 
     def _build(self) -> House:
-        storage: SessionStorage = self._memory if self._folder is None else FileStorage(self._folder)
+        storage: SessionStorage = self._memory if self._folder is None else FileStorage(self._folder, backup_interval_s=None)
         return House(storage, self._clock, SessionRules(max_per_client=MAX_PER_CLIENT))
 
     async def open(self) -> None:
@@ -117,10 +117,10 @@ class ManagerDoor:
 
     async def load_context(self, session_id: str, tool: str) -> Json | str:
         """Load a context."""
-        contexts = await self._try(self._house.manager.contexts(session_id))
-        if isinstance(contexts, str):
-            return contexts
-        found = {str(name): stored.sections for name, stored in contexts.items()}
+        session = await self._try(self._house.manager.session(session_id))
+        if isinstance(session, str):
+            return session
+        found = {str(name): stored.sections for name, stored in session.contexts.items()}
         return {"context": found.get(tool)}
 
     async def clear_context(self, session_id: str, tool: str | None) -> Json | str:

@@ -14,7 +14,7 @@ from stui_sessiond.sessions.manager import SessionManager
 from stui_sessiond.sessions.retention import LifeRules
 from stui_sessiond.sessions.transitions import Change, NewSession
 from stui_sessiond.sessions.validator import AccessLists, SessionRules, SessionValidator
-from stui_sessiond.storage.api import Loaded, Opened, SessionStorage, StorageStatus
+from stui_sessiond.storage.api import BackupInfo, Commit, Loaded, Opened, SessionStorage, StorageStatus
 from stui_sessiond.storage.memory import MemoryStorage
 from tests.unit.bed.clock import FakeClock
 
@@ -46,7 +46,8 @@ class TestStorage:
         self.failure: Exception | None = None
         self.saving: asyncio.Queue[Session] = asyncio.Queue()
         self.loads = 0
-        self.healed: dict[SessionId, tuple[Session, str]] = {}
+        self.commits: list[Commit] = []
+        self.damage: dict[SessionId, Loaded] = {}
         self.damaged: frozenset[SessionId] = frozenset()
 
     async def open(self) -> Opened:
@@ -55,22 +56,20 @@ class TestStorage:
         return Opened(opened.sessions, self.damaged)
 
     async def load(self, session_id: SessionId) -> Loaded | None:
-        """Read a session; an older one if the test said that the newest was damaged."""
+        """Read a session; what the test put into `damage`, if there is something for it."""
         self.loads += 1
         self._maybe_fail()
-        older = self.healed.get(session_id)
-        if older is not None:
-            return Loaded(older[0], 100, older[1])
-        return await self.inner.load(session_id)
+        return self.damage.get(session_id) or await self.inner.load(session_id)
 
-    async def save(self, session: Session) -> int:
+    async def commit(self, change: Commit) -> None:
         """Keep a session, once the gate is open."""
-        self.saving.put_nowait(session)
+        self.saving.put_nowait(change.session)
         gate = self.gate
         if gate is not None:
             await gate.wait()
         self._maybe_fail()
-        return await self.inner.save(session)
+        self.commits.append(change)
+        await self.inner.commit(change)
 
     async def remove(self, session_id: SessionId) -> None:
         """Forget a session."""
@@ -81,6 +80,11 @@ class TestStorage:
         """Put a session aside."""
         self._maybe_fail()
         await self.inner.archive(session_id, at)
+
+    async def back_up(self, reason: str) -> BackupInfo:
+        """Refuse, as what is inside does."""
+        self._maybe_fail()
+        return await self.inner.back_up(reason)
 
     async def close(self) -> None:
         """Let go."""
@@ -116,6 +120,7 @@ class House:
         self.clock = clock or FakeClock()
         self.storage = storage or MemoryStorage()
         self.heard: dict[SessionId, list[Heard]] = {}
+        self.gone: list[SessionId] = []
         serial = itertools.count(1)
         self.hub = Hub(self._encode, self.clock, lambda: f"epoch-{next(serial)}")
         validator = SessionValidator(rules or SessionRules(), clients)
@@ -127,6 +132,10 @@ class House:
 
     def deliver(self, message: bytes) -> None:
         """Be a subscriber; what is heard was noted when it was encoded."""
+
+    def unsubscribed(self, session_id: SessionId) -> None:
+        """Take note that there will be no more events of a session."""
+        self.gone.append(session_id)
 
     async def create(self, client: str = "ada", **wishes: Any) -> SessionId:  # noqa: ANN401 -- fields of NewSession
         """Start a session and listen to it."""

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from stui_sessiond.ids import ClientId, SessionId, ToolId
 from stui_sessiond.model.session import History, NamedSnapshot, Session, SessionHeader, StoredContext
 from stui_sessiond.sessions.history import HistoryRules, advance
-from stui_sessiond.storage.fs import AppendFile, LocalFileSystem
+from stui_sessiond.storage.fs import AppendFile, FileSystem, LocalFileSystem
 from stui_sessiond.storage.records import ChangeRecord, encode_change, entry_record, header_record, to_record
 from stui_sessiond.storage.store import Store
 from stui_sessiond.storage.tools.view import open_view
@@ -25,7 +25,7 @@ Content = dict[str, Session]
 
 
 class FailingDisk(LocalFileSystem):
-    """The real disk, until call `at`: that one fails, with `dead` every later one as well, as if the process had ended."""
+    """The real disk, until call `at`: that one fails, and with `dead` every later one, as if the process had ended."""
 
     def __init__(self, at: int = 0, *, dead: bool = False, number: int = errno.EIO) -> None:
         super().__init__()
@@ -152,9 +152,9 @@ def let_go(store: Store) -> None:
     store.fs.unlock()
 
 
-def content(root: Path) -> Content:
+def content(root: Path, fs: FileSystem | None = None) -> Content:
     """All sessions of a store, which stays as it is."""
-    store = open_view(root, LocalFileSystem()).store
+    store = open_view(root, fs or LocalFileSystem()).store
     found = {str(name): store.load(name) for name in list(store.places)}
     return {name: session for name, session in found.items() if session is not None}
 

@@ -1,11 +1,13 @@
 """The commands as a client sees them, over a daemon's socket: what the dispatch and manager tests cannot show."""
 
-from typing import Any
+from typing import Any, Literal
 
+import pytest
 from msgspec.structs import replace
 
 from stui_sessiond.ids import SessionId, ToolId
 from stui_sessiond.model.session import StoredContext
+from stui_sessiond.storage.api import Commit, Loaded
 from stui_sessiond.storage.memory import MemoryStorage
 from tests.unit.bed.daemon import Json, Talker, running_daemon
 from tests.unit.bed.house import TestStorage
@@ -56,17 +58,18 @@ async def test_update_with_sections_and_restore() -> None:
         assert restored["integrity"] == {"status": "ok"}
 
 
-async def test_restore_of_a_healed_session() -> None:
-    """The client is told that it is not the newest."""
+@pytest.mark.parametrize("integrity", ["healed", "damaged"])
+async def test_restore_of_a_session_whose_file_was_damaged(integrity: Literal["healed", "damaged"]) -> None:
+    """The client is told whether something is missing, and what happened."""
     storage = TestStorage()
     async with running_daemon(storage) as running, running.talker() as client:
         session_id = SessionId(await a_session(client))
         older = await storage.load(session_id)
         assert older is not None
     async with running_daemon(storage) as running, running.talker() as client:
-        storage.healed[session_id] = (older.session, "the newest was damaged")
+        storage.damage[session_id] = Loaded(older.session, integrity, "the newest was damaged")
         restored = await client.call("restore_session", session_id=session_id)
-        assert restored["integrity"] == {"status": "healed", "detail": "the newest was damaged"}
+        assert restored["integrity"] == {"status": integrity, "detail": "the newest was damaged"}
 
 
 async def test_information_about_sessions() -> None:
@@ -178,7 +181,7 @@ async def test_context_that_is_damaged() -> None:
     loaded = await storage.load(session_id)
     assert loaded is not None
     broken = StoredContext({"workspace": {"a": 2}}, saved["checksum"], 1.0, 10)
-    await storage.save(replace(loaded.session, contexts={ToolId("default"): broken}))
+    await storage.commit(Commit(replace(loaded.session, contexts={ToolId("default"): broken}), 100, 2, whole=True))
     async with running_daemon(storage) as running, running.talker() as client:
         found = await client.call("load_context", session_id=session_id)
         assert (found["loaded"], found["context"], found["integrity"]["status"]) == (False, None, "damaged")

@@ -12,6 +12,7 @@ from stui_sessiond.commands.dispatch import Dispatcher
 from stui_sessiond.commands.table import Caller, Command, CommandTable
 from stui_sessiond.contract import Contract, Descriptor, load_contract
 from stui_sessiond.errors import MalformedJsonError, SessionNotFoundError, StuiError
+from stui_sessiond.ids import SessionId
 from stui_sessiond.images.link import ImageLink
 from stui_sessiond.wire.forms import Request
 from stui_sessiond.wire.messages.connection import Hello
@@ -38,6 +39,9 @@ class TestCaller:
     def deliver(self, message: bytes) -> None:
         """Take an event."""
 
+    def unsubscribed(self, session_id: SessionId) -> None:
+        """Take note that a session is gone."""
+
     def close(self, close_name: str) -> None:
         """End."""
 
@@ -54,12 +58,12 @@ class Wave(msgspec.Struct):
 def a_dispatcher(handle: Callable[[Caller, Wave], Any] = lambda _, asked: asked.times) -> Dispatcher:
     """Make a dispatcher for `wave` (with this handler), `later` and `told`."""
 
-    def described(name: str, since: str = "0.1.0", sender: str = "client", family: str = "session") -> Descriptor:
-        return Descriptor(name, "Wave", family, sender, since, "session", "Wave.", {}, {}, [])
+    def described(name: str, *errors: str, since: str = "0.1.0", sender: str = "client") -> Descriptor:
+        return Descriptor(name, "Wave", "session", sender, since, "session", "Wave.", {}, {}, list(errors))
 
     descriptors = (
         described("wave"),
-        described("hello", family="development"),
+        described("hello", "image_timeout"),
         described("later", since="99.0.0"),
         described("told", sender="daemon"),
     )
@@ -218,7 +222,7 @@ def test_message_that_could_not_be_read() -> None:
 
 
 def test_requests_that_wait_for_an_image() -> None:
-    """Those of the development family."""
+    """Those that an image may be too slow for."""
     dispatcher = a_dispatcher()
     assert dispatcher.relays(asked("hello"))
     assert not dispatcher.relays(asked("wave"))

@@ -55,6 +55,12 @@ async def test_socket_is_for_its_owner_alone() -> None:
         assert mode & 0o777 == 0o600
 
 
+async def test_socket_in_a_folder_that_others_can_change(folder: Path) -> None:
+    """Somebody else could put another socket in its place, so the start is refused."""
+    await asyncio.to_thread(folder.chmod, 0o777)
+    assert "other users can change" in await refused(unix=str(folder / "s"))
+
+
 async def test_socket_of_a_daemon_that_died(folder: Path) -> None:
     """It is replaced."""
     path = folder / "s"

@@ -16,6 +16,7 @@ class Listener:
 
     def __init__(self) -> None:
         self.heard: list[bytes] = []
+        self.gone: list[SessionId] = []
         self.leaves: tuple[Hub, SessionId, Listener] | None = None
 
     def deliver(self, message: bytes) -> None:
@@ -24,6 +25,10 @@ class Listener:
         if self.leaves is not None:
             hub, session_id, who = self.leaves
             hub.unsubscribe(session_id, who)
+
+    def unsubscribed(self, session_id: SessionId) -> None:
+        """Take note that a session is gone."""
+        self.gone.append(session_id)
 
     def numbers(self) -> list[int]:
         """List the `seq` of what was heard."""
@@ -116,10 +121,12 @@ def test_unsubscribing() -> None:
 
 
 def test_stream_that_was_forgotten() -> None:
-    """History is lost, so the epoch is another."""
-    hub = a_hub()
+    """History is lost, so the epoch is another; those who listened are told, once."""
+    hub, listener, other = a_hub(), Listener(), Listener()
     hub.publish(ONE, "x", {})
-    assert hub.subscribe(ONE, Listener()) == Position("e1", 1)
+    assert hub.subscribe(ONE, listener) == Position("e1", 1)
+    hub.subscribe(TWO, other)
     hub.forget(ONE)
     hub.forget(ONE)
-    assert hub.subscribe(ONE, Listener()) == Position("e2", 0)
+    assert (listener.gone, other.gone) == ([ONE], [])
+    assert hub.subscribe(ONE, Listener()) == Position("e3", 0)

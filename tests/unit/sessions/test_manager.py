@@ -125,8 +125,36 @@ async def test_restore_by_the_owner_and_others() -> None:
         with pytest.raises(SessionNotOwnedError) as caught:
             await house.manager.restore(session_id, "bob")
         assert caught.value.details == {"session_id": session_id}
-        with pytest.raises(ClientNotAllowedError):
+        with pytest.raises(SessionNotOwnedError):
             await house.manager.restore(session_id, "bad")
+
+
+async def test_sessions_of_a_client_that_was_denied_later() -> None:
+    """The operator's list holds for what a client made before, whoever asks for it; looking at the header is free."""
+    storage = TestStorage()
+    async with open_house(storage) as house:
+        session_id = await house.create("ada")
+        other = await house.create("bob")
+    commits = len(storage.commits)
+    async with open_house(storage, clients=AccessLists(deny=("ada",))) as house:
+        manager = house.manager
+        for refused in (
+            manager.restore(session_id),
+            manager.restore(session_id, "ada", reopen=True),
+            manager.update(session_id, Change({"a": 1})),
+            manager.save_context(session_id, "one", {}),
+            manager.clear_context(session_id, None),
+            manager.session(session_id),
+            manager.snapshot(session_id, "name"),
+            manager.revert(session_id, None, 1),
+            manager.bind_image(session_id, ImageId("pharo")),
+            manager.end(session_id, keep=False),
+        ):
+            with pytest.raises(ClientNotAllowedError):
+                await refused
+        assert manager.header(session_id).client_id == "ada"
+        await manager.restore(other, "bob")
+    assert len(storage.commits) == commits
 
 
 async def test_restore_counts_as_activity() -> None:
@@ -288,6 +316,7 @@ async def test_close_and_forget() -> None:
         assert house.manager.of_client("ada", inactive=True) == []
         assert house.storage.status().sessions == 0
         assert house.hub.attached(session_id) == 0
+        assert house.gone == [session_id]
 
 
 async def test_close_while_others_wait() -> None:
@@ -326,7 +355,8 @@ async def test_headers_and_counts() -> None:
         assert manager.of_image(ImageId("pharo")) == [first]
         assert manager.header(second).session_id == second
         assert manager.of_client("nobody") == []
-        assert manager.size_bytes(first) > 100
+        await house.put(first, text="x" * 100)
+        assert 100 < manager.size_bytes(first) < 200
         with pytest.raises(SessionNotFoundError):
             manager.header(NOBODY)
 

@@ -14,11 +14,11 @@ async def test_context_is_saved_and_cleared() -> None:
     async with open_house() as house:
         manager, session_id = house.manager, await house.create()
         saved = await manager.save_context(session_id, "one", {"workspace": {"a": 1}})
-        contexts = await manager.contexts(session_id)
+        contexts = (await manager.session(session_id)).contexts
         assert {tool: stored.sections for tool, stored in contexts.items()} == {"one": {"workspace": {"a": 1}}}
         assert await manager.clear_context(session_id, "two") == []
         assert await manager.clear_context(session_id, None) == ["one"]
-        assert await manager.contexts(session_id) == {}
+        assert (await manager.session(session_id)).contexts == {}
         assert saved.header.version == 2
         assert manager.header(session_id).version == 3
         assert house.names(session_id) == ["context.saved", "context.cleared"]
@@ -51,7 +51,7 @@ async def test_context_commands_of_a_session_that_is_over() -> None:
         for refused in (
             house.manager.save_context(session_id, "one", {}),
             house.manager.clear_context(session_id, None),
-            house.manager.contexts(session_id),
+            house.manager.session(session_id),
         ):
             with pytest.raises(SessionExpiredError):
                 await refused

@@ -12,11 +12,11 @@ from stui_sessiond.errors import (
     StorageFullError,
 )
 from stui_sessiond.ids import ImageId
-from stui_sessiond.sessions import manager as manager_module
-from stui_sessiond.sessions import transitions
+from stui_sessiond.sessions import shelf, transitions
 from stui_sessiond.sessions.retention import LifeRules
 from stui_sessiond.sessions.transitions import Change, Mode
 from stui_sessiond.sessions.validator import SessionRules
+from stui_sessiond.storage.api import Loaded
 from tests.unit.bed.house import TestStorage, open_house
 
 FULL = StorageFullError("the disk is full")
@@ -140,11 +140,15 @@ async def test_storage_that_fails_changes_nothing() -> None:
     storage = TestStorage()
     async with open_house(storage) as house:
         session_id = await house.create()
+        await house.manager.save_context(session_id, "two", {})
         await house.put(session_id, a=1)
         storage.failure = FULL
         for refused in (
             house.put(session_id, a=2),
             house.manager.save_context(session_id, "one", {}),
+            house.manager.clear_context(session_id, "two"),
+            house.manager.snapshot(session_id, "name"),
+            house.manager.revert(session_id, None, 1),
             house.manager.end(session_id, keep=True),
             house.manager.end(session_id, keep=False),
             house.manager.bind_image(session_id, ImageId("pharo")),
@@ -153,11 +157,12 @@ async def test_storage_that_fails_changes_nothing() -> None:
             with pytest.raises(StorageFullError):
                 await refused
         assert await house.state(session_id) == {"a": 1}
-        assert await house.manager.contexts(session_id) == {}
+        assert list((await house.manager.session(session_id)).contexts) == ["two"]
+        assert (await house.manager.session(session_id)).snapshots == {}
         assert len(house.manager.of_client("ada")) == 1
         storage.failure = None
-        assert (await house.put(session_id, a=3)).header.version == 3
-        assert [heard.seq for heard in house.heard[session_id]] == [2, 3]
+        assert (await house.put(session_id, a=3)).header.version == 4
+        assert [heard.seq for heard in house.heard[session_id]] == [2, 3, 4]
 
 
 async def test_reopening_that_cannot_be_stored() -> None:
@@ -173,20 +178,36 @@ async def test_reopening_that_cannot_be_stored() -> None:
         await house.create()
 
 
-async def test_session_that_was_healed() -> None:
-    """The older content is handed over with the reason, and its version is the version now."""
+async def test_session_that_was_damaged() -> None:
+    """The older content is handed over with the reason, and its version is the version now, until it is changed."""
     storage = TestStorage()
     async with open_house(storage) as house:
         session_id = await house.create()
         older = await house.put(session_id, a=1)
         await house.put(session_id, a=2)
     async with open_house(storage) as house:
-        storage.healed[session_id] = (older, "the newest was damaged")
-        restored = await house.manager.restore(session_id)
-        assert (restored.session.state, restored.healed) == ({"a": 1}, "the newest was damaged")
+        storage.damage[session_id] = Loaded(older, "damaged", "version 3 is lost")
+        for _ in range(2):
+            restored = await house.manager.restore(session_id)
+            assert restored.session.state == {"a": 1}
+            assert (restored.integrity, restored.note) == ("damaged", "version 3 is lost")
         assert house.manager.header(session_id).version == 2
         assert (await house.put(session_id, a=3)).header.version == 3
-        assert (await house.manager.restore(session_id)).healed is None
+        restored = await house.manager.restore(session_id)
+        assert (restored.integrity, restored.note) == ("ok", None)
+
+
+async def test_session_that_was_healed() -> None:
+    """All of it is there; that a file was damaged is told all the same."""
+    storage = TestStorage()
+    async with open_house(storage) as house:
+        session_id = await house.create()
+        newest = await house.put(session_id, a=1)
+    async with open_house(storage) as house:
+        storage.damage[session_id] = Loaded(newest, "healed", "the newest file was damaged")
+        restored = await house.manager.restore(session_id)
+        assert (restored.session.state, restored.integrity) == ({"a": 1}, "healed")
+        assert house.manager.header(session_id).version == 2
 
 
 async def test_session_that_was_healed_from_before_it_was_reopened() -> None:
@@ -198,7 +219,7 @@ async def test_session_that_was_healed_from_before_it_was_reopened() -> None:
         reopened = (await house.manager.restore(session_id, reopen=True)).session
         await house.manager.bind_image(session_id, ImageId("pharo"))
     async with open_house(storage) as house:
-        storage.healed[session_id] = (transitions.close(reopened, 1.0), "the newest was damaged")
+        storage.damage[session_id] = Loaded(transitions.close(reopened, 1.0), "healed", "the newest was damaged")
         await house.put(session_id, a=1)
         header = house.manager.header(session_id)
         assert (header.closed_at, header.image_id) == (None, "pharo")
@@ -209,7 +230,7 @@ async def test_session_that_was_healed_from_before_it_was_reopened() -> None:
 
 async def test_sessions_beyond_the_memory_are_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """Only so many sessions are held whole; the one used longest ago makes room and is read when needed."""
-    monkeypatch.setattr(manager_module, "RESIDENT_SESSIONS", 2)
+    monkeypatch.setattr(shelf, "RESIDENT_SESSIONS", 2)
     storage = TestStorage()
     async with open_house(storage) as house:
         sessions = [await house.create() for _ in range(3)]
@@ -221,19 +242,19 @@ async def test_sessions_beyond_the_memory_are_read_again(monkeypatch: pytest.Mon
         assert storage.loads == 3
         assert await house.state(sessions[0]) == {"number": 0}
         assert storage.loads == 4
-        assert len(house.manager._resident) == 2
+        assert len(house.manager._shelf._resident) == 2
 
 
 async def test_bytes_beyond_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     """Large sessions make room for each other; one is always held."""
-    monkeypatch.setattr(manager_module, "RESIDENT_BYTES", 3000)
+    monkeypatch.setattr(shelf, "RESIDENT_BYTES", 9000)
     async with open_house() as house:
         for _ in range(3):
             await house.put(await house.create(), text="x" * 2000)
-        assert len(house.manager._resident) == 1
-        assert house.manager._resident_bytes < 3000
+        assert len(house.manager._shelf._resident) == 1
+        assert house.manager._shelf._resident_bytes < 9000
         await house.put(house.manager.of_client("ada")[0].session_id, text="x" * 5000)
-        assert len(house.manager._resident) == 1
+        assert len(house.manager._shelf._resident) == 1
 
 
 # ---- time

@@ -159,10 +159,10 @@ def test_size_of_a_session() -> None:
 
 
 def test_depth_of_a_session() -> None:
-    """As deep as a message could have brought it, and no deeper."""
-    a_validator().measure(replace(a_session(), state=deep(64)))
+    """As deep as an answer may carry it, and no deeper."""
+    a_validator().measure(replace(a_session(), state=deep(60)))
     with pytest.raises(MessageTooDeepError):
-        a_validator().measure(replace(a_session(), state=deep(65)))
+        a_validator().measure(replace(a_session(), state=deep(61)))
 
 
 def test_tools_of_a_session() -> None:

@@ -4,9 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from stui_sessiond.errors import StorageError
-from stui_sessiond.storage.api import BackupInfo
+from stui_sessiond.errors import StorageError, UnsupportedOperationError
+from stui_sessiond.storage.api import BackupInfo, Commit
 from stui_sessiond.storage.backups import AUTOMATIC, FAILED_MANIFEST, MANIFEST, Backups, due_for_removal
+from stui_sessiond.storage.file import FileStorage
+from stui_sessiond.storage.memory import MemoryStorage
 from stui_sessiond.storage.records import decode_session
 from stui_sessiond.storage.store import Store
 from tests.unit.bed.stores import (
@@ -52,7 +54,8 @@ def test_rotation_of_two_months_keeps_24_hours_7_days_and_4_weeks() -> None:
     """Of hourly backups over two months those of the last 24 hours stay, one of each of 7 days, and of 4 weeks."""
     start = 20_000 * DAY
     backups = [info(f"h{number}", start + number * HOUR) for number in range(60 * 24)]
-    left = [each for each in backups if each.name in kept(backups, backups[-1].name)]
+    names = kept(backups, backups[-1].name)
+    left = [each for each in backups if each.name in names]
     newest = backups[-1].made_at
     assert [each.made_at for each in left[-24:]] == [newest - hours * HOUR for hours in range(23, -1, -1)]
     assert len({int(each.made_at // DAY) for each in left[-24:]} | {int(each.made_at // DAY) for each in left}) >= 7
@@ -63,7 +66,7 @@ def test_rotation_of_two_months_keeps_24_hours_7_days_and_4_weeks() -> None:
 
 
 def test_rotation_done_every_hour_comes_to_the_same_bound() -> None:
-    """Carried out each hour over two months, there are never more than 24 + 7 + 4 backups, and two weeks are reached back."""
+    """Carried out each hour over two months, there are never more than 24 + 7 + 4, and two weeks are reached back."""
     backups: list[BackupInfo] = []
     start = 20_000 * DAY
     for number in range(60 * 24):
@@ -110,7 +113,7 @@ def test_create_that_does_not_verify_removes_nothing(tmp_path: Path) -> None:
     change(store, content(tmp_path / "data")[new_session(1).header.session_id], a=2)
     store.checkpoint_all()
     disk.lying = True
-    with pytest.raises(StorageError, match="verif|there is no complete"):
+    with pytest.raises(StorageError, match=r"verif|there is no complete"):
         backups.create(NOW + 500 * DAY, AUTOMATIC)
     let_go(store)
     assert [each.name for each in backups.list()] == old
@@ -262,3 +265,23 @@ def test_verify_of_a_name_that_is_none_says_so(tmp_path: Path, name: str) -> Non
     with pytest.raises(StorageError, match="backup list"):
         Backups(store).verify(name)
     let_go(store)
+
+
+async def test_storage_in_memory_has_no_backups() -> None:
+    """What has no copies says so."""
+    with pytest.raises(UnsupportedOperationError):
+        await MemoryStorage().back_up("manual")
+
+
+async def test_file_storage_backs_up_what_is_only_in_the_journal(tmp_path: Path) -> None:
+    """A backup that is asked for right after a change has the change."""
+    storage = FileStorage(tmp_path / "data", backup_interval_s=None, clock=lambda: NOW)
+    await storage.open()
+    session = new_session(1, a=1)
+    await storage.commit(Commit(session, 100, 0, whole=True))
+    made = await storage.back_up("manual")
+    await storage.close()
+    store = opened(tmp_path / "data")
+    data = Backups(store).session_data(made.name, session.header.session_id)
+    store.close()
+    assert decode_session(data, store.store_id).session == session

@@ -1,5 +1,6 @@
 """A data folder of version 0.1.0 (format 1): does all of it come over, whatever happens on the way?"""
 
+import contextlib
 import shutil
 from pathlib import Path
 from typing import Any
@@ -229,3 +230,31 @@ def test_format_1_can_be_had_back_from_its_backup(tmp_path: Path) -> None:
     restore_store(root, LocalFileSystem(), BACKUP_NAME, BEGIN)
     assert content(root) == wanted
     assert (root / "replaced").is_dir()
+
+
+@pytest.mark.parametrize("both", [True, False], ids=["no_file_left", "older_file_left"])
+def test_damage_in_format_1_is_remembered_though_the_migration_was_interrupted(tmp_path: Path, both: bool) -> None:
+    """Whichever call fails, after the next start the session is known to be damaged, and its files are kept."""
+    name = session(2, "alice", 2, 30).header.session_id
+    for at in range(1, 1000):
+        root = copy_of_format_1(tmp_path, f"data-{at}")
+        for path in root.glob(f"sessions/*/{name}.json" if not both else f"sessions/*/{name}*"):
+            flip(path)
+        disk = FailingDisk(at, dead=True)
+        store = Store(root, disk)
+        with contextlib.suppress(OSError):
+            store.open()
+        done = disk.calls < at
+        if hasattr(store, "writer"):
+            store.writer.close()
+        disk.unlock()
+        store = opened(root)
+        let_go(store)
+        assert list(store.damaged) == [name], at
+        assert (name in store.places) is not both
+        kept = [each for each in (root / "quarantine").iterdir() if f"damaged-{name}" in each.name]
+        assert len(kept) == (2 if both else 1)
+        shutil.rmtree(root)
+        if done:
+            break
+    assert at > 60
