@@ -318,4 +318,9 @@ class FileStorage:
             raise StorageError(msg) from error
 
     async def _on_thread(self, work: Callable[..., T], *args: object) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, work, *args)
+        done = asyncio.get_running_loop().run_in_executor(self._threads, work, *args)
+        try:
+            return await asyncio.shield(done)
+        except asyncio.CancelledError:
+            await asyncio.wait([done])  # a thread cannot be cancelled: nobody may take its work for over
+            raise

@@ -308,11 +308,17 @@ class Store:
         if damage.first_lsn == last_lsn:  # one record is about one session: another name in it is a damaged one
             known = named & (self.places.keys() | _by_session(records).keys())
             named = known or named
-        return [
-            session_id
-            for session_id in sorted(named - whole)
-            if (place := self.places.get(session_id)) is None or not 0 <= last_lsn <= place.current_lsn
-        ]
+        return [name for name in sorted(named - whole) if last_lsn < 0 or not self._has(name, last_lsn)]
+
+    def _has(self, session_id: SessionId, lsn: int) -> bool:
+        """Tell whether a session's file has the record `lsn`; it may be newer than the index and the journal say."""
+        place = self.places.get(session_id)
+        if place is None:
+            return False
+        found = None if lsn <= place.current_lsn else self._read_file(place.header.client_id, session_id).file
+        if found is not None and found.lsn > place.last_lsn:
+            self.places[session_id] = Place(found.session.header, place.size_bytes, found.lsn, -1, found.lsn)
+        return lsn <= max(place.current_lsn, found.lsn if found else -1)
 
     def _retire(self, verdict: Verdict) -> None:
         """Now that everything sound is in other files, move damaged segments out of the way."""

@@ -47,7 +47,10 @@ def folders_at_rest() -> list[AtRest]:
         driver.back_up()
         driver.update(3, 2, size=20)
         driver.bind(2)
+        driver.create(5)
         driver.checkpoint()
+        driver.update(5)
+        driver.checkpoint()  # and no more of this one: what its older file needs of the journal must stay, or be in it
         driver.update(1, 3, 3, size=10)
         driver.remove(2, archive=True)
         driver.create(4)
@@ -56,6 +59,9 @@ def folders_at_rest() -> list[AtRest]:
         driver.checkpoint()
         driver.update(4, 1, size=800)
         driver.checkpoint()
+        for _ in range(3):
+            driver.update(4, size=1500)
+            driver.checkpoint()
         driver.update(3, 1, size=10)
         if closed:
             driver.store.close()

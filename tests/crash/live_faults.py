@@ -29,6 +29,8 @@ ZERO = ("wrong",)
 LAG_LIMIT_MS = 50.0
 SLOW_SYNC_S = 2.0
 READS_WHILE_BLOCKED = 200
+TURNS = 20_000
+"""Turns of the loop in which a thread that does not wait would do something."""
 
 
 class Bench:
@@ -211,6 +213,37 @@ async def cancelled_caller(counts: Counter[str]) -> None:
     counts["cancelled"] += 1
 
 
+async def closed_while_writing(counts: Counter[str]) -> None:
+    """A session file that is being written when the storage is closed does not come after a newer one."""
+    bench = Bench()
+    await bench.storage.open()
+    session = await bench.create(1)
+    blocked, release, renames = threading.Event(), threading.Event(), 0
+
+    def block(kind: str, path: Path, size: int) -> int:  # noqa: ARG001 -- the shape of a fault
+        nonlocal renames
+        if kind == "rename":
+            renames += 1
+            if not blocked.is_set():
+                blocked.set()
+                release.wait()
+        return size
+
+    bench.fs.fault = block
+    bench.storage._kick.set()
+    await until(blocked.is_set)
+    await bench.update(session, "newer")
+    closing = asyncio.ensure_future(bench.storage.close())
+    for _ in range(TURNS):
+        await asyncio.sleep(0)
+    early = renames
+    release.set()
+    await closing
+    assert early == 1, "two writers at once"
+    opened(SimulatedFileSystem(bench.fs.contents()), bench.ledger)
+    counts["closed while writing"] += 1
+
+
 class LiveFaults:
     """Plays the scenes."""
 
@@ -220,6 +253,7 @@ class LiveFaults:
             full_disk,
             partial(slow_sync, slow_sync_s),
             cancelled_caller,
+            closed_while_writing,
         )
         self.counts: Counter[str] = Counter()
         self.examples: dict[str, str] = {}

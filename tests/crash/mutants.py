@@ -1,5 +1,6 @@
 """Proof 6: each mutant breaks one rule of the storage, and the other proofs notice; singly, and some in pairs."""
 
+import asyncio
 import contextlib
 import time
 import zlib
@@ -13,6 +14,7 @@ from msgspec.structs import replace
 from stui_sessiond.errors import StorageFullError
 from stui_sessiond.storage import journal, records, recovery
 from stui_sessiond.storage.commit_queue import CommitQueue
+from stui_sessiond.storage.file import FileStorage
 from stui_sessiond.storage.fs import AppendFile
 from stui_sessiond.storage.segments import DiskFailedError, JournalWriter
 from stui_sessiond.storage.snapshots import Snapshots
@@ -108,11 +110,6 @@ def _index_beyond() -> list[Patch]:
     return [(Store, "_read_index", read_index)]
 
 
-def _drop_all_at_once(writer: JournalWriter, lsn: int) -> None:
-    while len(writer.segments) > 1 and writer.segments[1] <= lsn:
-        writer._fs.remove(writer._layout.segment(writer.segments.pop(0)))
-
-
 def _fail_and_forget(_writer: JournalWriter, error: OSError) -> DiskFailedError:
     return DiskFailedError(str(error))
 
@@ -161,6 +158,10 @@ def _full_is_no_end(queue: CommitQueue, batch: Any, error: Any) -> None:  # noqa
             waiter.set_exception(error) if not isinstance(error, StorageFullError) else waiter.set_result(0)
 
 
+async def _leave_thread(storage: FileStorage, work: Callable[..., object], *args: object) -> object:
+    return await asyncio.get_running_loop().run_in_executor(storage._threads, work, *args)
+
+
 def _nothing(*_arguments: object) -> None:
     """Do nothing."""
 
@@ -184,10 +185,10 @@ MUTANTS: dict[str, Callable[[], list[Patch]]] = {
     "no seal": lambda: [(JournalWriter, "seal", _nothing)],
     "durable LSN ignored": lambda: [(recovery, "search", lambda _data, _offset, _seed: iter(()))],
     "index trusted beyond its LSN": _index_beyond,
-    "trims all segments at once": lambda: [(JournalWriter, "drop_before", _drop_all_at_once)],
     "goes on after a failed sync": lambda: [(JournalWriter, "_fail", _fail_and_forget)],
     "half a write is not taken back": lambda: [(JournalWriter, "_take_back", _take_back_nothing)],
     "a full disk counts as success": lambda: [(CommitQueue, "_refused", _full_is_no_end)],
+    "cancelled work goes on unseen": lambda: [(FileStorage, "_on_thread", _leave_thread)],
     "removals are not replayed": lambda: [(Store, "_finish_removal", _nothing)],
     "the unreadable is deleted": lambda: [(Snapshots, "put_aside", _delete_unreadable)],
     "damage in the journal is not reported": lambda: [(Store, "_report", _nothing)],
@@ -197,7 +198,7 @@ MUTANTS: dict[str, Callable[[], list[Patch]]] = {
 PAIRS = (
     ("acknowledges before the sync", "no seal"),
     ("no sync before a rename", "no file before the newest"),
-    ("no sync of the journal's folder", "trims all segments at once"),
+    ("no sync of the journal's folder", "no seal"),
     ("no check of a record's checksum", "durable LSN ignored"),
     ("index trusted beyond its LSN", "trims by the newest file only"),
     ("the end read is not written anew", "no sync of a client's folder"),

@@ -13,7 +13,14 @@ from stui_sessiond.model.session import History
 from stui_sessiond.sessions import transitions
 from stui_sessiond.sessions.history import HistoryRules, advance
 from stui_sessiond.sessions.merge import merge
-from stui_sessiond.storage.records import ChangeRecord, decode_change, encode_change, entry_record, header_record, replay
+from stui_sessiond.storage.records import (
+    ChangeRecord,
+    decode_change,
+    encode_change,
+    entry_record,
+    header_record,
+    replay,
+)
 from tests.unit.bed.house import a_session
 
 NAMES = st.sampled_from(["a", "b", "c", "", "/", "~", "~1", "ü"])
@@ -45,7 +52,9 @@ def test_steps_are_a_patch_that_others_understand(old: Json, new: Json) -> None:
 
 
 @settings(max_examples=300)
-@given(DOCUMENTS, st.lists(st.builds(Step, st.sampled_from(["add", "replace", "remove"]), st.text("/a~01")), max_size=4))
+@given(
+    DOCUMENTS, st.lists(st.builds(Step, st.sampled_from(["add", "replace", "remove"]), st.text("/a~01")), max_size=4)
+)
 def test_steps_of_anything(document: Json, steps: list[Step]) -> None:
     """They apply or do not fit; nothing else happens, and the document stays as it was."""
     before = msgspec.json.encode(document)
@@ -90,9 +99,7 @@ def test_changes_in_the_journal_lead_to_the_session(states: list[Json]) -> None:
         before = session.header.version
         changed = transitions.save_context(replace(session, state=state), transitions.DEFAULT_TOOL, {"c": state}, 1.0)
         session, entry = advance(session, changed, 1.7e9 + number, "ada", "updated", HistoryRules())
-        record = ChangeRecord(
-            session.header.session_id, before, header_record(session.header), entry_record(entry)
-        )
+        record = ChangeRecord(session.header.session_id, before, header_record(session.header), entry_record(entry))
         replayed = replay(replayed, decode_change(encode_change(record)))
     assert replayed == session
     assert same(replayed.document(), session.document())

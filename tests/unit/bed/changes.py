@@ -22,7 +22,9 @@ def a_new_session(number: int = 1, *, client: str = "ada", **state: Any) -> Sess
 
 def a_full_session(number: int = 1) -> Session:
     """Make a session with something in every field, at version 4."""
-    session = a_new_session(number, text='ünï ☕ \u0000 \\ " \n', numbers=[1, -1.5, 2**53, None, True], deep={"a": [{}]})
+    session = a_new_session(
+        number, text='ünï ☕ \u0000 \\ " \n', numbers=[1, -1.5, 2**53, None, True], deep={"a": [{}]}
+    )
     header = replace(session.header, image_id=ImageId("pharo"), name="my work", closed_at=1.75e9)
     session = replace(
         session,
@@ -32,7 +34,9 @@ def a_full_session(number: int = 1) -> Session:
         client_info={"platform": "x"},
         config={"a": 1},
     )
-    session, _ = advance(session, replace(session, state={"a/b": None, "~": 1}), 1.7e9 + 0.123456, "ada", "updated", RULES)
+    session, _ = advance(
+        session, replace(session, state={"a/b": None, "~": 1}), 1.7e9 + 0.123456, "ada", "updated", RULES
+    )
     context = save_context(session, ToolId("workspace/1"), {"workspace": {"bindings": {"x": "1"}}}, 1.7e9)
     session, _ = advance(session, context, 1.7e9 + 1, None, "context.saved", RULES)
     session = snapshot(session, "before ☕", 1.7e9 + 2)

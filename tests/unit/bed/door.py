@@ -67,7 +67,9 @@ class ManagerDoor:
         self._house = self._build()
 
     def _build(self) -> House:
-        storage: SessionStorage = self._memory if self._folder is None else FileStorage(self._folder, backup_interval_s=None)
+        storage: SessionStorage = (
+            self._memory if self._folder is None else FileStorage(self._folder, backup_interval_s=None)
+        )
         return House(storage, self._clock, SessionRules(max_per_client=MAX_PER_CLIENT))
 
     async def open(self) -> None:

@@ -29,7 +29,9 @@ Json = dict[str, Any]
         pytest.param({"a": [1]}, {"a": [True]}, [("replace", "/a", [True])], id="true in a list"),
         pytest.param({"a": [1, 2, 3]}, {"a": [1, 3]}, [("replace", "/a", [1, 3])], id="lists whole"),
         pytest.param({"a": [{"b": 1}]}, {"a": [{"b": 2}]}, [("replace", "/a", [{"b": 2}])], id="object in a list"),
-        pytest.param({"a": {"b": {"c": 1, "d": 2}}}, {"a": {"b": {"c": 3, "d": 2}}}, [("replace", "/a/b/c", 3)], id="deep"),
+        pytest.param(
+            {"a": {"b": {"c": 1, "d": 2}}}, {"a": {"b": {"c": 3, "d": 2}}}, [("replace", "/a/b/c", 3)], id="deep"
+        ),
         pytest.param({"a": {}}, {"a": []}, [("replace", "/a", [])], id="object to list"),
         pytest.param({"a": {"b": 1}}, {"a": {}}, [("remove", "/a/b")], id="emptied"),
         pytest.param({"": 1}, {"": 2}, [("replace", "/", 2)], id="empty name"),

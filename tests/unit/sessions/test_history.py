@@ -9,8 +9,7 @@ from stui_sessiond.ids import ToolId
 from stui_sessiond.model.delta import Step
 from stui_sessiond.model.session import History, Session, session_delta
 from stui_sessiond.sessions.history import HistoryRules, advance
-from stui_sessiond.sessions.transitions import create, save_context, seal
-from stui_sessiond.sessions.transitions import NewSession
+from stui_sessiond.sessions.transitions import NewSession, create, save_context, seal
 from tests.unit.bed.changes import a_new_session
 
 NOW = 1.8e9

@@ -6,11 +6,11 @@ import msgspec
 import pytest
 
 from stui_sessiond.errors import InvalidPatchError, SessionConflictError
+from stui_sessiond.model.session import Session
 from stui_sessiond.sessions import transitions
 from stui_sessiond.sessions.history import HistoryRules, advance
 from stui_sessiond.sessions.merge import merge
 from stui_sessiond.sessions.transitions import Change, Mode
-from stui_sessiond.model.session import Session
 from tests.unit.bed.changes import a_new_session, step
 
 Json = dict[str, Any]
@@ -32,7 +32,9 @@ NOW = 1.8e9
         pytest.param({}, {"a": [1]}, {"a": [1]}, {"a": [1]}, id="both added the same"),
         pytest.param({"a": {"x": 1}}, {"a": {"x": 1, "y": 2}}, {"a": {"x": 3}}, {"a": {"x": 3, "y": 2}}, id="nested"),
         pytest.param({}, {"a": {"x": 1}}, {"a": {"y": 2}}, {"a": {"x": 1, "y": 2}}, id="objects that both added"),
-        pytest.param({"a": 1}, {"a": {"x": 1}}, {"a": {"y": 2}}, {"a": {"x": 1, "y": 2}}, id="both made an object of it"),
+        pytest.param(
+            {"a": 1}, {"a": {"x": 1}}, {"a": {"y": 2}}, {"a": {"x": 1, "y": 2}}, id="both made an object of it"
+        ),
         pytest.param({"a": None}, {"a": None}, {"a": 1}, {"a": 1}, id="null is a value"),
         pytest.param({"a": 1}, {"a": True}, {"a": 1}, {"a": True}, id="true is not 1"),
     ],

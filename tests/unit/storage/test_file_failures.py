@@ -148,7 +148,9 @@ async def test_disk_that_does_not_keep_up(tmp_path: Path, monkeypatch: pytest.Mo
     storage = at(folder, disk)
     await storage.open()
     disk.gate = threading.Event()
-    asked = [asyncio.ensure_future(storage.commit(whole(a_new_session(number, text="x" * 1000)))) for number in range(9)]
+    asked = [
+        asyncio.ensure_future(storage.commit(whole(a_new_session(number, text="x" * 1000)))) for number in range(9)
+    ]
     await until(lambda: any(one.done() for one in asked))
     refused = [one for one in asked if one.done()]
     assert 0 < len(refused) < 9

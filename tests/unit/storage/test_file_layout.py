@@ -229,7 +229,9 @@ async def test_store_file_that_cannot_be_read(tmp_path: Path, content: bytes) ->
         with pytest.raises(StorageError, match=r"store\.json|restore"):
             await storage.open()
         await storage.close()
-    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file() and path.name != "ballast"} == before
+    assert {
+        path: path.read_bytes() for path in folder.rglob("*") if path.is_file() and path.name != "ballast"
+    } == before
 
 
 @pytest.mark.parametrize("change", [None, b"", b"{}\n", b"flip", b"foreign"])
@@ -243,7 +245,9 @@ async def test_index_that_is_gone_or_damaged(tmp_path: Path, change: bytes | Non
     elif change == b"flip":
         index.write_bytes(index.read_bytes().replace(b'"ada"', b'"adb"'))
     elif change == b"foreign":
-        index.write_bytes(seal_json({"format": "stui-index", "format_version": 2, "store_id": "x", "lsn": 9, "sessions": []}))
+        index.write_bytes(
+            seal_json({"format": "stui-index", "format_version": 2, "store_id": "x", "lsn": 9, "sessions": []})
+        )
     else:
         index.write_bytes(change)
     opened, loaded = await look(folder)
@@ -356,7 +360,9 @@ async def test_journal_of_many_sessions_is_trimmed_in_steps(tmp_path: Path, monk
     await storage.close()
 
 
-async def test_many_changed_sessions_are_written_without_waiting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_many_changed_sessions_are_written_without_waiting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """When more than so many wait for their files, the checkpoint does not wait for its time."""
     monkeypatch.setattr(file_module, "MAX_PENDING_SESSIONS", 3)
     storage = at(tmp_path / "data")

@@ -196,7 +196,9 @@ async def test_change_that_follows_on_one_nobody_knows_of(place: Place) -> None:
         assert await read(storage, first.header.session_id) == later.session
 
 
-@pytest.mark.parametrize("client", ["../../etc/passwd", "CON", "a/b", "a\\b", "..", "Zoë", "Zoe\u0308", "client7", "x" * 256])
+@pytest.mark.parametrize(
+    "client", ["../../etc/passwd", "CON", "a/b", "a\\b", "..", "Zoë", "Zoe\u0308", "client7", "x" * 256]
+)
 async def test_client_of_any_name(place: Place, client: str) -> None:
     """A client's name never is a path."""
     session = replace(a_new_session(), header=replace(a_new_session().header, client_id=ClientId(client)))
