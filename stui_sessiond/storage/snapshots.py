@@ -14,6 +14,7 @@ import structlog
 from stui_sessiond.ids import SessionId
 from stui_sessiond.model.session import Session
 from stui_sessiond.storage.fs import FileSystem
+from stui_sessiond.storage.index import Place
 from stui_sessiond.storage.layout import CURRENT, PREVIOUS, Layout
 from stui_sessiond.storage.records import SessionFile, UnreadableError, decode_session, encode_session
 
@@ -26,6 +27,16 @@ class Found(msgspec.Struct, frozen=True):
     file: SessionFile | None
     damaged: str | None
     size_bytes: int = 0
+
+
+class Scan(msgspec.Struct, frozen=True):
+    """What all session files together say."""
+
+    places: dict[SessionId, Place]
+    healed: dict[SessionId, str]
+    """Sessions whose newest file was damaged, and how."""
+    unread: dict[SessionId, str]
+    """Sessions of which no file could be read."""
 
 
 class Snapshots:
@@ -78,6 +89,29 @@ class Snapshots:
                 self.put_aside(path, "damaged", str(error))
         return Found(None, damaged)
 
+    def scan(self) -> Scan:
+        """Read all session files, because there is no index.
+
+        Raises:
+            OSError: they cannot be read now.
+        """
+        scan = Scan({}, {}, {})
+        for client in self._fs.names(self._layout.sessions):
+            folder = self._layout.sessions / client
+            for stem in sorted({_stem(name) for name in self._fs.names(folder) if name.endswith(CURRENT)}):
+                session_id = SessionId(stem)
+                found = self.read(folder, session_id)
+                if found.file is None:
+                    scan.unread[session_id] = found.damaged or "it is missing"
+                    continue
+                if found.damaged:
+                    scan.healed[session_id] = found.damaged
+                lsn = found.file.lsn
+                scan.places[session_id] = Place(found.file.session.header, found.size_bytes, lsn, -1, lsn)
+        if scan.places:
+            _log.warning("storage.index_rebuilt", sessions=len(scan.places))
+        return scan
+
     def remove(self, folder: Path, session_id: SessionId) -> None:
         """Delete both files.
 
@@ -125,3 +159,7 @@ class Snapshots:
         self._fs.write_new(kept, data)
         self._fs.sync_folder(self._layout.quarantine)
         _log.warning("storage.quarantined", file=name, kept_as=kept.name, why=why)
+
+
+def _stem(name: str) -> str:
+    return name.removesuffix(PREVIOUS) if name.endswith(PREVIOUS) else name.removesuffix(CURRENT)

@@ -6,7 +6,7 @@ recovery may be interrupted and done again; nothing that cannot be read is delet
 
 import contextlib
 import secrets
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -21,8 +21,6 @@ from stui_sessiond.storage.fs import FileSystem
 from stui_sessiond.storage.index import Index, Place, decode_index, encode_index
 from stui_sessiond.storage.journal import Record
 from stui_sessiond.storage.layout import (
-    CURRENT,
-    PREVIOUS,
     SEGMENT_SUFFIX,
     STORE_FORMAT,
     STORE_VERSION,
@@ -32,9 +30,8 @@ from stui_sessiond.storage.layout import (
     seal_json,
     unseal_json,
 )
-from stui_sessiond.storage.records import ChangeRecord, UnreadableError, decode_change
-from stui_sessiond.storage.records import replay as replay_change
-from stui_sessiond.storage.recovery import Damage, Segment, Verdict, recover
+from stui_sessiond.storage.recovery import Segment, Verdict, recover
+from stui_sessiond.storage.replay import Changes, by_session, clients_of, follow, losers
 from stui_sessiond.storage.segments import SEGMENT_BYTES, JournalWriter
 from stui_sessiond.storage.snapshots import Found, Snapshots
 
@@ -152,30 +149,12 @@ class Store:
         if index is None:
             if data is not None:
                 self.snapshots.put_aside(self.layout.index, "damaged")
-            index = self._scan_files()
+            scan = self.snapshots.scan()
+            self.healed.update({name: _healed(damage) for name, damage in scan.healed.items()})
+            self._unread = scan.unread
+            index = Index(0, scan.places)
         self._index_lsn = index.lsn
         self.places = index.places
-
-    def _scan_files(self) -> Index:
-        """Read all session files, because there is no index."""
-        places: dict[SessionId, Place] = {}
-        for client in self.fs.names(self.layout.sessions):
-            folder = self.layout.sessions / client
-            names = self.fs.names(folder)
-            stems = {name.removesuffix(CURRENT).removesuffix(PREVIOUS.removesuffix(CURRENT)) for name in names}
-            for stem in sorted(stems):
-                session_id = SessionId(stem)
-                found = self.snapshots.read(folder, session_id)
-                if found.file is None:
-                    self._unread[session_id] = found.damaged or "it is missing"
-                    continue
-                if found.damaged:
-                    self.healed[session_id] = _healed(found.damaged)
-                lsn = found.file.lsn
-                places[session_id] = Place(found.file.session.header, found.size_bytes, lsn, -1, lsn)
-        if places:
-            _log.warning("storage.index_rebuilt", sessions=len(places))
-        return Index(0, places)
 
     def _read_segments(self) -> list[Segment]:
         names = [name for name in self.fs.names(self.layout.journal) if name.endswith(SEGMENT_SUFFIX)]
@@ -215,8 +194,10 @@ class Store:
 
     def _replay(self, records: Sequence[Record]) -> None:
         """Bring every session that the journal knows more of up to date."""
-        newer = _by_session([record for record in records if record.lsn > self._index_lsn])
-        for folder in {self.layout.client_folder(client) for changes in newer.values() for client in _clients(changes)}:
+        newer = by_session([record for record in records if record.lsn > self._index_lsn])
+        for folder in {
+            self.layout.client_folder(client) for changes in newer.values() for client in clients_of(changes)
+        }:
             if self.fs.names(folder):
                 self.fs.sync_folder(folder)  # a process that was killed may have left names unsynced
         for session_id, changes in newer.items():
@@ -227,25 +208,23 @@ class Store:
             elif place is None or place.current_lsn < last_lsn:
                 self._bring_up(session_id, changes, records)
 
-    def _finish_removal(self, session_id: SessionId, changes: Sequence[tuple[int, ChangeRecord]]) -> None:
+    def _finish_removal(self, session_id: SessionId, changes: Changes) -> None:
         place = self.places.pop(session_id, None)
         self.damaged.pop(session_id, None)
         self._unread.pop(session_id, None)
-        client = place.header.client_id if place else next(_clients(changes), None)
+        client = place.header.client_id if place else next(clients_of(changes), None)
         if client is not None:
             folder = self.layout.client_folder(client)
             if self.fs.names(folder):
                 self.snapshots.remove(folder, session_id)
 
-    def _bring_up(
-        self, session_id: SessionId, changes: Sequence[tuple[int, ChangeRecord]], records: Sequence[Record]
-    ) -> None:
-        client = next(_clients(changes), None)
+    def _bring_up(self, session_id: SessionId, changes: Changes, records: Sequence[Record]) -> None:
+        client = next(clients_of(changes), None)
         if client is None:
             return
         found = self._read_file(client, session_id)
         if found.damaged is not None:  # the file before it needs older records, too
-            changes = _by_session(records)[session_id]
+            changes = by_session(records)[session_id]
         session = found.file.session if found.file else None
         file_lsn = found.file.lsn if found.file else -1
         session, last_lsn = self._follow(session_id, session, file_lsn, changes)
@@ -260,28 +239,12 @@ class Store:
             self.pending[session_id] = Pending(session, last_lsn)
 
     def _follow(
-        self,
-        session_id: SessionId,
-        session: Session | None,
-        lsn: int,
-        changes: Sequence[tuple[int, ChangeRecord]],
+        self, session_id: SessionId, session: Session | None, lsn: int, changes: Changes
     ) -> tuple[Session | None, int]:
-        """Apply the changes after `lsn` that follow on each other, and remember if some do not."""
-        lost: str | None = None
-        for change_lsn, change in changes:
-            if change_lsn <= lsn:
-                continue
-            try:
-                session = replay_change(session, change)
-            except UnreadableError as error:
-                lost = f"acknowledged changes are lost: {error}"
-                continue
-            if change.full is not None:
-                lost = None
-            lsn = change_lsn
-        if lost is not None:
-            self.damaged[session_id] = lost
-        return session, lsn
+        followed = follow(session, lsn, changes)
+        if followed.lost is not None:
+            self.damaged[session_id] = followed.lost
+        return followed.session, followed.lsn
 
     def _report(self, verdict: Verdict) -> None:
         for damage in verdict.damage:
@@ -294,21 +257,9 @@ class Store:
                 reason=damage.reason,
             )
             why = f"acknowledged changes are lost: the journal is damaged ({damage.reason})"
-            for session_id in self._losers(damage, verdict.records):
-                self.damaged.setdefault(session_id, why)
-
-    def _losers(self, damage: Damage, records: Sequence[Record]) -> list[SessionId]:
-        """List the sessions that lost something: what was damaged is neither in their files nor made up for later."""
-        last_lsn = damage.next_lsn - 1
-        if 0 <= last_lsn <= self._index_lsn:
-            return []
-        later = _by_session([record for record in records if record.lsn > last_lsn >= 0])
-        whole = {name for name, changes in later.items() if any(change.gone or change.full for _, change in changes)}
-        named = {SessionId(name) for name in damage.sessions}
-        if damage.first_lsn == last_lsn:  # one record is about one session: another name in it is a damaged one
-            known = named & (self.places.keys() | _by_session(records).keys())
-            named = known or named
-        return [name for name in sorted(named - whole) if last_lsn < 0 or not self._has(name, last_lsn)]
+            if not 0 < damage.next_lsn <= self._index_lsn + 1:  # else all of it is in the files
+                for session_id in losers(damage, verdict.records, self.places.keys(), self._has):
+                    self.damaged.setdefault(session_id, why)
 
     def _has(self, session_id: SessionId, lsn: int) -> bool:
         """Tell whether a session's file has the record `lsn`; it may be newer than the index and the journal say."""
@@ -361,7 +312,7 @@ class Store:
         session = found.file.session if found.file else None
         lsn = found.file.lsn if found.file else -1
         records = recover(self._read_segments(), bytes.fromhex(self.store_id)).records
-        changes = _by_session(records).get(session_id, [])
+        changes = by_session(records).get(session_id, [])
         session, lsn = self._follow(session_id, session, lsn, changes)
         if session is None:
             self.damaged[session_id] = f"its file cannot be read: {found.damaged}"
@@ -504,18 +455,6 @@ class Store:
         self.write_damaged()
         self.writer.close()
         self.fs.unlock()
-
-
-def _by_session(records: Sequence[Record]) -> dict[SessionId, list[tuple[int, ChangeRecord]]]:
-    found: dict[SessionId, list[tuple[int, ChangeRecord]]] = {}
-    for record in records:
-        change = decode_change(record.payload)
-        found.setdefault(SessionId(change.session_id), []).append((record.lsn, change))
-    return found
-
-
-def _clients(changes: Sequence[tuple[int, ChangeRecord]]) -> Iterator[str]:
-    return (change.header.client_id for _, change in changes if change.header is not None)
 
 
 def _healed(damage: str) -> str:

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))  # tests are no package: the harness lies beside them
-
-from harness import ROOT, Connection, Daemon, ScriptedImage, find_node, folder, run_cli
+from tests.e2e.harness import ROOT, Connection, Daemon, ScriptedImage, find_node, folder, run_cli
 
 
 @pytest.fixture(scope="module")

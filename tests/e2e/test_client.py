@@ -14,10 +14,7 @@ import pytest
 from stui_sessiond.client import CallFailedError, Client, ConnectionLostError, connect, parse_url
 from stui_sessiond.wire.messages.connection import Position
 from stui_sessiond.wire.messages.session import CreateSession, UpdateSessionState
-
-sys.path.insert(0, str(Path(__file__).parent))  # tests are no package: the harness lies beside them
-
-from harness import DEADLINE_S, ROOT, Amber, Daemon, clean_environment, folder
+from tests.e2e.harness import DEADLINE_S, ROOT, Amber, Daemon, clean_environment, folder
 
 TASKS = 50
 LISTENERS = ("--auth", "none", "--lines", "127.0.0.1:0", "--http", "127.0.0.1:0")

@@ -5,9 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import socket
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import httpx
 import pytest
@@ -15,9 +13,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Origin, Subprotocol
 
-sys.path.insert(0, str(Path(__file__).parent))  # tests are no package: the harness lies beside them
-
-from harness import DEADLINE_S, Connection, Daemon, Json, folder
+from tests.e2e.harness import DEADLINE_S, Connection, Daemon, Json, folder
 
 ROUNDS = 200
 

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))  # tests are no package: the harness lies beside them
-
-from harness import IMAGE_ID, Amber, Connection, Daemon, folder
+from tests.e2e.harness import IMAGE_ID, Amber, Connection, Daemon, folder
 
 
 @pytest.fixture(scope="module")

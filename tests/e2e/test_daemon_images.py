@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))  # tests are no package: the harness lies beside them
-
-from harness import Connection, Daemon, Json, ScriptedImage, folder
+from tests.e2e.harness import Connection, Daemon, Json, ScriptedImage, folder
 
 SEVEN = {"result": "7", "result_type": "SmallInteger", "execution_time": 1, "has_error": False}
 

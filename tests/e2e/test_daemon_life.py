@@ -5,16 +5,13 @@ from __future__ import annotations
 import json
 import signal
 import socket
-import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))  # tests are no package: the harness lies beside them
-
-from harness import Amber, Connection, Daemon, Json, Refused, ScriptedImage, folder
+from tests.e2e.harness import Amber, Connection, Daemon, Json, Refused, ScriptedImage, folder
 
 RUN_FOR_A_SECOND = "| end | end := Date now time + 1000. [Date now time < end] whileTrue: []. 'done'"
 

@@ -27,6 +27,7 @@ class TestCaller:
         self.rights = frozenset(rights or {"connect", "session"})
         self.greeted = False
         self.must_greet = must_greet
+        self.client_id: str | None = None
         self.proof: str | None = None
         self.subscriptions: set[Any] = set()
 

@@ -61,7 +61,7 @@ async def test_history_in_pages() -> None:
     async with running_daemon() as running, running.talker() as client:
         session_id = await a_history(client, 8)
 
-        async def page(**asked: int) -> list[int]:
+        async def page(**asked: Any) -> list[int]:  # noqa: ANN401 -- any JSON
             found = await client.call("get_session_history", session_id=session_id, **asked)
             return [version["version"] for version in found["versions"]]
 

@@ -15,6 +15,7 @@ from stui_sessiond.storage import commit_queue
 from stui_sessiond.storage.commit_queue import CommitQueue
 from stui_sessiond.storage.journal import RecordType, decode_header, read_chain
 from tests.unit.bed.disk import TestDisk
+from tests.unit.bed.wait import until
 from tests.unit.storage.test_journal import a_writer
 
 
@@ -181,9 +182,7 @@ async def test_idle_queue_seals_the_journal(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(commit_queue, "SEAL_AFTER_S", 0.001)
     async with a_line(tmp_path) as line:
         await line.queue.append(b"first")
-        async with asyncio.timeout(20):
-            while line.queue.writer.next_lsn < 3:
-                await asyncio.sleep(0)
+        await until(lambda: line.queue.writer.next_lsn == 3)
         assert await line.queue.append(b"second") == 3
 
 

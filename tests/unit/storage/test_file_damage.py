@@ -8,7 +8,7 @@ from stui_sessiond.errors import SessionDamagedError
 from stui_sessiond.model.session import Session
 from stui_sessiond.storage.api import Loaded
 from stui_sessiond.storage.file import FileStorage
-from stui_sessiond.storage.records import encode_session
+from stui_sessiond.storage.records import decode_session, encode_session
 from tests.unit.bed.changes import a_new_session, header_only, step, whole
 from tests.unit.bed.stores import flip
 from tests.unit.storage.test_file_layout import SESSION_ID, at, current, kept_aside, look, previous, stored
@@ -19,8 +19,7 @@ async def outcome(storage: FileStorage) -> Loaded | str:
     try:
         loaded = await storage.load(SESSION_ID)
     except SessionDamagedError as error:
-        assert error.details == {"session_id": SESSION_ID}
-        return error.code
+        return f"{error.code} {error.details['session_id']}"
     assert loaded is not None
     return loaded
 
@@ -183,13 +182,13 @@ async def test_both_files_and_the_journal_that_are_damaged(tmp_path: Path, resta
         opened = await storage.open()
         assert (opened.sessions, opened.damaged) == ([], frozenset({SESSION_ID}))
     for _ in range(2):
-        assert await outcome(storage) == "session_damaged"
+        assert await outcome(storage) == f"session_damaged {SESSION_ID}"
     await storage.close()
     for _ in range(2):
         storage = at(folder)
         opened = await storage.open()
         assert (opened.sessions, opened.damaged) == ([], frozenset({SESSION_ID}))
-        assert await outcome(storage) == "session_damaged"
+        assert await outcome(storage) == f"session_damaged {SESSION_ID}"
         await storage.close()
     assert sorted(path.read_bytes() for path in (folder / "quarantine").iterdir()) == [b"one", b"two"]
 
@@ -224,7 +223,7 @@ async def test_file_of_another_store(tmp_path: Path, index: bool) -> None:
     storage = at(folder)
     opened = await storage.open()
     assert opened.damaged == (frozenset() if index else frozenset({SESSION_ID}))
-    assert await outcome(storage) == "session_damaged"
+    assert await outcome(storage) == f"session_damaged {SESSION_ID}"
     await storage.close()
     assert kept_aside(folder) == [f"damaged-{SESSION_ID}.json"]
 
@@ -277,4 +276,35 @@ async def test_header_that_changed_after_the_newest_file(tmp_path: Path) -> None
     loaded = await outcome(storage)
     assert isinstance(loaded, Loaded)
     assert (loaded.session, loaded.integrity) == (change.session, "healed")
+    await storage.close()
+
+
+# ---- archive
+
+
+async def test_archive_is_a_file_of_its_month(tmp_path: Path) -> None:
+    """The session lies there whole, readable, and both of its files are gone."""
+    folder = tmp_path / "data"
+    versions = await stored(folder)
+    storage = at(folder)
+    await storage.open()
+    await storage.archive(SESSION_ID, 1.7e9)
+    await storage.close()
+    archived = folder / "archive" / "2023-11" / f"{SESSION_ID}.json"
+    assert decode_session(archived.read_bytes(), storage._store.store_id).session == versions[-1]
+    assert list(folder.glob("sessions/*/*")) == []
+
+
+async def test_session_that_cannot_be_archived(tmp_path: Path) -> None:
+    """What is damaged stays where it is, and is reported."""
+    folder = tmp_path / "data"
+    await stored(folder, 1)
+    for path in (folder / "journal").iterdir():
+        path.unlink()
+    storage = at(folder)
+    await storage.open()
+    current(folder).write_bytes(b"damaged")
+    with pytest.raises(SessionDamagedError):
+        await storage.archive(SESSION_ID, 1.7e9)
+    assert list((folder / "archive").iterdir()) == []
     await storage.close()

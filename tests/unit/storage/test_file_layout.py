@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from stui_sessiond.errors import SessionDamagedError, StorageError
+from stui_sessiond.errors import StorageError
 from stui_sessiond.model.session import Session
 from stui_sessiond.storage import file as file_module
 from stui_sessiond.storage import records
@@ -17,6 +17,7 @@ from stui_sessiond.storage.layout import seal_json
 from stui_sessiond.storage.records import UnreadableError, decode_session, encode_session
 from tests.unit.bed.changes import a_full_session, a_new_session, put_versions, step, whole
 from tests.unit.bed.disk import TestDisk
+from tests.unit.bed.wait import until
 
 SESSION_ID = a_new_session().header.session_id
 
@@ -369,39 +370,6 @@ async def test_many_changed_sessions_are_written_without_waiting(
     await storage.open()
     for number in range(5):
         await storage.commit(whole(a_new_session(number)))
-    async with asyncio.timeout(20):
-        while storage._store.pending:
-            await asyncio.sleep(0)
+    await until(lambda: not storage._store.pending)
     assert len(list((tmp_path / "data").glob("sessions/*/*.json"))) >= 4
-    await storage.close()
-
-
-# ---- archive
-
-
-async def test_archive_is_a_file_of_its_month(tmp_path: Path) -> None:
-    """The session lies there whole, readable, and both of its files are gone."""
-    folder = tmp_path / "data"
-    versions = await stored(folder)
-    storage = at(folder)
-    await storage.open()
-    await storage.archive(SESSION_ID, 1.7e9)
-    await storage.close()
-    archived = folder / "archive" / "2023-11" / f"{SESSION_ID}.json"
-    assert decode_session(archived.read_bytes(), storage._store.store_id).session == versions[-1]
-    assert list(folder.glob("sessions/*/*")) == []
-
-
-async def test_session_that_cannot_be_archived(tmp_path: Path) -> None:
-    """What is damaged stays where it is, and is reported."""
-    folder = tmp_path / "data"
-    await stored(folder, 1)
-    for path in (folder / "journal").iterdir():
-        path.unlink()
-    storage = at(folder)
-    await storage.open()
-    current(folder).write_bytes(b"damaged")
-    with pytest.raises(SessionDamagedError):
-        await storage.archive(SESSION_ID, 1.7e9)
-    assert list((folder / "archive").iterdir()) == []
     await storage.close()

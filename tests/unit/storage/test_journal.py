@@ -1,4 +1,4 @@
-"""The bytes of the journal, and the writer: what is written is read, what is changed is found, what fails is taken back."""
+"""The bytes of the journal, and its writer: what is changed is found, what fails is taken back."""
 
 import errno
 import zlib

@@ -1,4 +1,4 @@
-"""What the segments of a journal tell: a torn write is no damage, damage is no torn write, and nothing sound is lost."""
+"""What the segments of a journal tell: a torn write is no damage, damage is none, and nothing sound is lost."""
 
 import pytest
 

@@ -142,7 +142,7 @@ async def test_every_kind_of_change(place: Place) -> None:
         clear,
         lambda old: header_only(old, closed_at=9.0),
         lambda old: header_only(old, closed_at=None, last_activity=2.0e9),
-        lambda old: step(old),
+        step,
     ]
     for change in changes:
         async with place.reopen() as storage:
