@@ -184,7 +184,7 @@ class FileStorage:
         async with self._checkpointing:  # a checkpoint under way must not bring the file back
             self._store.note_gone(session_id)
             folder = self._store.layout.client_folder(place.header.client_id)
-            if await self._on_thread(self._store.fs.names, folder):
+            if await self._disk(self._store.fs.names, folder):
                 await self._disk(self._store.snapshots.remove, folder, session_id)
 
     def _append(self, record: ChangeRecord) -> asyncio.Future[int]:
@@ -274,7 +274,7 @@ class FileStorage:
             status=status,
             sessions=len(store.places),
             size_bytes=sum(place.size_bytes for place in store.places.values()),
-            quarantined=store.quarantined,
+            quarantined=store.snapshots.kept_aside,
             detail=detail,
         )
 

@@ -47,6 +47,8 @@ class Snapshots:
         self._layout = layout
         self._store_id = store_id
         self._serial = itertools.count()
+        self.kept_aside = len(fs.names(layout.quarantine))
+        """How many files are in quarantine."""
 
     def paths(self, folder: Path, session_id: SessionId) -> tuple[Path, Path]:
         """The newest file and the one before it."""
@@ -147,6 +149,7 @@ class Snapshots:
         self._fs.rename(path, kept)
         self._fs.sync_folder(self._layout.quarantine)
         self._fs.sync_folder(path.parent)
+        self.kept_aside += 1
         _log.warning("storage.quarantined", file=path.name, kept_as=kept.name, why=why, detail=detail)
 
     def keep_copy(self, name: str, why: str, data: bytes) -> None:
@@ -158,6 +161,7 @@ class Snapshots:
         kept = self._layout.quarantine / f"{secrets.token_hex(4)}-{why}-{name}"
         self._fs.write_new(kept, data)
         self._fs.sync_folder(self._layout.quarantine)
+        self.kept_aside += 1
         _log.warning("storage.quarantined", file=name, kept_as=kept.name, why=why)
 
 

@@ -68,7 +68,6 @@ class Store:
         """Sessions read from the file before the newest, and why."""
         self.damaged: dict[SessionId, str] = {}
         """Sessions of which acknowledged data could not be read, and what."""
-        self.quarantined = 0
         self._segment_bytes = segment_bytes
         self._random_bytes = random_bytes
         self._index_lsn = 0
@@ -105,7 +104,6 @@ class Store:
         self._report(verdict)
         self.checkpoint_all()
         self._retire(verdict)
-        self.quarantined = len(fs.names(layout.quarantine))
 
     def _identify(self) -> StoreIdentity:
         layout = self.layout
