@@ -201,7 +201,7 @@ async def redis(folder: Path, clients: int, seconds: float) -> Figures:
     options += ["--appendfsync", "always", "--dir", str(folder), "--auto-aof-rewrite-percentage", "0"]
     server = await asyncio.create_subprocess_exec("redis-server", *options, stdout=subprocess.DEVNULL)
     try:
-        while not socket.exists():
+        while not socket.exists():  # noqa: ASYNC110 -- another process: there is no event to wait for
             await asyncio.sleep(0.02)
         count = int(seconds * 4000 * min(clients, 16) / (1 if clients > 1 else 2))
         command = ["redis-benchmark", "-s", str(socket), "-t", "set", "-c", str(clients), "-n", str(count)]
@@ -242,7 +242,9 @@ def main() -> None:
     set_up_logs("json", "error")
     names = list(CONTESTANTS)
     if shutil.which("redis-server") is None or shutil.which("redis-benchmark") is None:
-        print("redis-server is missing: LEFT OUT. Install it (Debian: redis-server) to measure it too.", file=sys.stderr)
+        print(
+            "redis-server is missing: LEFT OUT. Install it (Debian: redis-server) to measure it too.", file=sys.stderr
+        )
         names.remove("Redis, appendfsync always")
     counts = [int(count) for count in options.clients.split(",")]
     results: dict[str, dict[int, list[Figures]]] = {name: {count: [] for count in counts} for name in names}

@@ -26,6 +26,7 @@ from stui_sessiond.errors import (
 from stui_sessiond.ids import DEFAULT_TOOL, ClientId, ImageId, SessionId, ToolId
 from stui_sessiond.model.session import NamedSnapshot, Session, SessionHeader, Status, StoredContext
 from stui_sessiond.sessions.merge import merge
+from stui_sessiond.wire.limits import MAX_CONTENT_DEPTH, check_depth
 from stui_sessiond.wire.timestamp import format_time
 
 MAX_PATCH_OPERATIONS = 10_000
@@ -247,8 +248,13 @@ def document_of(session: Session, name: str | None, version: int | None) -> dict
 
 
 def seal(sections: dict[str, Any], now: float) -> StoredContext:
-    """Make a context that can prove later that it is what was saved."""
+    """Make a context that can prove later that it is what was saved.
+
+    Raises:
+        MessageTooDeepError: nested deeper than an answer could carry.
+    """
     text = _encode_canonical(sections)
+    check_depth(text, MAX_CONTENT_DEPTH)
     return StoredContext(sections, _checksum(text), now, len(text))
 
 

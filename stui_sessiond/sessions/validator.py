@@ -18,14 +18,11 @@ from stui_sessiond.errors import (
 from stui_sessiond.ids import ClientId, SessionId, ToolId
 from stui_sessiond.model.session import Session
 from stui_sessiond.sessions.history import HistoryRules
-from stui_sessiond.wire.limits import MAX_DEPTH, check_depth
+from stui_sessiond.wire.limits import MAX_CONTENT_DEPTH, check_depth
 
 MAX_ID_CHARS = 256
 MAX_TOOLS = 256
 """Stored contexts per session; a tool is a window that a person opened."""
-
-MAX_STATE_DEPTH = MAX_DEPTH - 4
-"""An answer carries the state four levels down in the envelope form, and is to be no deeper than a message may be."""
 
 _SESSION_ID = re.compile(r"session_[0-9]{1,20}_[0-9]{1,20}_[A-Za-z0-9_-]{1,64}")
 
@@ -131,14 +128,14 @@ class SessionValidator:
             ParameterError: more tools than a session may have.
         """
         state = _encode(session.state)
-        check_depth(state, MAX_STATE_DEPTH)
+        check_depth(state, MAX_CONTENT_DEPTH)
         if len(session.contexts) > MAX_TOOLS:
             msg = f"a session has contexts of at most {MAX_TOOLS} tools"
             raise ParameterError(msg, field="tool_id", maximum=MAX_TOOLS)
         size = len(state)
         size += sum(stored.size_bytes for stored in session.contexts.values())
         size += sum(kept.size_bytes for kept in session.snapshots.values())
-        size += len(_encode(session.config)) + len(_encode(session.client_info)) if session.header.version == 1 else 0
+        size += sum(len(_encode(told)) for told in (session.config, session.client_info) if told)
         if size > self.rules.max_bytes:
             msg = f"the session would have {size} bytes; {self.rules.max_bytes} are allowed"
             raise SessionTooLargeError(msg, size_bytes=size, limit_bytes=self.rules.max_bytes)

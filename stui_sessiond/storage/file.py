@@ -76,6 +76,7 @@ class FileStorage:
         """The newest change of each session that is on its way to the disk."""
         self._kick = asyncio.Event()
         self._checkpointing = asyncio.Lock()
+        self._closing = False
 
     # ---- opening and closing
 
@@ -100,6 +101,7 @@ class FileStorage:
 
     async def close(self) -> None:
         """Write what waits and all session files, seal the journal, let go of the folder."""
+        self._closing = True
         await self._tasks.close()
         if self._commits is not None:
             await self._commits.close()
@@ -177,15 +179,15 @@ class FileStorage:
             await self._go(session_id, "archived")
 
     async def _go(self, session_id: SessionId, how: str) -> None:
+        """Take a session out of the store: with its record it is gone, and then its files are deleted."""
         place = self._store.places.get(session_id)
-        if place is None:
-            return
-        await self._append(ChangeRecord(session_id, place.header.version, header_record(place.header), gone=how))
-        async with self._checkpointing:  # a checkpoint under way must not bring the file back
-            self._store.note_gone(session_id)
-            folder = self._store.layout.client_folder(place.header.client_id)
-            if await self._disk(self._store.fs.names, folder):
-                await self._disk(self._store.snapshots.remove, folder, session_id)
+        if place is not None:
+            header = header_record(place.header)
+            lsn = await self._append(ChangeRecord(session_id, place.header.version, header, gone=how))
+            self._store.note_gone(session_id, lsn)
+        if session_id in self._store.leftover:
+            async with self._checkpointing:  # a checkpoint under way must not bring the file back
+                await self._disk(self._store.delete_leftover, session_id)
 
     def _append(self, record: ChangeRecord) -> asyncio.Future[int]:
         if self._commits is None:
@@ -282,7 +284,8 @@ class FileStorage:
         self._trouble = error
         if isinstance(error, StorageFullError):
             _log.error("storage.full", error=error.message)
-            self._tasks.start(self._resume(), "resume")
+            if not self._closing:
+                self._tasks.start(self._resume(), "resume")
         else:
             _log.critical("storage.failed", error=error.message)
             self.on_failure()

@@ -49,6 +49,13 @@ class Pending(msgspec.Struct, frozen=True, gc=False):
     lsn: int
 
 
+class Leftover(msgspec.Struct, frozen=True):
+    """Files of a session that is gone, by the journal record `lsn`."""
+
+    folder: Path
+    lsn: int
+
+
 class Store:
     """A data folder. Only one thread at a time may call `append` and `seal`, and one at a time the rest."""
 
@@ -64,6 +71,7 @@ class Store:
         self.store_id = ""
         self.places: dict[SessionId, Place] = {}
         self.pending: dict[SessionId, Pending] = {}
+        self.leftover: dict[SessionId, Leftover] = {}
         self.healed: dict[SessionId, str] = {}
         """Sessions read from the file before the newest, and why."""
         self.damaged: dict[SessionId, str] = {}
@@ -340,10 +348,25 @@ class Store:
         self.healed.pop(session_id, None)
         self.damaged.pop(session_id, None)
 
-    def note_gone(self, session_id: SessionId) -> None:
-        """Take note that a session is not here any more."""
+    def note_gone(self, session_id: SessionId, lsn: int) -> None:
+        """Take note that a session is not here any more, by the record with this LSN; its files may be there still."""
+        place = self.places.get(session_id)
+        if place is not None:
+            self.leftover[session_id] = Leftover(self.layout.client_folder(place.header.client_id), lsn)
         for known in (self.places, self.pending, self.healed, self.damaged):
             known.pop(session_id, None)
+
+    def delete_leftover(self, session_id: SessionId) -> None:
+        """Delete the files of a session that is gone.
+
+        Raises:
+            OSError: they may be there still; it can be tried again, and the next start will.
+        """
+        left = self.leftover.get(session_id)
+        if left is not None:
+            if self.fs.names(left.folder):
+                self.snapshots.remove(left.folder, session_id)
+            self.leftover.pop(session_id, None)
 
     def note_file(self, session_id: SessionId, written: Pending) -> None:
         """Take note that this content has become the session's newest file."""
@@ -400,9 +423,11 @@ class Store:
         self.finish_trim(wanted)
 
     def trim_target(self, keep_segments: int) -> int | None:
-        """The first LSN to keep, if there are more segments than that."""
+        """The first LSN to keep, if there are more segments than that. A removal that is not finished is kept."""
         segments = self.writer.segments
-        return segments[-keep_segments] if len(segments) > keep_segments else None
+        if len(segments) <= keep_segments:
+            return None
+        return min([segments[-keep_segments], *(left.lsn for left in self.leftover.values())])
 
     def hold_pending(self, session_id: SessionId) -> None:
         """Have a session's content ready for its file.
@@ -424,11 +449,12 @@ class Store:
         self.writer.drop_before(wanted)
 
     def write_index(self, lsn: int) -> None:
-        """Write the index; it is true up to `lsn`.
+        """Write the index; it is true up to `lsn`, or up to a removal whose files are there still.
 
         Raises:
             OSError: the old one is there.
         """
+        lsn = min([lsn, *(left.lsn - 1 for left in self.leftover.values())])
         self.replace_file(self.layout.index, encode_index(self.store_id, lsn, list(self.places.values())))
         self._index_lsn = lsn
 
@@ -447,6 +473,9 @@ class Store:
         Raises:
             OSError, DiskFullError, DiskFailedError: the journal has what the files do not.
         """
+        for session_id in list(self.leftover):
+            with contextlib.suppress(OSError):  # the next start tries again
+                self.delete_leftover(session_id)
         self.checkpoint_all()
         self.writer.seal()
         self.write_index(self.writer.durable_lsn)

@@ -10,6 +10,9 @@ from stui_sessiond.errors import MessageTooDeepError, MessageTooLargeError
 MAX_DEPTH = 64
 """Nested arrays and objects; far beyond any honest state, far below a decoder's recursion limit."""
 
+MAX_CONTENT_DEPTH = MAX_DEPTH - 10
+"""A state or a context: answers carry it inside up to ten levels of their own (the history, in an envelope)."""
+
 _BRACKETS = b"[]{}"
 _NOT_BRACKETS = bytes(c for c in range(256) if c not in _BRACKETS)
 _AS_SQUARE = bytes.maketrans(b"{}", b"[]")

@@ -248,10 +248,8 @@ class Driver:
         record = ChangeRecord(session_id, header.version, header_record(header), gone=how)
         self._append([record])
         del self.sessions[session_id]
-        self.store.note_gone(session_id)
-        folder = self.store.layout.client_folder(header.client_id)
-        if self.store.fs.names(folder):
-            self.store.snapshots.remove(folder, session_id)
+        self.store.note_gone(session_id, self.store.writer.durable_lsn)
+        self.store.delete_leftover(session_id)
 
     def checkpoint(self) -> None:
         self.store.checkpoint_all()

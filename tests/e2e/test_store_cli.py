@@ -6,16 +6,13 @@ import json
 import shutil
 import signal
 import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))  # tests are no package: the harness lies beside them
-
-from harness import Connection, Daemon, Json, folder, run_cli
+from tests.e2e.harness import Connection, Daemon, Json, folder, run_cli
 
 FORMAT_1 = Path(__file__).parents[1] / "data" / "format-1" / "store"
 

@@ -160,9 +160,9 @@ def test_size_of_a_session() -> None:
 
 def test_depth_of_a_session() -> None:
     """As deep as an answer may carry it, and no deeper."""
-    a_validator().measure(replace(a_session(), state=deep(60)))
+    a_validator().measure(replace(a_session(), state=deep(54)))
     with pytest.raises(MessageTooDeepError):
-        a_validator().measure(replace(a_session(), state=deep(61)))
+        a_validator().measure(replace(a_session(), state=deep(55)))
 
 
 def test_tools_of_a_session() -> None:

@@ -256,7 +256,6 @@ async def test_disk_that_fails_in_a_removal_says_so_in_our_words(tmp_path: Path)
             await storage.close()
 
 
-@pytest.mark.xfail(reason="the second try knows of no session, says that all is well, and leaves the files for good")
 async def test_removal_that_is_asked_for_again(tmp_path: Path) -> None:
     """When the files could not be deleted, the next try deletes them: success means that nothing is left."""
     folder, disk = tmp_path / "data", TestDisk()
@@ -275,7 +274,6 @@ async def test_removal_that_is_asked_for_again(tmp_path: Path) -> None:
     assert [path.name for path in folder.glob(f"sessions/*/{SESSION_ID}*")] == []
 
 
-@pytest.mark.xfail(reason="the attempt to wait for room is started in a task owner that is closed")
 async def test_disk_that_gets_full_while_the_storage_is_closed(tmp_path: Path) -> None:
     """Those who waited are told; nothing crashes in the loop."""
     crashes: list[object] = []

@@ -509,8 +509,8 @@ def test_restore_of_one_session_interrupted_at_any_call_leaves_one_or_the_other(
 def test_restore_of_a_session_that_was_removed_brings_it_back(bed: Bed) -> None:
     """One that is not in the store any more comes back under its id."""
     store = opened(bed.root)
-    store.snapshots.remove(store.layout.client_folder("bob"), TWO)
-    store.note_gone(TWO)
+    store.note_gone(TWO, store.writer.next_lsn)
+    store.delete_leftover(TWO)
     store.close()
     restore_session(bed.root, DISK(), bed.backup, TWO, NOW + 5)
     assert content(bed.root)[TWO].state == {"b": 1}
