@@ -106,13 +106,21 @@ class FileStorage:
         if self._commits is not None:
             await self._commits.close()
             try:
-                await self._on_thread(self._store.close)
+                await self._close_store()
             except (OSError, DiskFullError, DiskFailedError) as error:  # everything is in the journal all the same
                 _log.error("storage.close_incomplete", error=str(error))
                 self._store.fs.unlock()
         else:
             self._store.fs.unlock()
         await asyncio.get_running_loop().run_in_executor(None, self._threads.shutdown)
+
+    async def _close_store(self) -> None:
+        try:
+            await self._on_thread(self._store.close)
+        except (OSError, DiskFullError):  # this is what the ballast is for
+            if not await self._on_thread(self._store.fs.remove, self._store.layout.ballast):
+                raise
+            await self._on_thread(self._store.close)
 
     # ---- reading
 

@@ -274,6 +274,21 @@ async def test_removal_that_is_asked_for_again(tmp_path: Path) -> None:
     assert [path.name for path in folder.glob(f"sessions/*/{SESSION_ID}*")] == []
 
 
+async def test_disk_that_is_full_at_the_end(tmp_path: Path) -> None:
+    """The ballast is given up, and with that room all session files are written."""
+    folder, disk = tmp_path / "data", TestDisk()
+    storage = at(folder, disk)
+    await storage.open()
+    versions = await put_versions(storage, 2)
+    disk.fail(errno.ENOSPC, at=1, spare=OUTSIDE | {"write", "sync"})  # not the seal of the journal
+    await storage.close()
+    assert disk.failed == ["make_folder"]
+    left = await asyncio.to_thread(lambda: [path.name for path in folder.rglob("*")])
+    assert "ballast" not in left
+    assert f"{SESSION_ID}.json" in left
+    assert (await look(folder))[1] == Loaded(versions[-1])
+
+
 async def test_disk_that_gets_full_while_the_storage_is_closed(tmp_path: Path) -> None:
     """Those who waited are told; nothing crashes in the loop."""
     crashes: list[object] = []
