@@ -104,11 +104,12 @@ class Daemon:
             autosave_interval_s=sessions.autosave_interval,
         )
         contract = load_contract()
-        self.failed = asyncio.Event()
-        """Set when the disk failed in a way after which the process has to end."""
+        self.disk_failed = False
+        """Whether the disk failed in a way after which the process has to end."""
+        self.stop_asked = asyncio.Event()
         self._storage = storage or FileStorage(
             config.data_dir(settings.server),
-            on_failure=self.failed.set,
+            on_failure=self._give_up,
             backup_interval_s=settings.backups.interval or None,
         )
         validator = SessionValidator(rules, AccessLists(access.clients_allow, access.clients_deny))
@@ -213,6 +214,10 @@ class Daemon:
         _remove_ready(self.settings.server.ready_file)
         _log.info("daemon.stopped")
 
+    def _give_up(self) -> None:
+        self.disk_failed = True
+        self.stop_asked.set()
+
     # ---- what others ask of it
 
     def uptime_s(self) -> float:
@@ -244,17 +249,16 @@ async def serve(settings: Settings) -> None:
     Raises:
         ConfigError, StorageError: it cannot start.
     """
-    stop = asyncio.Event()
+    daemon = Daemon(settings)
     loop = asyncio.get_running_loop()
 
     def interrupted() -> None:
-        if stop.is_set():
+        if daemon.stop_asked.is_set():
             os._exit(130)
-        stop.set()
+        daemon.stop_asked.set()
 
-    loop.add_signal_handler(signal.SIGTERM, stop.set)
+    loop.add_signal_handler(signal.SIGTERM, daemon.stop_asked.set)
     loop.add_signal_handler(signal.SIGINT, interrupted)
-    daemon = Daemon(settings)
     await daemon.start()
     if daemon.new_token is not None:
         print(  # noqa: T201 -- the one time the token is shown; it must not reach the log
@@ -263,14 +267,10 @@ async def serve(settings: Settings) -> None:
             file=sys.stderr,
             flush=True,
         )
-    waits = [asyncio.ensure_future(stop.wait()), asyncio.ensure_future(daemon.failed.wait())]
-    await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-    if daemon.failed.is_set():
-        # Answers that say so are on their way; nothing else can be saved by going on.
-        await asyncio.sleep(FAIL_STOP_S)
+    await daemon.stop_asked.wait()
+    if daemon.disk_failed:
+        await asyncio.sleep(FAIL_STOP_S)  # answers that say so are on their way
         os._exit(EXIT_DISK_FAILED)
-    for wait in waits:
-        wait.cancel()
     await daemon.stop()
 
 

@@ -208,11 +208,6 @@ class Peer:
         """End the connection once the present answer is out."""
         self._refused = close_name
 
-    @property
-    def unsent_bytes(self) -> int:
-        """What the peer has not read yet."""
-        return self._pipe.unsent_bytes()
-
 
 async def hello_watch(peer: Peer, patience_s: float) -> None:
     """End a connection whose peer has to say hello and does not."""

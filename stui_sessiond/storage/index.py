@@ -7,10 +7,12 @@ looked up in the journal, and without an index the session files are read instea
 from collections.abc import Iterable
 
 import msgspec
+from msgspec.structs import astuple
 
-from stui_sessiond.ids import ClientId, ImageId, SessionId
+from stui_sessiond.ids import SessionId
 from stui_sessiond.model.session import SessionHeader
 from stui_sessiond.storage.layout import seal_json, unseal_json
+from stui_sessiond.storage.records import HeaderRecord, header_of, header_record
 
 INDEX_FORMAT = "stui-index"
 INDEX_VERSION = 2
@@ -29,20 +31,10 @@ class Place(msgspec.Struct, frozen=True, gc=False):
     """The last journal record about it."""
 
 
-class _Row(msgspec.Struct, array_like=True):
-    session_id: str
-    client_id: str
-    created_at: float
-    last_modified: float
-    last_activity: float
-    timeout_s: float
-    version: int
-    image_id: str | None
-    name: str | None
-    closed_at: float | None
-    size_bytes: int
-    current_lsn: int
-    previous_lsn: int
+class _Row(HeaderRecord, array_like=True, omit_defaults=False):
+    size_bytes: int = 0
+    current_lsn: int = -1
+    previous_lsn: int = -1
 
 
 class _Index(msgspec.Struct):
@@ -66,21 +58,7 @@ _decode = msgspec.json.Decoder(_Index).decode
 def encode_index(store_id: str, lsn: int, places: Iterable[Place]) -> bytes:
     """Write the index; journal records up to `lsn` have to be in the session files."""
     rows = [
-        _Row(
-            place.header.session_id,
-            place.header.client_id,
-            place.header.created_at,
-            place.header.last_modified,
-            place.header.last_activity,
-            place.header.timeout_s,
-            place.header.version,
-            place.header.image_id,
-            place.header.name,
-            place.header.closed_at,
-            place.size_bytes,
-            place.current_lsn,
-            place.previous_lsn,
-        )
+        _Row(*(*astuple(header_record(place.header)), place.size_bytes, place.current_lsn, place.previous_lsn))
         for place in places
         if place.current_lsn >= 0
     ]
@@ -102,16 +80,4 @@ def decode_index(data: bytes, store_id: str) -> Index | None:
 
 
 def _place(row: _Row) -> Place:
-    header = SessionHeader(
-        session_id=SessionId(row.session_id),
-        client_id=ClientId(row.client_id),
-        created_at=row.created_at,
-        last_modified=row.last_modified,
-        last_activity=row.last_activity,
-        timeout_s=row.timeout_s,
-        version=row.version,
-        image_id=None if row.image_id is None else ImageId(row.image_id),
-        name=row.name,
-        closed_at=row.closed_at,
-    )
-    return Place(header, row.size_bytes, row.current_lsn, row.previous_lsn, row.current_lsn)
+    return Place(header_of(row), row.size_bytes, row.current_lsn, row.previous_lsn, row.current_lsn)

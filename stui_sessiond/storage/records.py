@@ -205,7 +205,7 @@ def replay(session: Session | None, change: ChangeRecord) -> Session:
     if change.base_version != session.header.version:
         msg = f"versions {session.header.version + 1} to {change.base_version} are missing"
         raise UnreadableError(msg)
-    header = _header(change.header)
+    header = header_of(change.header)
     if change.entry is None:
         return replace(session, header=header)
     try:
@@ -270,7 +270,7 @@ def from_record(record: SessionRecord) -> Session:
         for tool, stored in record.contexts.items()
     }
     session = Session(
-        header=_header(record),
+        header=header_of(record),
         state=record.state,
         contexts=contexts,
         snapshots={
@@ -292,10 +292,6 @@ def from_record(record: SessionRecord) -> Session:
 
 def header_of(record: HeaderRecord) -> SessionHeader:
     """Read a header."""
-    return _header(record)
-
-
-def _header(record: HeaderRecord) -> SessionHeader:
     return SessionHeader(
         session_id=SessionId(record.session_id),
         client_id=ClientId(record.client_id),

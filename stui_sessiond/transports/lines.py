@@ -2,48 +2,34 @@
 
 import asyncio
 import re
-import socket
-import sys
-from typing import cast
 
 from stui_sessiond.contract import CloseReason
-from stui_sessiond.transports.pipe import PipeLimits, Receiver, ReceiverFactory
+from stui_sessiond.transports.pipe import PipeLimits, ReceiverFactory
+from stui_sessiond.transports.stream import StreamPipe
 from stui_sessiond.wire.codec import GLIMPSE_BYTES, too_large
 from stui_sessiond.wire.forms import encode_closing
 
 _HTTP = re.compile(rb"[A-Z]{3,20} \S+ HTTP/[0-9.]+\r?$")
 
-TCP_USER_TIMEOUT_MS = 30_000
-"""A peer that acknowledges nothing for so long is gone."""
 
-
-class LineProtocol(asyncio.Protocol):
+class LineProtocol(StreamPipe):
     """A pipe over a stream socket. A line that is too long is dropped and reported; the next one is read again."""
 
     def __init__(self, make_receiver: ReceiverFactory, limits: PipeLimits, *, same_user: bool) -> None:
+        super().__init__(make_receiver, limits)
         self.transport_name = "unix" if same_user else "tcp"
         self.same_user = same_user
         self.strict_start = not same_user
-        self.bearer: str | None = None
-        self._make_receiver = make_receiver
-        self._limits = limits
-        self._receiver: Receiver | None = None
-        self._transport: asyncio.Transport | None = None
         self._tail = bytearray()
         self._dropping = False
         self._seen_message = False
-        self._out: list[bytes] = []
         self._closing = False
-        self._held = False
-        self._full = False
 
     # ---- from asyncio
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Start."""
-        self._transport = cast("asyncio.Transport", transport)
-        self._transport.set_write_buffer_limits(high=self._limits.outbound_soft_bytes)
-        tune_tcp(transport.get_extra_info("socket"))
+        super().connection_made(transport)
         self._receiver = self._make_receiver(self)
         if self._receiver is None:
             self._closing = True
@@ -99,32 +85,15 @@ class LineProtocol(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop."""
-        del exc
         self._closing = True
-        self._out.clear()
-        receiver, self._receiver = self._receiver, None
-        if receiver is not None:
-            receiver.lost()
-
-    def pause_writing(self) -> None:
-        """The peer does not read: do not read from it either."""
-        self._full = True
-        self._apply_hold()
-
-    def resume_writing(self) -> None:
-        """It reads again."""
-        self._full = False
-        self._apply_hold()
+        super().connection_lost(exc)
 
     # ---- the pipe
 
     def send(self, message: bytes) -> None:
         """Queue a message."""
-        if self._closing:
-            return
-        if not self._out:
-            asyncio.get_running_loop().call_soon(self._flush)
-        self._out.append(message)
+        if not self._closing:
+            self._queue(message)
 
     def close(self, reason: CloseReason) -> None:
         """Say why, and close."""
@@ -148,42 +117,12 @@ class LineProtocol(asyncio.Protocol):
         if self._transport is not None:
             self._transport.close()
 
-    def hold(self, *, reading: bool) -> None:
-        """Stop reading or go on."""
-        self._held = not reading
-        self._apply_hold()
-
-    def unsent_bytes(self) -> int:
-        """How much waits to be sent."""
-        queued = sum(map(len, self._out))
-        return queued + (self._transport.get_write_buffer_size() if self._transport is not None else 0)
-
-    def _apply_hold(self) -> None:
-        if self._transport is None or self._closing:
-            return
-        if self._held or self._full:
-            self._transport.pause_reading()
-        else:
-            self._transport.resume_reading()
-
     def _flush(self) -> None:
         if not self._out or self._transport is None or self._transport.is_closing():
             return
-        if self._transport.get_write_buffer_size() > self._limits.outbound_hard_bytes:
-            self.abort()  # it does not read; one long answer alone is no reason
+        if self._is_slow(self._transport):
+            self.abort()
             return
         self._out.append(b"")
         self._transport.write(b"\n".join(self._out))
         self._out.clear()
-
-
-def tune_tcp(sock: socket.socket | None) -> None:
-    """Let a TCP connection answer at once, and notice when the other end is gone."""
-    if sock is None or sock.family not in (socket.AF_INET, socket.AF_INET6):
-        return
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    if sys.platform == "linux":
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 20)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 10)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, TCP_USER_TIMEOUT_MS)

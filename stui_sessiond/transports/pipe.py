@@ -43,9 +43,6 @@ class Pipe(Protocol):
     def hold(self, *, reading: bool) -> None:
         """Stop reading from the peer (`reading` false) or go on."""
 
-    def unsent_bytes(self) -> int:
-        """How much waits to be sent."""
-
 
 class Receiver(Protocol):
     """Who gets what comes out of a pipe. Its methods must not block and must not raise."""

@@ -6,7 +6,7 @@ upgrade. All frames of one read leave in one write. No compression: what is sent
 
 import asyncio
 from collections.abc import Collection
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import msgspec
 from websockets.exceptions import InvalidState
@@ -19,8 +19,8 @@ from websockets.typing import Subprotocol
 from stui_sessiond.contract import CloseReason
 from stui_sessiond.errors import InvalidUtf8Error
 from stui_sessiond.security.origin import refusal
-from stui_sessiond.transports.lines import tune_tcp
-from stui_sessiond.transports.pipe import PipeLimits, Receiver, ReceiverFactory
+from stui_sessiond.transports.pipe import PipeLimits, ReceiverFactory
+from stui_sessiond.transports.stream import StreamPipe
 from stui_sessiond.wire.codec import check_utf8
 
 SUBPROTOCOL: Final = Subprotocol("stui.v1")
@@ -41,7 +41,7 @@ class WebSocketRules(msgspec.Struct, frozen=True, kw_only=True):
     ping_timeout_s: float = 20.0
 
 
-class WebSocketProtocol(asyncio.Protocol):
+class WebSocketProtocol(StreamPipe):
     """A pipe over a WebSocket."""
 
     transport_name = "websocket"
@@ -56,27 +56,14 @@ class WebSocketProtocol(asyncio.Protocol):
         **from_uvicorn: Any,  # noqa: ANN401 -- config, server_state, app_state: not needed here
     ) -> None:
         del from_uvicorn
-        self.bearer: str | None = None
-        self._make_receiver = make_receiver
-        self._limits = limits
+        super().__init__(make_receiver, limits)
         self._rules = rules
-        self._receiver: Receiver | None = None
-        self._transport: asyncio.Transport | None = None
         self._ws = ServerProtocol(max_size=limits.message_bytes * _FRAME_SLACK, select_subprotocol=_select_subprotocol)
         self._message: bytearray | None = None
-        self._out: list[bytes] = []
         self._timer: asyncio.TimerHandle | None = None
         self._awaiting_pong = False
-        self._held = False
-        self._full = False
 
     # ---- from asyncio
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Start; the handshake request follows as data."""
-        self._transport = cast("asyncio.Transport", transport)
-        self._transport.set_write_buffer_limits(high=self._limits.outbound_soft_bytes)
-        tune_tcp(transport.get_extra_info("socket"))
 
     def data_received(self, data: bytes) -> None:
         """Read frames; answer in one write."""
@@ -96,23 +83,9 @@ class WebSocketProtocol(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop."""
-        del exc
         if self._timer is not None:
             self._timer.cancel()
-        self._out.clear()
-        receiver, self._receiver = self._receiver, None
-        if receiver is not None:
-            receiver.lost()
-
-    def pause_writing(self) -> None:
-        """The peer does not read: do not read from it either."""
-        self._full = True
-        self._apply_hold()
-
-    def resume_writing(self) -> None:
-        """It reads again."""
-        self._full = False
-        self._apply_hold()
+        super().connection_lost(exc)
 
     # ---- frames
 
@@ -167,11 +140,8 @@ class WebSocketProtocol(asyncio.Protocol):
 
     def send(self, message: bytes) -> None:
         """Queue a message."""
-        if self._transport is None or self._ws.state is not State.OPEN:
-            return
-        if not self._out:
-            asyncio.get_running_loop().call_soon(self._flush)
-        self._out.append(message)
+        if self._transport is not None and self._ws.state is State.OPEN:
+            self._queue(message)
 
     def close(self, reason: CloseReason) -> None:
         """Say why, and close."""
@@ -191,25 +161,7 @@ class WebSocketProtocol(asyncio.Protocol):
             self._ws.send_close(1000)
             self._flush()
 
-    def hold(self, *, reading: bool) -> None:
-        """Stop reading or go on."""
-        self._held = not reading
-        self._apply_hold()
-
-    def unsent_bytes(self) -> int:
-        """How much waits to be sent."""
-        queued = sum(map(len, self._out))
-        return queued + (self._transport.get_write_buffer_size() if self._transport is not None else 0)
-
     # ---- inside
-
-    def _apply_hold(self) -> None:
-        if self._transport is None or self._transport.is_closing():
-            return
-        if self._held or self._full:
-            self._transport.pause_reading()
-        else:
-            self._transport.resume_reading()
 
     def _write_out(self) -> None:
         for message in self._out:
@@ -220,8 +172,8 @@ class WebSocketProtocol(asyncio.Protocol):
         transport = self._transport
         if transport is None or transport.is_closing():
             return
-        if transport.get_write_buffer_size() > self._limits.outbound_hard_bytes:
-            transport.abort()  # it does not read; one long answer alone is no reason
+        if self._is_slow(transport):
+            transport.abort()
             return
         if self._out and self._ws.state is State.OPEN:
             self._write_out()

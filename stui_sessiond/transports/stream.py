@@ -1,0 +1,97 @@
+"""What do pipes over a stream socket have in common?
+
+Reading stops while the peer does not read, or its host says so; messages of one loop turn leave in one write.
+"""
+
+import abc
+import asyncio
+import socket
+import sys
+from typing import cast
+
+from stui_sessiond.transports.pipe import PipeLimits, Receiver, ReceiverFactory
+
+TCP_USER_TIMEOUT_MS = 30_000
+"""A peer that acknowledges nothing for so long is gone."""
+
+
+class StreamPipe(asyncio.Protocol, abc.ABC):
+    """The part of a pipe that does not depend on how messages are framed."""
+
+    def __init__(self, make_receiver: ReceiverFactory, limits: PipeLimits) -> None:
+        self.bearer: str | None = None
+        self._make_receiver = make_receiver
+        self._limits = limits
+        self._receiver: Receiver | None = None
+        self._transport: asyncio.Transport | None = None
+        self._out: list[bytes] = []
+        self._held = False
+        self._full = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Start."""
+        self._transport = cast("asyncio.Transport", transport)
+        self._transport.set_write_buffer_limits(high=self._limits.outbound_soft_bytes)
+        _tune_tcp(transport.get_extra_info("socket"))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Stop."""
+        del exc
+        self._out.clear()
+        receiver, self._receiver = self._receiver, None
+        if receiver is not None:
+            receiver.lost()
+
+    def pause_writing(self) -> None:
+        """The peer does not read: do not read from it either."""
+        self._full = True
+        self._apply_hold()
+
+    def resume_writing(self) -> None:
+        """It reads again."""
+        self._full = False
+        self._apply_hold()
+
+    def hold(self, *, reading: bool) -> None:
+        """Stop reading or go on."""
+        self._held = not reading
+        self._apply_hold()
+
+    def unsent_bytes(self) -> int:
+        """How much waits to be sent."""
+        queued = sum(map(len, self._out))
+        return queued + (self._transport.get_write_buffer_size() if self._transport is not None else 0)
+
+    def _apply_hold(self) -> None:
+        if self._transport is None or self._transport.is_closing():
+            return
+        if self._held or self._full:
+            self._transport.pause_reading()
+        else:
+            self._transport.resume_reading()
+
+    def _queue(self, message: bytes) -> None:
+        """Have a message leave with the others of this loop turn."""
+        if not self._out:
+            asyncio.get_running_loop().call_soon(self._flush)
+        self._out.append(message)
+
+    @abc.abstractmethod
+    def _flush(self) -> None:
+        """Write what is queued."""
+
+    def _is_slow(self, transport: asyncio.Transport) -> bool:
+        """Tell whether the peer has left too much unread to get more. One long answer alone is no reason."""
+        return transport.get_write_buffer_size() > self._limits.outbound_hard_bytes
+
+
+def _tune_tcp(sock: socket.socket | None) -> None:
+    """Let a TCP connection answer at once, and notice when the other end is gone."""
+    if sock is None or sock.family not in {socket.AF_INET, socket.AF_INET6}:
+        return
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    if sys.platform == "linux":
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 20)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 10)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, TCP_USER_TIMEOUT_MS)
