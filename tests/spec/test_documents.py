@@ -27,7 +27,7 @@ from stui_sessiond.server import listeners
 from stui_sessiond.server.peer import RIGHTS_OF_ROLE
 from stui_sessiond.sessions import transitions, validator
 from stui_sessiond.storage.memory import MemoryStorage
-from stui_sessiond.transports import lines, websocket
+from stui_sessiond.transports import stream, websocket
 from stui_sessiond.transports.pipe import PipeLimits
 from stui_sessiond.wire.forms import ClosingEvent, command_name
 from stui_sessiond.wire.limits import MAX_DEPTH, MessageLimits
@@ -282,7 +282,7 @@ FIXED = {
         hosts=(), origins=()
     ).ping_timeout_s,
     "WebSocket: wait for the peer's close frame, seconds": websocket.CLOSE_TIMEOUT_S,
-    "TCP: unacknowledged data, milliseconds (Linux)": lines.TCP_USER_TIMEOUT_MS,
+    "TCP: unacknowledged data, milliseconds (Linux)": stream.TCP_USER_TIMEOUT_MS,
 }
 
 
@@ -316,7 +316,7 @@ def test_limits_that_hello_tells_are_in_the_text() -> None:
         f"Above {PipeLimits(message_bytes=1).outbound_hard_bytes:,} unsent bytes",
         f"a ping every {websocket.WebSocketRules(hosts=(), origins=()).ping_interval_s:g} s",
         f"close frame within {websocket.CLOSE_TIMEOUT_S:g} s",
-        f"{lines.TCP_USER_TIMEOUT_MS // 1000} s is gone",
+        f"{stream.TCP_USER_TIMEOUT_MS // 1000} s is gone",
         f"({Settings().server.drain_timeout:g} s at most)",
         f"up to {['', 'once', 'twice'][websocket._FRAME_SLACK]} the limit",
     ],

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 
 from stui_sessiond.errors import WireError
 from stui_sessiond.transports.pipe import Pipe
+from stui_sessiond.transports.stream import StreamPipe
 
 PLENTY = 1_000_000
 
@@ -34,6 +35,11 @@ class Echo:
         """Take note of what was no message."""
         self.broken.append(error)
         self.pipe.send(f"broken {error.code} {error.request_id}".encode())
+
+    def unsent_bytes(self) -> int:
+        """How much the peer has not taken."""
+        assert isinstance(self.pipe, StreamPipe)
+        return self.pipe.unsent_bytes()
 
     def ended(self) -> bool:
         """The peer sends no more."""

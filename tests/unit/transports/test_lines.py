@@ -36,7 +36,7 @@ async def connected() -> AsyncIterator[tuple[LinePeer, Echo]]:
 async def fill(echo: Echo, unsent_bytes: int) -> int:
     """Send until so much waits to be read, or the pipe is gone; tell how many messages it took."""
     sent = 0
-    while echo.pipe.unsent_bytes() <= unsent_bytes and not echo.gone.is_set():
+    while echo.unsent_bytes() <= unsent_bytes and not echo.gone.is_set():
         echo.pipe.send(b"x" * 50_000)
         sent += 1
         await asyncio.sleep(0)
@@ -211,5 +211,5 @@ async def test_messages_of_one_turn_leave_together() -> None:
     async with connected() as (peer, echo):
         for number in range(1000):
             echo.pipe.send(str(number).encode())
-        assert echo.pipe.unsent_bytes() > 1000
+        assert echo.unsent_bytes() > 1000
         assert [await peer.line() for _ in range(1000)] == [str(number).encode() for number in range(1000)]

@@ -345,7 +345,7 @@ async def test_peer_that_does_not_read() -> None:
         echo = await echoes.made.get()
         await other.shake_hands()
         sent = 0
-        while echo.pipe.unsent_bytes() <= LIMITS.outbound_soft_bytes * 2:
+        while echo.unsent_bytes() <= LIMITS.outbound_soft_bytes * 2:
             echo.pipe.send(b"x" * 50_000)
             sent += 1
             await asyncio.sleep(0)
