@@ -30,7 +30,10 @@ SEAL_AFTER_S = 1.0
 SLOW_SYNC_S = 1.0
 """A batch that takes longer is worth a warning."""
 
-_Waiter = tuple[bytes, asyncio.Future[int]]
+Note = Callable[[int | None], None]
+"""Told the LSN of a record that is durable, None of one that is not; before its waiter, and also if that one has left."""
+
+_Waiter = tuple[bytes, asyncio.Future[int], Note | None]
 _Batch = list[_Waiter]
 
 
@@ -52,8 +55,8 @@ class CommitQueue:
         self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
         self._thread.start()
 
-    def append(self, payload: bytes) -> asyncio.Future[int]:
-        """Write a record; the future gives its LSN once it is durable.
+    def append(self, payload: bytes, note: Note | None = None) -> asyncio.Future[int]:
+        """Write a record; the future gives its LSN once it is durable. Cancelling the future does not take it back.
 
         Raises:
             StorageError: no change is taken now: the disk is full, has failed, or does not keep up.
@@ -64,7 +67,7 @@ class CommitQueue:
             msg = "too many changes wait for the disk; try again in a moment"
             raise StorageBusyError(msg)
         waiter: asyncio.Future[int] = self._loop.create_future()
-        self._waiting.append((payload, waiter))
+        self._waiting.append((payload, waiter, note))
         self._waiting_bytes += len(payload)
         if not self._busy and not self._scheduled:
             self._scheduled = True
@@ -78,7 +81,7 @@ class CommitQueue:
     async def close(self) -> None:
         """Write what waits, seal the journal, end the thread."""
         while self._busy or self._waiting:
-            await asyncio.wait([waiter for _, waiter in (*self._batch, *self._waiting)])
+            await asyncio.wait([waiter for _, waiter, _ in (*self._batch, *self._waiting)])
             await asyncio.sleep(0)  # let what waits be handed over
         self._work.put(None)
         await asyncio.get_running_loop().run_in_executor(None, self._thread.join)
@@ -91,7 +94,7 @@ class CommitQueue:
             return
         count = len(self._waiting)
         if self._waiting_bytes > MAX_BATCH_BYTES:
-            sizes = itertools.accumulate(len(payload) for payload, _ in self._waiting)
+            sizes = itertools.accumulate(len(payload) for payload, _, _ in self._waiting)
             count = max(1, sum(1 for size in sizes if size <= MAX_BATCH_BYTES))
         self._batch, self._waiting = self._waiting[:count], self._waiting[count:]
         self._busy = True
@@ -99,14 +102,18 @@ class CommitQueue:
 
     def _written(self, batch: _Batch, first_lsn: int) -> None:
         self._settle(batch)
-        for number, (_, waiter) in enumerate(batch):
+        for number, (_, waiter, note) in enumerate(batch):
+            if note is not None:
+                note(first_lsn + number)
             if not waiter.done():
                 waiter.set_result(first_lsn + number)
 
     def _refused(self, batch: _Batch, error: StorageError) -> None:
         self.trouble = error
         self._settle(batch)
-        for _, waiter in (*batch, *self._waiting):
+        for _, waiter, note in (*batch, *self._waiting):
+            if note is not None:
+                note(None)
             if not waiter.done():
                 waiter.set_exception(error)
         self._waiting_bytes = 0
@@ -114,7 +121,7 @@ class CommitQueue:
         self._on_failure(error)
 
     def _settle(self, batch: _Batch) -> None:
-        self._waiting_bytes -= sum(len(payload) for payload, _ in batch)
+        self._waiting_bytes -= sum(len(payload) for payload, _, _ in batch)
         self._busy = False
         self._batch = []
         if self.trouble is None:
@@ -137,7 +144,7 @@ class CommitQueue:
         started = time.monotonic()
         try:
             if batch:
-                first = self.writer.append([payload for payload, _ in batch])
+                first = self.writer.append([payload for payload, _, _ in batch])
                 self._loop.call_soon_threadsafe(self._written, batch, first)
             else:
                 self.writer.seal()

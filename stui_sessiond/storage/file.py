@@ -7,6 +7,7 @@ back by itself when there is room. `storage.layout` says what lies where, docs/e
 
 import asyncio
 import contextlib
+import functools
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +20,7 @@ from stui_sessiond.errors import SessionDamagedError, StorageError, StorageFullE
 from stui_sessiond.ids import SessionId
 from stui_sessiond.storage.api import BackupInfo, Commit, Loaded, Opened, StorageStatus, StoredHeader
 from stui_sessiond.storage.backups import Backups
-from stui_sessiond.storage.commit_queue import CommitQueue
+from stui_sessiond.storage.commit_queue import CommitQueue, Note
 from stui_sessiond.storage.fs import FileSystem, LocalFileSystem
 from stui_sessiond.storage.records import ChangeRecord, encode_change, entry_record, header_record, to_record
 from stui_sessiond.storage.segments import SEGMENT_BYTES, DiskFailedError, DiskFullError
@@ -72,7 +73,7 @@ class FileStorage:
         self._threads = ThreadPoolExecutor(FILE_THREADS, thread_name_prefix="storage")
         self._tasks = TaskOwner("storage")
         self._trouble: StorageError | None = None
-        self._storing: dict[SessionId, asyncio.Future[int]] = {}
+        self._storing: dict[SessionId, Commit] = {}
         """The newest change of each session that is on its way to the disk."""
         self._kick = asyncio.Event()
         self._checkpointing = asyncio.Lock()
@@ -160,18 +161,18 @@ class FileStorage:
             None if change.entry is None or whole else entry_record(change.entry),
             to_record(session) if whole else None,
         )
-        stored = self._storing[session_id] = self._append(record)
-        stored.add_done_callback(lambda done: self._note(done, change))
-        await asyncio.shield(stored)
+        stored = self._append(record, functools.partial(self._note, change))
+        self._storing[session_id] = change
+        await stored
 
-    def _note(self, stored: asyncio.Future[int], change: Commit) -> None:
+    def _note(self, change: Commit, lsn: int | None) -> None:
         """Take note of what is durable, also if nobody waits for it any more."""
         session_id = change.session.header.session_id
-        if self._storing.get(session_id) is stored:
+        if self._storing.get(session_id) is change:
             del self._storing[session_id]
-        if stored.cancelled() or stored.exception() is not None:
+        if lsn is None:
             return
-        self._store.note_change(change.session, stored.result(), change.size_bytes)
+        self._store.note_change(change.session, lsn, change.size_bytes)
         if len(self._store.pending) > MAX_PENDING_SESSIONS:
             self._kick.set()
 
@@ -197,11 +198,11 @@ class FileStorage:
             async with self._checkpointing:  # a checkpoint under way must not bring the file back
                 await self._disk(self._store.delete_leftover, session_id)
 
-    def _append(self, record: ChangeRecord) -> asyncio.Future[int]:
+    def _append(self, record: ChangeRecord, note: Note | None = None) -> asyncio.Future[int]:
         if self._commits is None:
             msg = "the storage is not open"
             raise StorageError(msg)
-        return self._commits.append(encode_change(record))
+        return self._commits.append(encode_change(record), note)
 
     # ---- files, journal and backups, in the background
 
