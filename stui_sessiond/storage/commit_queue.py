@@ -31,7 +31,7 @@ SLOW_SYNC_S = 1.0
 """A batch that takes longer is worth a warning."""
 
 Note = Callable[[int | None], None]
-"""Told the LSN of a record that is durable, None of one that is not; before its waiter, and also if that one has left."""
+"""Told the LSN of a record that is durable, None of one that is not; before its waiter, also if that one has left."""
 
 _Waiter = tuple[bytes, asyncio.Future[int], Note | None]
 _Batch = list[_Waiter]

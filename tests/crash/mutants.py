@@ -122,7 +122,7 @@ def _early_answer() -> list[Patch]:
     real = CommitQueue._hand_over
 
     def hand_over(queue: CommitQueue) -> None:
-        for _, waiter in queue._waiting:
+        for _, waiter, _ in queue._waiting:
             if not waiter.done():
                 waiter.set_result(queue.writer.next_lsn)
         real(queue)
