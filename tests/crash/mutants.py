@@ -153,7 +153,7 @@ def _replace_newest() -> list[Patch]:
 
 def _full_is_no_end(queue: CommitQueue, batch: Any, error: Any) -> None:  # noqa: ANN401
     queue._settle(batch)
-    for _, waiter in batch:
+    for _, waiter, _ in batch:
         if not waiter.done():
             waiter.set_exception(error) if not isinstance(error, StorageFullError) else waiter.set_result(0)
 
