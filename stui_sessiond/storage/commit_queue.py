@@ -47,7 +47,9 @@ class CommitQueue:
         self._on_failure = on_failure
         self._loop = asyncio.get_running_loop()
         self._waiting: _Batch = []
-        self._batch: _Batch = []
+        self._idle = asyncio.Event()
+        """Set while nothing waits and nothing is being written."""
+        self._idle.set()
         self._waiting_bytes = 0
         self._scheduled = False
         self._busy = False
@@ -69,6 +71,7 @@ class CommitQueue:
         waiter: asyncio.Future[int] = self._loop.create_future()
         self._waiting.append((payload, waiter, note))
         self._waiting_bytes += len(payload)
+        self._idle.clear()
         if not self._busy and not self._scheduled:
             self._scheduled = True
             self._loop.call_soon(self._hand_over)
@@ -80,9 +83,7 @@ class CommitQueue:
 
     async def close(self) -> None:
         """Write what waits, seal the journal, end the thread."""
-        while self._busy or self._waiting:
-            await asyncio.wait([waiter for _, waiter, _ in (*self._batch, *self._waiting)])
-            await asyncio.sleep(0)  # let what waits be handed over
+        await self._idle.wait()  # not for the waiters: those may have been cancelled while their records are written
         self._work.put(None)
         await asyncio.get_running_loop().run_in_executor(None, self._thread.join)
 
@@ -96,9 +97,9 @@ class CommitQueue:
         if self._waiting_bytes > MAX_BATCH_BYTES:
             sizes = itertools.accumulate(len(payload) for payload, _, _ in self._waiting)
             count = max(1, sum(1 for size in sizes if size <= MAX_BATCH_BYTES))
-        self._batch, self._waiting = self._waiting[:count], self._waiting[count:]
+        batch, self._waiting = self._waiting[:count], self._waiting[count:]
         self._busy = True
-        self._work.put(self._batch)
+        self._work.put(batch)
 
     def _written(self, batch: _Batch, first_lsn: int) -> None:
         self._settle(batch)
@@ -118,14 +119,16 @@ class CommitQueue:
                 waiter.set_exception(error)
         self._waiting_bytes = 0
         self._waiting.clear()
+        self._idle.set()
         self._on_failure(error)
 
     def _settle(self, batch: _Batch) -> None:
         self._waiting_bytes -= sum(len(payload) for payload, _, _ in batch)
         self._busy = False
-        self._batch = []
         if self.trouble is None:
             self._hand_over()
+        if not self._busy and not self._waiting:
+            self._idle.set()
 
     # ---- on the thread
 

@@ -406,22 +406,6 @@ class Store:
         place = self.places.get(session_id)
         return place is not None and place.previous_lsn < min(place.last_lsn, lsn)
 
-    def trim_journal(self, keep_segments: int) -> None:
-        """Drop old segments that neither of a session's two files needs any more; write files anew where that helps.
-
-        Raises:
-            OSError: it did not all work; it can be tried again.
-        """
-        wanted = self.trim_target(keep_segments)
-        if wanted is None:
-            return
-        for session_id in self.holders(wanted - 1):
-            while self.holds(session_id, wanted - 1):
-                with contextlib.suppress(SessionDamagedError):  # then it holds nothing any more
-                    self.hold_pending(session_id)
-                self.checkpoint(session_id)
-        self.finish_trim(wanted)
-
     def trim_target(self, keep_segments: int) -> int | None:
         """The first LSN to keep, if there are more segments than that. A removal that is not finished is kept."""
         segments = self.writer.segments

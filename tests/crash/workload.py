@@ -4,6 +4,7 @@ All changes are numbered in the order of the journal. After a crash the sessions
 `n` of them, for one `n` that is not less than the number of acknowledged ones.
 """
 
+import contextlib
 import itertools
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -253,7 +254,18 @@ class Driver:
 
     def checkpoint(self) -> None:
         self.store.checkpoint_all()
-        self.store.trim_journal(KEEP_SEGMENTS)
+        wanted = self.store.trim_target(KEEP_SEGMENTS)
+        if wanted is not None:
+            self._trim(wanted)
+
+    def _trim(self, wanted: int) -> None:
+        """What `FileStorage` does in the background, in one go."""
+        for session_id in self.store.holders(wanted - 1):
+            while self.store.holds(session_id, wanted - 1):
+                with contextlib.suppress(SessionDamagedError):  # then it holds nothing any more
+                    self.store.hold_pending(session_id)
+                self.store.checkpoint(session_id)
+        self.store.finish_trim(wanted)
 
     def back_up(self) -> None:
         self.clock += 3600
