@@ -5,6 +5,7 @@
     ├── RefusedError         the peer may not, or not now
     ├── ParameterError       the request's own values are wrong
     ├── SessionError         the session is not there, over, or changed meanwhile
+    ├── RequestError         what became of an earlier request with the same key
     ├── StorageError         the disk said no
     └── ImageError           the live image is not there, or answered with an error
 
@@ -207,10 +208,49 @@ class SessionNotOwnedError(SessionError):
     code = "session_not_owned"
 
 
+class SessionNotSharedError(SessionError):
+    """The session belongs to another client, which has not let this one do so much."""
+
+    code = "session_not_shared"
+
+
+class NotDrivingError(SessionError):
+    """Another client drives the session."""
+
+    code = "not_driving"
+
+
 class SessionTooLargeError(SessionError):
     """With this change the session would be larger than a session may be."""
 
     code = "session_too_large"
+
+
+# ---- RequestError: what became of an earlier request with the same key
+
+
+class RequestError(StuiError):
+    """The outcome of a request that was sent before, under the same idempotency key."""
+
+    code = "outcome_not_kept"
+
+
+class KeyReusedError(RequestError):
+    """The key named another request."""
+
+    code = "key_reused"
+
+
+class OutcomeUnknownError(RequestError):
+    """The link to the image broke while it worked on the request."""
+
+    code = "outcome_unknown"
+
+
+class LostWithImageError(RequestError):
+    """The image ended while it worked on the request."""
+
+    code = "lost_with_image"
 
 
 # ---- StorageError: the disk said no

@@ -6,13 +6,16 @@ together. A parameter with a default is optional. Unknown fields are ignored. A 
 
 from typing import Annotated, Any
 
-from msgspec import Meta
+from msgspec import Meta, Struct
 
 Text = Annotated[str, Meta(min_length=1)]
 """A string with something in it."""
 
 Name = Annotated[str, Meta(min_length=1, max_length=256)]
 """An identifier or a name that a peer chooses."""
+
+Key = Annotated[str, Meta(min_length=1, max_length=200)]
+"""An idempotency key."""
 
 Seconds = Annotated[float, Meta(gt=0)]
 """A duration."""
@@ -25,6 +28,13 @@ Json = dict[str, Any]
 
 Number = int | float
 """A number that is written without a fraction where it has none, because older clients read an integer there."""
+
+
+class Position(Struct):
+    """A place in a stream of events: history is whole within an epoch."""
+
+    epoch: str
+    seq: int
 
 
 def plain(value: float) -> Number:

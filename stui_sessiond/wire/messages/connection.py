@@ -2,9 +2,9 @@
 
 from typing import Any, Literal
 
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import UNSET, Struct, UnsetType, field
 
-from stui_sessiond.wire.messages import Count, Name, Number
+from stui_sessiond.wire.messages import Count, Name, Number, Position
 from stui_sessiond.wire.messages.session import ClientInfo
 
 
@@ -46,20 +46,16 @@ class Limits(Struct):
     sessions_per_client: int
 
 
-class Position(Struct):
-    """A place in a stream of events: history is whole within an epoch."""
-
-    epoch: str
-    seq: int
-
-
 class HelloResult(Struct):
     """Result of `hello`."""
 
     server_id: str
     server_version: str
     protocol: str
+    connection_id: str
     resume_token: str
+    resumed: bool
+    in_flight: list[str]
     heartbeat_interval: Number
     limits: Limits
     position: Position
@@ -87,6 +83,24 @@ class Subscribe(Struct):
     session_id: Name | None = None
     topics: list[Name] | None = None
     since: Position | None = None
+    positions: dict[str, Position] | None = None
+    deltas: bool = False
+    with_state: bool = False
+
+
+class Gap(Struct):
+    """Events that are not kept: those after `from`, up to `to`."""
+
+    from_: Position | None = field(name="from")
+    to: Position
+    reason: str
+
+
+class StateAt(Struct):
+    """A session's state at a position."""
+
+    version: int
+    session_state: Any
 
 
 class SubscribeResult(Struct):
@@ -94,19 +108,22 @@ class SubscribeResult(Struct):
 
     recovered: bool
     position: Position
-    gap: str | UnsetType = UNSET
+    gap: Gap | UnsetType = UNSET
+    state: StateAt | UnsetType = UNSET
+    topics: list[str] | UnsetType = UNSET
 
 
 class Unsubscribe(Struct):
     """Parameters of `unsubscribe`."""
 
-    session_id: Name
+    session_id: Name | None = None
+    topics: list[Name] | None = None
 
 
 class UnsubscribeResult(Struct):
     """Result of `unsubscribe`."""
 
-    session_id: str
+    session_id: str | None
     unsubscribed: bool
 
 

@@ -4,7 +4,7 @@ from typing import Literal
 
 from msgspec import UNSET, Struct, UnsetType
 
-from stui_sessiond.wire.messages import Json, Name
+from stui_sessiond.wire.messages import Json, Key, Name
 
 
 class ContextSections(Struct, omit_defaults=True):
@@ -22,6 +22,7 @@ class SaveContext(Struct):
     session_id: Name
     tool_id: Name | None = None
     context: ContextSections | None = None
+    idempotency_key: Key | None = None
 
 
 class SaveContextResult(Struct):

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from stui_sessiond.wire.messages import Count, Json, Name, Number, Seconds, Text
+from stui_sessiond.wire.messages import Count, Json, Key, Name, Number, Seconds, Text
 
 
 class Relayed(Struct, kw_only=True):
@@ -41,6 +41,7 @@ class Evaluate(Relayed, kw_only=True):
     context: Json | UnsetType | None = UNSET
     return_string: bool = True
     evaluation_mode: Literal["Execute", "Display"] = "Execute"
+    idempotency_key: Key | UnsetType | None = UNSET
 
 
 class StackFrame(Struct, omit_defaults=True, rename={"class_": "class"}):
@@ -202,6 +203,7 @@ class Debug(Relayed, kw_only=True):
 
     operation: str | Json
     context: Json | UnsetType | None = UNSET
+    idempotency_key: Key | UnsetType | None = UNSET
 
 
 class DebugResult(Struct):

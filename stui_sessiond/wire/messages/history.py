@@ -4,7 +4,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from stui_sessiond.wire.messages import Count, Json, Name
+from stui_sessiond.wire.messages import Count, Json, Key, Name
 
 
 class GetSessionHistory(Struct):
@@ -98,6 +98,7 @@ class RevertSession(Struct):
     name: Name | None = None
     version: Count | None = None
     client_id: Name | None = None
+    idempotency_key: Key | None = None
 
 
 class RevertSessionResult(Struct):

@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 from msgspec import UNSET, Struct, UnsetType
 
-from stui_sessiond.wire.messages import Count, Json, Name, Number, Seconds
+from stui_sessiond.wire.messages import Count, Json, Key, Name, Number, Position, Seconds
 
 
 class ClientInfo(Struct):
@@ -26,6 +26,7 @@ class CreateSession(Struct):
     description: str | None = None
     timeout: Seconds | None = None
     image_id: Name | None = None
+    idempotency_key: Key | None = None
 
 
 class CreateSessionResult(Struct):
@@ -90,6 +91,7 @@ class UpdateSessionState(Struct):
     expected_version: Count | None = None
     mode: Literal["replace", "merge", "patch"] = "replace"
     on_conflict: Literal["fail", "merge"] = "fail"
+    idempotency_key: Key | None = None
 
 
 class UpdateSessionStateResult(Struct):
@@ -138,6 +140,8 @@ class GetSessionInfoResult(Struct):
     name: str | None
     attached_clients: int
     size_bytes: int
+    position: Position
+    driver: str | None
 
 
 class ListClientSessions(Struct):
