@@ -62,6 +62,14 @@ class HistorySettings(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     age: Positive = 30 * 86400.0
 
 
+class EventSettings(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """[events]: what is kept of what happened to a session; `age` in seconds."""
+
+    count: Quantity = 1000
+    bytes: Quantity = 512 * 1024
+    age: Positive = 7 * 86400.0
+
+
 class BackupSettings(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """[backups]: seconds between automatic ones; 0 turns them off."""
 
@@ -94,6 +102,7 @@ class Settings(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     server: ServerSettings = msgspec.field(default_factory=ServerSettings)
     sessions: SessionSettings = msgspec.field(default_factory=SessionSettings)
     history: HistorySettings = msgspec.field(default_factory=HistorySettings)
+    events: EventSettings = msgspec.field(default_factory=EventSettings)
     backups: BackupSettings = msgspec.field(default_factory=BackupSettings)
     limits: LimitSettings = msgspec.field(default_factory=LimitSettings)
     access: AccessSettings = msgspec.field(default_factory=AccessSettings)
@@ -103,6 +112,7 @@ _SECTIONS: dict[str, type[msgspec.Struct]] = {
     "server": ServerSettings,
     "sessions": SessionSettings,
     "history": HistorySettings,
+    "events": EventSettings,
     "backups": BackupSettings,
     "limits": LimitSettings,
     "access": AccessSettings,

@@ -8,11 +8,14 @@ from functools import cache
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
 from stui_sessiond import __version__
+
+
+SessionRole = Literal["viewer", "editor", "owner"]
 
 
 class Descriptor(msgspec.Struct, frozen=True):
@@ -28,6 +31,8 @@ class Descriptor(msgspec.Struct, frozen=True):
     parameters: dict[str, dict[str, Any]]
     returns: dict[str, dict[str, Any]]
     errors: list[str]
+    session_role: SessionRole | None = None
+    """What a client that named itself has to be in the session that `session_id` names."""
 
     @property
     def built(self) -> bool:

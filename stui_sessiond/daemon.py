@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import structlog
@@ -16,24 +17,35 @@ from msgspec.structs import replace
 from stui_sessiond import __version__, config
 from stui_sessiond.commands.connection import ConnectionCommands, ServerFacts
 from stui_sessiond.commands.context import ContextCommands
-from stui_sessiond.commands.development import DevelopmentCommands, Relay
+from stui_sessiond.commands.development import DevelopmentCommands
 from stui_sessiond.commands.dispatch import Dispatcher
+from stui_sessiond.commands.event import EventCommands
+from stui_sessiond.commands.gate import SessionGate
 from stui_sessiond.commands.history import HistoryCommands
 from stui_sessiond.commands.image import ImageCommands
+from stui_sessiond.commands.relay import Relay
 from stui_sessiond.commands.session import Presence, SessionCommands
+from stui_sessiond.commands.sharing import SharingCommands
 from stui_sessiond.commands.storage import StorageCommands
 from stui_sessiond.commands.table import CommandTable
 from stui_sessiond.config import Settings
 from stui_sessiond.contract import load_contract
 from stui_sessiond.errors import ConfigError
+from stui_sessiond.ids import SessionId
 from stui_sessiond.images.registry import ImageRegistry
-from stui_sessiond.model.event import Event
+from stui_sessiond.model.event import Position
+from stui_sessiond.security.resume import KEY_BYTES, ResumeTokens, open_key
 from stui_sessiond.security.token import TokenFile
 from stui_sessiond.server.listeners import Endpoints, Server, ServerRules
 from stui_sessiond.server.peer import PeerLimits
+from stui_sessiond.sessions.driving import Driving
+from stui_sessiond.sessions.feed import Feed
 from stui_sessiond.sessions.history import HistoryRules
 from stui_sessiond.sessions.hub import Hub
-from stui_sessiond.sessions.manager import SessionManager
+from stui_sessiond.sessions.keeper import Keeper
+from stui_sessiond.sessions.log import LogRules
+from stui_sessiond.sessions.manager import LEDGER, SessionManager
+from stui_sessiond.sessions.requests import RequestBook
 from stui_sessiond.sessions.retention import LifeRules
 from stui_sessiond.sessions.validator import AccessLists, SessionRules, SessionValidator
 from stui_sessiond.storage.api import SessionStorage
@@ -85,6 +97,7 @@ class Daemon:
         self._started = time.monotonic()
         self._tasks = TaskOwner("daemon")
         self._tokens: TokenFile | None = None
+        self._resume_tokens = ResumeTokens(secrets.token_bytes(KEY_BYTES))
 
         sessions, limits, access = settings.sessions, settings.limits, settings.access
         rules = SessionRules(
@@ -113,11 +126,17 @@ class Daemon:
             backup_interval_s=settings.backups.interval or None,
         )
         validator = SessionValidator(rules, AccessLists(access.clients_allow, access.clients_deny))
-        hub = Hub(_encode_event, clock, lambda: secrets.token_hex(8))
-        self.manager = SessionManager(self._storage, validator, hub, life, clock)
+        hub = Hub(_encode_event, clock, self.server_id)
+        events = settings.events
+        log_rules = LogRules(max_events=events.count, max_bytes=events.bytes, max_age_s=events.age)
+        keeper = Keeper(self._storage, validator, hub, log_rules, clock)
+        self.manager = SessionManager(keeper, life)
         self.images = ImageRegistry(clock)
-        image_commands = ImageCommands(self.images, self.manager, hub)
-        relay = Relay(self.manager, self.images)
+        book = RequestBook(keeper, LEDGER)
+        driving = Driving(keeper, hub, clock)
+        feed = Feed(keeper, hub, driving, life.retention_s)
+        self._image_commands = ImageCommands(self.images, self.manager, keeper, book, hub)
+        self._relay = relay = Relay(self.manager, book, self.images, clock)
         told = Limits(
             message_bytes=limits.client_message_bytes,
             json_depth=MAX_DEPTH,
@@ -131,31 +150,36 @@ class Daemon:
         facts = ServerFacts(self.server_id, HEARTBEAT_S, told, told_images)
         families = (
             SessionCommands(
-                self.manager, hub, self._storage, self.images, self._presence, limits.max_connections, clock
+                self.manager, hub, driving, self._storage, self.images, self._presence, limits.max_connections, clock
             ),
             ContextCommands(self.manager, relay),
             DevelopmentCommands(relay, self.uptime_s),
             HistoryCommands(self.manager),
             StorageCommands(self._storage),
-            image_commands,
+            self._image_commands,
+            EventCommands(self.manager, book, relay, self.images, feed, hub, limits.subscriptions),
+            SharingCommands(self.manager, feed, hub, driving),
             ConnectionCommands(
                 facts,
                 contract,
-                self.manager,
                 validator,
                 hub,
+                book,
                 self.images,
-                image_commands,
+                self._image_commands,
+                relay.receive_stray,
                 self._admits_token,
+                lambda: self._resume_tokens,
+                lambda request: self.server.dispatcher.remembered(request),
             ),
         )
         table = CommandTable(contract, [command for family in families for command in family.commands()])
         self.server = Server(
-            Dispatcher(table, contract.errors, clock),
+            Dispatcher(table, contract.errors, clock, SessionGate(keeper.shelf, driving)),
             contract.close_reasons,
-            image_commands,
+            self._image_commands,
             self.images.leave,
-            hub.unsubscribe,
+            feed,
             PeerLimits(
                 messages=MessageLimits(
                     client_bytes=limits.client_message_bytes, image_bytes=limits.image_message_bytes
@@ -186,6 +210,8 @@ class Daemon:
         try:
             if server.auth == "token" and (server.http or server.lines):
                 self._tokens, self.new_token = TokenFile.open(config.data_dir(server))
+            if isinstance(self._storage, FileStorage):
+                self._resume_tokens = ResumeTokens(open_key(config.data_dir(server)))
             asked = Endpoints(
                 http=None if server.http is None else config.parse_address(server.http, "server.http"),
                 lines=None if server.lines is None else config.parse_address(server.lines, "server.lines"),
@@ -210,6 +236,8 @@ class Daemon:
         _log.info("daemon.draining", grace_s=self.settings.server.drain_timeout)
         await self.server.drain(self.settings.server.drain_timeout)
         await self._tasks.close()
+        await self._relay.close()
+        await self._image_commands.close()
         await self.manager.close()
         _remove_ready(self.settings.server.ready_file)
         _log.info("daemon.stopped")
@@ -282,17 +310,10 @@ async def _every(interval_s: float, work: Callable[[], object]) -> None:
             await result
 
 
-def _encode_event(event: Event) -> bytes:
-    return encode_event(
-        EventMessage(
-            event.name,
-            event.session_id,
-            event.position.epoch,
-            event.position.seq,
-            event.data,
-            format_time(event.at),
-        )
-    )
+def _encode_event(
+    name: str, session_id: SessionId | None, position: Position, data: dict[str, Any], at: float
+) -> bytes:
+    return encode_event(EventMessage(name, session_id, position.epoch, position.seq, data, format_time(at)))
 
 
 def _shown(place: tuple[str, int] | None) -> str | None:

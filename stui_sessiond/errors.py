@@ -14,7 +14,7 @@ A `code` is API and listed in `protocol/errors.json`, which also holds what a co
 Domain code raises these; only `commands.dispatch` turns them into replies.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import ClassVar
 
 
@@ -341,3 +341,20 @@ class MethodNotFoundError(ImageError):
     """The class has no such method."""
 
     code = "method_not_found"
+
+
+def error_of(code: str, message: str, details: Mapping[str, object]) -> StuiError:
+    """Make the error that has a code; one that is not known here becomes the head of the family."""
+    kind = _BY_CODE.get(code, StuiError)
+    error = kind(message)
+    error.details = details
+    return error
+
+
+def _family(kind: type[StuiError]) -> Iterator[type[StuiError]]:
+    yield kind
+    for child in kind.__subclasses__():
+        yield from _family(child)
+
+
+_BY_CODE = {kind.code: kind for kind in _family(StuiError)}

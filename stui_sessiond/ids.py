@@ -20,5 +20,8 @@ ImageId = NewType("ImageId", str)
 InstanceId = NewType("InstanceId", str)
 """One run of an image; new at each of its starts."""
 
+ConnectionId = NewType("ConnectionId", str)
+"""One logical connection of a client; it goes on when it is resumed over another socket."""
+
 DEFAULT_TOOL = ToolId("default")
 """The tool that a request without `tool_id` means."""

@@ -36,8 +36,8 @@ class TaskOwner:
         if not task.cancelled() and (error := task.exception()) is not None:
             _log.error("task.crashed", task=task.get_name(), exc_info=error)
 
-    async def drain(self, grace_s: float) -> int:
-        """Wait up to `grace_s` seconds for the tasks to end by themselves; tell how many did not."""
+    async def drain(self, grace_s: float | None) -> int:
+        """Wait up to `grace_s` seconds (None: as long as it takes) for the tasks to end; tell how many did not."""
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=grace_s)
         return len(self._tasks)

@@ -1,13 +1,13 @@
-"""The commands about the connection itself: hello, describe, subscribe."""
+"""The commands about the connection itself: hello and describe."""
 
-import secrets
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import msgspec
 
 from stui_sessiond import __version__
 from stui_sessiond.commands.image import ImageCommands
-from stui_sessiond.commands.table import Caller, Command
+from stui_sessiond.commands.table import Caller, Command, Followed
 from stui_sessiond.contract import Contract
 from stui_sessiond.errors import (
     AlreadyGreetedError,
@@ -15,19 +15,20 @@ from stui_sessiond.errors import (
     ImageIdInUseError,
     ParameterError,
     StuiError,
-    TooManySubscriptionsError,
     UnknownCommandError,
-    UnsupportedOperationError,
     UnsupportedVersionError,
 )
+from stui_sessiond.ids import ConnectionId
 from stui_sessiond.images.link import ImageLink
 from stui_sessiond.images.registry import ImageRegistry
+from stui_sessiond.model.request import RequestEntry
+from stui_sessiond.security.resume import Resumed, ResumeTokens, new_connection_id
 from stui_sessiond.sessions.hub import Hub
-from stui_sessiond.sessions.manager import SessionManager
+from stui_sessiond.sessions.requests import RequestBook
 from stui_sessiond.sessions.validator import SessionValidator
-from stui_sessiond.wire.forms import PROTOCOL_VERSION, speaks
+from stui_sessiond.wire.forms import PROTOCOL_VERSION, Reply, speaks
 from stui_sessiond.wire.messages import connection as wire
-from stui_sessiond.wire.messages import plain
+from stui_sessiond.wire.messages import Position, plain
 
 
 class ServerFacts(msgspec.Struct, frozen=True):
@@ -46,34 +47,38 @@ class ConnectionCommands:
         self,
         facts: ServerFacts,
         contract: Contract,
-        manager: SessionManager,
         validator: SessionValidator,
         hub: Hub,
+        book: RequestBook,
         images: ImageRegistry,
         image_commands: ImageCommands,
+        receive_stray: Callable[[ImageLink, Reply], bool],
         admits_token: Callable[[str | None], bool],
+        tokens: Callable[[], ResumeTokens],
+        remembered: Callable[[RequestEntry], bytes | None],
     ) -> None:
         self._facts = facts
         self._contract = contract
-        self._manager = manager
         self._validator = validator
         self._hub = hub
+        self._book = book
         self._images = images
         self._image_commands = image_commands
+        self._receive_stray = receive_stray
         self._admits_token = admits_token
+        self._tokens = tokens
+        self._remembered = remembered
 
     def commands(self) -> Iterable[Command]:
         """List what this object carries out."""
         return (
             Command("hello", wire.Hello, self.hello),
             Command("describe", wire.Describe, self.describe),
-            Command("subscribe", wire.Subscribe, self.subscribe),
-            Command("unsubscribe", wire.Unsubscribe, self.unsubscribe),
         )
 
     # ---- hello
 
-    def hello(self, caller: Caller, asked: wire.Hello) -> wire.HelloResult:
+    def hello(self, caller: Caller, asked: wire.Hello) -> Any:  # noqa: ANN401 -- the result, followed by what is owed
         """Carry out `hello`."""
         if caller.greeted:
             msg = "this connection has said hello already"
@@ -88,18 +93,47 @@ class ConnectionCommands:
         if asked.client_id is not None:
             self._validator.admit_client(asked.client_id)
         link = self._link(caller, asked) if asked.role == "image" else None
-        caller.greet(asked, link)
+        resumed = self._resumed(asked)
+        connection_id = ConnectionId(resumed.connection_id) if resumed else new_connection_id()
+        in_flight = caller.greet(asked, link, connection_id)
         if link is not None:
             self._image_commands.announce(link, connected=True)
-        return wire.HelloResult(
+        result = wire.HelloResult(
             server_id=self._facts.server_id,
             server_version=__version__,
             protocol=PROTOCOL_VERSION,
-            resume_token=secrets.token_urlsafe(32),
+            connection_id=connection_id,
+            resume_token=self._tokens().issue(connection_id, asked.client_id),
+            resumed=resumed is not None,
+            in_flight=list(in_flight),
             heartbeat_interval=plain(self._facts.heartbeat_interval_s),
             limits=self._facts.limits if link is None else self._facts.image_limits,
-            position=wire.Position(self._facts.server_id, 0),
+            position=Position(self._hub.position.epoch, self._hub.position.seq),
         )
+        if resumed is None or in_flight:
+            return Followed(result, caller.claim)
+        return self._hand_over_remembered(caller, result, connection_id, asked.client_id)
+
+    def _resumed(self, asked: wire.Hello) -> Resumed | None:
+        if asked.resume_token is None or asked.role != "client":
+            return None
+        said = self._tokens().read(asked.resume_token)
+        return said if said is not None and said.client_id == asked.client_id else None
+
+    async def _hand_over_remembered(
+        self, caller: Caller, result: wire.HelloResult, connection_id: ConnectionId, client_id: str | None
+    ) -> Followed:
+        """Nobody here knows the connection: the daemon was restarted, or it has been gone for long. The book may."""
+        owed = [] if client_id is None else await self._book.owed(connection_id, client_id)
+        answers = [(one, answer) for one in owed if (answer := self._remembered(one)) is not None]
+        result.in_flight = [one.origin.request_id for one, _ in answers if one.origin is not None]
+
+        def then() -> None:
+            caller.claim()
+            for _, answer in answers:
+                caller.send(answer)
+
+        return Followed(result, then)
 
     def _link(self, caller: Caller, asked: wire.Hello) -> ImageLink:
         identity = asked.identity
@@ -108,7 +142,7 @@ class ConnectionCommands:
                 msg = "hello: `identity` is missing: an image says who it is"
                 raise ParameterError(msg, field="identity")
             self._validator.check_text(identity.image_id, "identity.image_id")
-            link = ImageLink(identity, caller)
+            link = ImageLink(identity, caller, self._receive_stray)
             replaced = self._images.admit(link)
         except StuiError as error:
             if not isinstance(error, ImageIdInUseError):
@@ -138,37 +172,3 @@ class ConnectionCommands:
             commands=[msgspec.to_builtins(descriptor) for descriptor in chosen],
             errors=[msgspec.to_builtins(error) for error in self._contract.errors.values()],
         )
-
-    # ---- subscriptions
-
-    def subscribe(self, caller: Caller, asked: wire.Subscribe) -> wire.SubscribeResult:
-        """Carry out `subscribe`."""
-        if asked.topics is not None:
-            msg = "`topics` comes with version 0.3.0; subscribe to one `session_id` at a time"
-            raise UnsupportedOperationError(msg, since="0.3.0")
-        if asked.session_id is None:
-            msg = "subscribe: `session_id` is missing"
-            raise ParameterError(msg, field="session_id")
-        header = self._manager.header(asked.session_id)
-        if (
-            header.session_id not in caller.subscriptions
-            and len(caller.subscriptions) >= self._facts.limits.subscriptions
-        ):
-            msg = f"a connection has at most {self._facts.limits.subscriptions} subscriptions"
-            raise TooManySubscriptionsError(msg, limit=self._facts.limits.subscriptions)
-        position = self._hub.subscribe(header.session_id, caller)
-        caller.subscriptions.add(header.session_id)
-        here = wire.Position(position.epoch, position.seq)
-        if asked.since is None or asked.since == here:
-            return wire.SubscribeResult(recovered=True, position=here)
-        if asked.since.epoch != here.epoch:
-            gap = "the history before this epoch is lost"
-        else:
-            gap = f"events {asked.since.seq + 1} to {here.seq} are not kept; replay comes with version 0.3.0"
-        return wire.SubscribeResult(recovered=False, position=here, gap=gap)
-
-    def unsubscribe(self, caller: Caller, asked: wire.Unsubscribe) -> wire.UnsubscribeResult:
-        """Carry out `unsubscribe`."""
-        session_id = self._validator.session_id(asked.session_id)
-        caller.subscriptions.discard(session_id)
-        return wire.UnsubscribeResult(session_id, self._hub.unsubscribe(session_id, caller))

@@ -5,10 +5,11 @@ from typing import Any
 
 import msgspec
 
-from stui_sessiond.commands.development import Relay
+from stui_sessiond.commands.relay import Relay
 from stui_sessiond.commands.table import Caller, Command
 from stui_sessiond.ids import DEFAULT_TOOL, ToolId
 from stui_sessiond.model.session import Session, StoredContext
+from stui_sessiond.sessions.ledger import once_of
 from stui_sessiond.sessions.manager import SessionManager
 from stui_sessiond.sessions.transitions import found_checksum
 from stui_sessiond.wire.messages import context as wire
@@ -40,7 +41,10 @@ class ContextCommands:
         tool = asked.tool_id or DEFAULT_TOOL
         captured = asked.context is None
         sections = await self._capture(asked.session_id, tool) if captured else _sections(asked.context)
-        session = await self._manager.save_context(asked.session_id, tool, sections, into=captured, by=caller.client_id)
+        once = once_of("save_context", asked, caller.client_id)
+        session = await self._manager.save_context(
+            asked.session_id, tool, sections, into=captured, by=caller.client_id, once=once
+        )
         stored = session.contexts[ToolId(tool)]
         return wire.SaveContextResult(
             session_id=session.header.session_id,

@@ -2,11 +2,13 @@
 
 import inspect
 from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, NamedTuple, Protocol
 
+import msgspec
 import structlog
 
-from stui_sessiond.commands.table import Caller, Command, CommandTable
-from stui_sessiond.contract import ErrorCode
+from stui_sessiond.commands.table import Caller, Command, CommandTable, Followed
+from stui_sessiond.contract import Descriptor, ErrorCode
 from stui_sessiond.errors import (
     AuthenticationRequiredError,
     RefusedError,
@@ -15,6 +17,8 @@ from stui_sessiond.errors import (
     UnsupportedOperationError,
     WireError,
 )
+from stui_sessiond.model.request import RequestEntry
+from stui_sessiond.sessions.ledger import failure_of
 from stui_sessiond.wire.codec import decode_parameters
 from stui_sessiond.wire.forms import ErrorBody, Request, encode_failure, encode_success
 from stui_sessiond.wire.timestamp import format_time
@@ -28,35 +32,81 @@ MAX_TEXT_CHARS = 1000
 """How long the text of an error may be: some libraries print the whole document."""
 
 
+class Answer(NamedTuple):
+    """A message for the peer that asked, and what is to happen as soon as it has been sent."""
+
+    message: bytes
+    then: Callable[[], None] | None = None
+
+
+class Gate(Protocol):
+    """Knows who may do what with a session."""
+
+    def check(self, descriptor: Descriptor, session_id: str, caller: Caller) -> None:
+        """Go on only if the caller may.
+
+        Raises:
+            SessionError: it may not.
+        """
+
+
 class Dispatcher:
     """Answers requests. Every request gets one answer, whatever goes wrong."""
 
-    def __init__(self, table: CommandTable, errors: Mapping[str, ErrorCode], clock: Callable[[], float]) -> None:
+    def __init__(
+        self, table: CommandTable, errors: Mapping[str, ErrorCode], clock: Callable[[], float], gate: Gate
+    ) -> None:
         self._table = table
         self._errors = errors
         self._clock = clock
+        self._gate = gate
 
     def relays(self, request: Request) -> bool:
         """Tell whether the answer may have to wait for an image. A `ping` counts as none: it runs no code anywhere."""
         entry = self._table.find(request.command)
         return entry is not None and "image_timeout" in entry.descriptor.errors and request.command != "ping"
 
-    def answer(self, request: Request, caller: Caller) -> bytes | Awaitable[bytes]:
+    def answer(self, request: Request, caller: Caller) -> Answer | Awaitable[Answer]:
         """Carry a request out: the answer at once, or something to await for it. Neither raises."""
         try:
             command = self._authorize(request, caller)
-            result = command.handle(caller, decode_parameters(request, command.parameters))
+            result = command.handle(caller, self._parameters(request, command, caller))
             if inspect.isawaitable(result):
                 return self._finish(request, result)
-            return encode_success(request, result, format_time(self._clock()))
+            return self._success(request, result)
         except Exception as error:  # noqa: BLE001 -- the boundary: every failure becomes an answer
-            return self._failure(request, error)
+            return Answer(self._failure(request, error))
 
-    async def _finish(self, request: Request, result: Awaitable[object]) -> bytes:
+    async def _finish(self, request: Request, result: Awaitable[object]) -> Answer:
         try:
-            return encode_success(request, await result, format_time(self._clock()))
+            return self._success(request, await result)
         except Exception as error:  # noqa: BLE001 -- the boundary: every failure becomes an answer
-            return self._failure(request, error)
+            return Answer(self._failure(request, error))
+
+    def _success(self, request: Request, result: object) -> Answer:
+        if isinstance(result, Followed):
+            return Answer(encode_success(request, result.result, format_time(self._clock())), result.then)
+        return Answer(encode_success(request, result, format_time(self._clock())))
+
+    def _parameters(self, request: Request, command: Command, caller: Caller) -> Any:  # noqa: ANN401 -- the command's own
+        parameters = decode_parameters(request, command.parameters)
+        entry = self._table.find(request.command)
+        if entry is not None and entry.descriptor.session_role is not None and parameters.session_id:
+            self._gate.check(entry.descriptor, parameters.session_id, caller)
+        return parameters
+
+    def remembered(self, request: RequestEntry) -> bytes | None:
+        """Make the answer that a request of an earlier connection is owed; None when it cannot be told."""
+        origin = request.origin
+        if origin is None:
+            return None
+        asked = Request(origin.request_id, request.command, b"", None, origin.envelope)
+        failure = failure_of(request)
+        if failure is not None:
+            return self.refuse_request(asked, failure)
+        if request.result is None:
+            return None
+        return encode_success(asked, msgspec.Raw(request.result.encode()), format_time(self._clock()))
 
     def refuse(self, error: StuiError) -> bytes:
         """Answer a message that could not be read."""

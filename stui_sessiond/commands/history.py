@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from stui_sessiond.commands.table import Caller, Command
+from stui_sessiond.sessions.ledger import once_of
 from stui_sessiond.sessions.manager import SessionManager
 from stui_sessiond.sessions.transitions import document_of
 from stui_sessiond.wire.messages import history as wire
@@ -81,7 +82,8 @@ class HistoryCommands:
 
     async def revert(self, caller: Caller, asked: wire.RevertSession) -> wire.RevertSessionResult:
         """Carry out `revert_session`."""
+        once = once_of("revert_session", asked, caller.client_id)
         session = await self._manager.revert(
-            asked.session_id, asked.name, asked.version, asked.client_id, by=caller.client_id
+            asked.session_id, asked.name, asked.version, asked.client_id, by=caller.client_id, once=once
         )
         return wire.RevertSessionResult(asked.session_id, session.header.version, session.state)

@@ -1,17 +1,21 @@
 """What the daemon tells of images, and what it does with what images tell."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import msgspec
 import structlog
 
 from stui_sessiond.commands.table import Caller, Command
 from stui_sessiond.errors import StuiError
-from stui_sessiond.ids import ImageId
+from stui_sessiond.ids import ImageId, SessionId
 from stui_sessiond.images.link import ImageLink
 from stui_sessiond.images.registry import ImageRegistry
-from stui_sessiond.sessions.hub import Hub
+from stui_sessiond.sessions.hub import Hub, Topic
+from stui_sessiond.sessions.keeper import Keeper
 from stui_sessiond.sessions.manager import SessionManager
+from stui_sessiond.sessions.requests import RequestBook
+from stui_sessiond.tasks import TaskOwner
 from stui_sessiond.wire.forms import PushedEvent
 from stui_sessiond.wire.messages import connection as wire
 from stui_sessiond.wire.timestamp import format_time
@@ -25,10 +29,15 @@ PUSHED_EVENTS = frozenset({"transcript", "code_changed", "debugger_opened", "pro
 class ImageCommands:
     """Carries out the image commands and passes on what images push."""
 
-    def __init__(self, images: ImageRegistry, manager: SessionManager, hub: Hub) -> None:
+    def __init__(
+        self, images: ImageRegistry, manager: SessionManager, keeper: Keeper, book: RequestBook, hub: Hub
+    ) -> None:
         self._images = images
         self._manager = manager
+        self._keeper = keeper
+        self._book = book
         self._hub = hub
+        self._tasks = TaskOwner("images")
 
     def commands(self) -> Iterable[Command]:
         """List what this object carries out."""
@@ -78,7 +87,9 @@ class ImageCommands:
         except msgspec.DecodeError:
             _log.warning("image.event_unreadable", image_id=link.image_id, event_name=pushed.event)
             return
-        self._hub.publish(header.session_id, pushed.event, data)
+        entry = self._keeper.shelf.find(header.session_id)
+        if entry is not None:
+            self._keeper.post(entry, pushed.event, data)
 
     def announce(self, link: ImageLink, *, connected: bool) -> None:
         """Tell the sessions of an image that it has come or gone."""
@@ -88,5 +99,25 @@ class ImageCommands:
             "instance_id": link.identity.instance_id,
             "generation": link.identity.generation,
         }
-        for session_id in self._manager.of_image(link.image_id):
-            self._hub.publish(session_id, name, data)
+        self._hub.announce(name, data, (Topic("all"), Topic("image", link.image_id)))
+        sessions = self._manager.of_image(link.image_id)
+        if connected:
+            self._tasks.start(self._arrive(sessions, link, data), f"arrive.{link.image_id}")
+            return
+        for session_id in sessions:
+            entry = self._keeper.shelf.find(session_id)
+            if entry is not None:
+                self._keeper.post(entry, name, data)
+
+    async def _arrive(self, sessions: Sequence[SessionId], link: ImageLink, data: dict[str, Any]) -> None:
+        """Tell an image's sessions, and settle what an earlier instance of it will never finish."""
+        for session_id in sessions:
+            try:
+                await self._book.lose(session_id, link.identity.instance_id, data)
+            except StuiError as error:
+                _log.warning("image.arrival_not_noted", session_id=session_id, code=error.code)
+
+    async def close(self) -> None:
+        """Finish telling."""
+        await self._tasks.drain(None)
+        await self._tasks.close()

@@ -7,11 +7,13 @@ import msgspec
 from stui_sessiond.commands.table import Caller, Command
 from stui_sessiond.images.registry import ImageRegistry
 from stui_sessiond.model.session import SessionHeader, Status
+from stui_sessiond.sessions.driving import Driving
 from stui_sessiond.sessions.hub import Hub
+from stui_sessiond.sessions.ledger import once_of
 from stui_sessiond.sessions.manager import SessionManager
 from stui_sessiond.sessions.transitions import Change, Mode, NewSession
 from stui_sessiond.storage.api import SessionStorage
-from stui_sessiond.wire.messages import plain
+from stui_sessiond.wire.messages import Position, plain
 from stui_sessiond.wire.messages import session as wire
 from stui_sessiond.wire.messages.development import ReleaseSession
 from stui_sessiond.wire.timestamp import format_time
@@ -34,6 +36,7 @@ class SessionCommands:
         self,
         manager: SessionManager,
         hub: Hub,
+        driving: Driving,
         storage: SessionStorage,
         images: ImageRegistry,
         presence: Callable[[], Presence],
@@ -42,6 +45,7 @@ class SessionCommands:
     ) -> None:
         self._manager = manager
         self._hub = hub
+        self._driving = driving
         self._storage = storage
         self._images = images
         self._presence = presence
@@ -74,6 +78,7 @@ class SessionCommands:
                 client_version=asked.client_version,
                 client_info={} if info is None else msgspec.to_builtins(info),
                 config=asked.config or {},
+                key=asked.idempotency_key,
             )
         )
         header = session.header
@@ -126,7 +131,8 @@ class SessionCommands:
         sections = {name: section for name, section in named if section is not None}
         merging = asked.on_conflict == "merge"
         change = Change(asked.state_data, Mode(asked.mode), sections, asked.expected_version, merging)
-        session = await self._manager.update(asked.session_id, change, asked.client_id, by=caller.client_id)
+        once = once_of("update_session_state", asked, caller.client_id)
+        session = await self._manager.update(asked.session_id, change, asked.client_id, by=caller.client_id, once=once)
         return wire.UpdateSessionStateResult(
             session_id=session.header.session_id,
             last_modified=format_time(session.header.last_modified),
@@ -162,8 +168,10 @@ class SessionCommands:
             version=header.version,
             image_id=header.image_id,
             name=header.name,
-            attached_clients=self._hub.attached(header.session_id),
+            attached_clients=len(self._hub.attached(header.session_id)),
             size_bytes=self._manager.size_bytes(header.session_id),
+            position=Position(header.epoch, header.seq),
+            driver=self._driving.driver(header.session_id),
         )
 
     def list_of_client(self, caller: Caller, asked: wire.ListClientSessions) -> wire.ListClientSessionsResult:

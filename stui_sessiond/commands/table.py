@@ -4,14 +4,16 @@ A command joins the table with its descriptor from `protocol/`; one that is not 
 cannot join.
 """
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, Protocol
 
 import msgspec
 
 from stui_sessiond.contract import Contract, Descriptor
+from stui_sessiond.ids import ConnectionId, SessionId
 from stui_sessiond.images.link import ImageLink
-from stui_sessiond.sessions.hub import Subscriber
+from stui_sessiond.model.request import Origin
+from stui_sessiond.sessions.hub import Subscriber, Subscription, Topic
 from stui_sessiond.wire.messages.connection import Hello
 
 RIGHTS = frozenset({"connect", "session", "eval", "observe", "admin", "image"})
@@ -23,12 +25,12 @@ class Caller(Subscriber, Protocol):
     """What a command may know of, and do to, the connection it came over."""
 
     @property
-    def rights(self) -> frozenset[str]:
-        """What it may do now."""
+    def origin(self) -> Origin | None:
+        """Where the answer to the present request is owed; read it before anything is awaited."""
 
     @property
-    def client_id(self) -> str | None:
-        """The name it said hello with."""
+    def rights(self) -> frozenset[str]:
+        """What it may do now."""
 
     @property
     def greeted(self) -> bool:
@@ -38,8 +40,14 @@ class Caller(Subscriber, Protocol):
     def must_greet(self) -> bool:
         """Whether it has to say hello before anything else is answered."""
 
-    def greet(self, hello: Hello, link: ImageLink | None) -> None:
-        """Take up the role; `link` is set for an image."""
+    def greet(self, hello: Hello, link: ImageLink | None, connection_id: ConnectionId) -> Sequence[str]:
+        """Take up the role; `link` is set for an image.
+
+        The answers that an earlier connection of this name is owed come over this one; tell the ids of their requests.
+        """
+
+    def claim(self) -> None:
+        """Send the answers that were kept for an earlier connection of this name."""
 
     def send(self, message: bytes) -> None:
         """Send one message; never blocks."""
@@ -55,12 +63,23 @@ class Caller(Subscriber, Protocol):
         """A token that came with the transport's own handshake."""
 
     @property
-    def subscriptions(self) -> set[Any]:
+    def subscriptions(self) -> dict[SessionId, Subscription]:
         """Sessions this connection hears of."""
+
+    @property
+    def topics(self) -> set[Topic]:
+        """Topics this connection hears of."""
+
+
+class Followed(msgspec.Struct, frozen=True):
+    """A result, and what is to happen as soon as it has been sent."""
+
+    result: object
+    then: Callable[[], None]
 
 
 Handler = Callable[[Caller, Any], Any | Awaitable[Any]]
-"""Takes the caller and the decoded parameters; gives the result. One that is a coroutine function may wait."""
+"""Takes the caller and the decoded parameters; gives the result, or a `Followed`. A coroutine function may wait."""
 
 
 class Command(msgspec.Struct, frozen=True):

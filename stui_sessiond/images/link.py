@@ -6,6 +6,7 @@ the link; an image that answers twice, late, or for nobody is counted and otherw
 
 import asyncio
 import itertools
+from collections.abc import Callable
 from typing import Protocol, TypeVar
 
 import structlog
@@ -65,7 +66,12 @@ class LinkPipe(Protocol):
 class ImageLink:
     """The connection to one live image."""
 
-    def __init__(self, identity: ImageIdentity, pipe: LinkPipe) -> None:
+    def __init__(
+        self,
+        identity: ImageIdentity,
+        pipe: LinkPipe,
+        receive_stray: Callable[["ImageLink", Reply], bool] = lambda _link, _reply: False,
+    ) -> None:
         self.identity = identity
         self.image_id = ImageId(identity.image_id)
         self.strays = 0
@@ -73,6 +79,7 @@ class ImageLink:
         self._pending: dict[str, asyncio.Future[Reply]] = {}
         self._serial = itertools.count(1)
         self._lost = False
+        self._receive_stray = receive_stray
 
     @property
     def pending(self) -> int:
@@ -83,15 +90,11 @@ class ImageLink:
         """Tell whether the image published the capability. One that published none is taken to try anything."""
         return not self.identity.capabilities or capability in self.identity.capabilities
 
-    async def ask(self, command: str, parameters: object, wanted: type[T], timeout_s: float | None) -> T:
-        """Send a request and wait for its answer.
+    def check(self, command: str) -> None:
+        """Go on only if the image can be asked this now.
 
         Raises:
-            UnsupportedOperationError: the image did not publish this capability.
-            ImageBusyError: too many requests wait already; nothing was sent.
-            ImageLostError: the link broke before the answer.
-            ImageTimeoutError: no answer in time.
-            ImageError: the image answered with an error, or not as agreed.
+            UnsupportedOperationError, ImageBusyError, ImageLostError: as `ask`; nothing is sent.
         """
         if not self.can(command):
             msg = f"image {self.image_id!r} cannot {command}"
@@ -101,7 +104,26 @@ class ImageLink:
             raise ImageBusyError(msg, image_id=self.image_id)
         if self._lost:
             raise self._loss()
-        request_id = f"d-{next(self._serial)}"
+
+    async def ask(
+        self,
+        command: str,
+        parameters: object,
+        wanted: type[T],
+        timeout_s: float | None,
+        request_id: str | None = None,
+    ) -> T:
+        """Send a request and wait for its answer. `request_id` names it beyond this link.
+
+        Raises:
+            UnsupportedOperationError: the image did not publish this capability.
+            ImageBusyError: too many requests wait already; nothing was sent.
+            ImageLostError: the link broke before the answer.
+            ImageTimeoutError: no answer in time.
+            ImageError: the image answered with an error, or not as agreed.
+        """
+        self.check(command)
+        request_id = request_id or f"d-{next(self._serial)}"
         answer: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
         self._pending[request_id] = answer
         try:
@@ -114,7 +136,7 @@ class ImageLink:
         finally:
             self._pending.pop(request_id, None)
         if reply.result is None:
-            raise self._error(reply)
+            raise self.error(reply)
         try:
             return decode_result(reply, wanted)
         except StuiError as error:
@@ -131,6 +153,8 @@ class ImageLink:
             return
         answer = self._pending.get(reply.id)
         if answer is None or answer.done():
+            if self._receive_stray(self, reply):
+                return
             self.strays += 1
             _log.warning("image.stray_reply", image_id=self.image_id, count=self.strays)
             return
@@ -147,7 +171,8 @@ class ImageLink:
         msg = f"the link to image {self.image_id!r} broke before it answered; the request may have been carried out"
         return ImageLostError(msg, image_id=self.image_id)
 
-    def _error(self, reply: Reply) -> StuiError:
+    def error(self, reply: Reply) -> StuiError:
+        """Make the error that an image's answer tells."""
         kind = _RELAYED_ERRORS.get(reply.code or "", ImageError)
         details = {**reply.details, "image_id": self.image_id}
         error = kind(reply.error or "the image answered with an error")

@@ -1,10 +1,8 @@
-"""What is an event, and where in a stream is it?"""
+"""What is an event, where in a stream is it, and what is kept of a session's events?"""
 
 from typing import Any
 
 import msgspec
-
-from stui_sessiond.ids import SessionId
 
 
 class Position(msgspec.Struct, frozen=True):
@@ -14,11 +12,27 @@ class Position(msgspec.Struct, frozen=True):
     seq: int
 
 
-class Event(msgspec.Struct, frozen=True):
-    """Something that happened to a session."""
+class News(msgspec.Struct, frozen=True):
+    """Something that happened to a session and has no place in its stream yet. `at` is seconds since 1970."""
 
     name: str
-    session_id: SessionId
-    position: Position
     data: dict[str, Any]
     at: float
+
+
+class Event(msgspec.Struct, frozen=True, gc=False):
+    """Something that happened to a session, at its place in the stream."""
+
+    seq: int
+    name: str
+    at: float
+    data: dict[str, Any]
+    size_bytes: int = 0
+    """Of the data, as JSON."""
+
+
+class EventLog(msgspec.Struct, frozen=True, gc=False):
+    """The events that are kept of a session, oldest first, without a hole; the last one is the newest there is."""
+
+    events: tuple[Event, ...] = ()
+    size_bytes: int = 0

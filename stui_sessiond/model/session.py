@@ -6,13 +6,15 @@ otherwise walks every version of every session again and again.
 
 from collections.abc import Sequence
 from enum import Enum
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 from msgspec.structs import replace
 
 from stui_sessiond.ids import DEFAULT_TOOL, ClientId, ImageId, SessionId, ToolId
 from stui_sessiond.model.delta import Step, apply, diff
+from stui_sessiond.model.event import EventLog, Position
+from stui_sessiond.model.request import Requests
 
 
 class Status(Enum):
@@ -21,6 +23,10 @@ class Status(Enum):
     ACTIVE = "active"
     EXPIRED = "expired"
     CLOSED = "closed"
+
+
+Role = Literal["none", "viewer", "editor", "owner"]
+"""What a client may do with a session; each may do what those before it may."""
 
 
 class StoredContext(msgspec.Struct, frozen=True, gc=False):
@@ -87,6 +93,25 @@ class SessionHeader(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     image_id: ImageId | None = None
     name: str | None = None
     closed_at: float | None = None
+    epoch: str = ""
+    """Of the session's events; empty: the next event begins one, because there were none or some were lost."""
+    seq: int = 0
+    """Of the newest event in that epoch."""
+    shares: dict[ClientId, Role] = {}
+    """Other clients that may take part."""
+    key: str | None = None
+    """The idempotency key it was created with."""
+
+    @property
+    def position(self) -> Position:
+        """Where its stream of events is."""
+        return Position(self.epoch, self.seq)
+
+    def role_of(self, client_id: str) -> Role:
+        """What a client may do with it."""
+        if client_id == self.client_id:
+            return "owner"
+        return self.shares.get(ClientId(client_id), "none")
 
     @property
     def expires_at(self) -> float:
@@ -114,6 +139,8 @@ class Session(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     contexts: dict[ToolId, StoredContext] = {}
     history: History = History({"state": {}, "contexts": {}}, 1)
     snapshots: dict[str, NamedSnapshot] = {}
+    log: EventLog = EventLog()
+    requests: Requests = Requests()
     description: str | None = None
     client_version: str | None = None
     client_info: dict[str, Any] = {}
@@ -128,6 +155,10 @@ class Session(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     def document(self) -> dict[str, Any]:
         """What versions are about: the state and the contexts, as one JSON object."""
         return {"state": self.state, "contexts": {tool: _as_json(stored) for tool, stored in self.contexts.items()}}
+
+    def without_events(self) -> "Session":
+        """The session with no events: the next one begins another epoch, because some were lost or are of elsewhere."""
+        return replace(self, header=replace(self.header, epoch="", seq=0), log=EventLog())
 
     def with_document(self, document: dict[str, Any]) -> "Session":
         """The session with this state and these contexts."""

@@ -5,6 +5,7 @@ import functools
 import os
 import socket
 import stat
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,10 +17,11 @@ import uvicorn
 from stui_sessiond.commands.dispatch import Dispatcher
 from stui_sessiond.contract import CloseReason
 from stui_sessiond.errors import ConfigError
-from stui_sessiond.ids import SessionId
+from stui_sessiond.ids import ConnectionId
 from stui_sessiond.images.link import ImageLink
 from stui_sessiond.security.origin import allowed_hosts
 from stui_sessiond.server.peer import ImageEvents, Peer, PeerLimits, hello_watch
+from stui_sessiond.sessions.feed import Feed
 from stui_sessiond.tasks import TaskOwner
 from stui_sessiond.transports.http import Health, make_app
 from stui_sessiond.transports.lines import LineProtocol
@@ -31,6 +33,12 @@ _log = structlog.get_logger(__name__)
 
 HELLO_TIMEOUT_S = 5.0
 """How long a peer that has to say hello may take."""
+
+PARKED_S = 600.0
+"""How long answers are kept for a connection that is gone."""
+
+MAX_PARKED = 1024
+"""Connections that answers are kept for; those gone longest are forgotten first."""
 
 _UNIX_PATH_BYTES = 107
 """What fits into a socket address on Linux (macOS: 103)."""
@@ -64,7 +72,7 @@ class Server:
         close_reasons: Mapping[str, CloseReason],
         image_events: ImageEvents,
         leave_image: Callable[[ImageLink], bool],
-        unsubscribe: Callable[[SessionId, Peer], object],
+        feed: Feed,
         limits: PeerLimits,
         rules: ServerRules,
     ) -> None:
@@ -72,12 +80,16 @@ class Server:
         self.close_reasons = close_reasons
         self.image_events = image_events
         self.leave_image = leave_image
-        self.unsubscribe = unsubscribe
+        self.feed = feed
         self.limits = limits
         self.tasks = TaskOwner("server")
         self.draining = False
         self._rules = rules
         self._peers: set[Peer] = set()
+        self._by_name: dict[ConnectionId, Peer] = {}
+        """The newest peer of each connection: those that are there, and those that are parked."""
+        self._parked: OrderedDict[ConnectionId, Peer] = OrderedDict()
+        """Peers that are gone and are owed answers."""
         self._watches = TaskOwner("hello")
         self._listeners: list[asyncio.AbstractServer] = []
         self._uvicorn: uvicorn.Server | None = None
@@ -149,8 +161,32 @@ class Server:
         return peer
 
     def forget(self, peer: Peer) -> None:
-        """The peer is gone."""
+        """The peer is gone. While it is owed answers its name is kept, so that it can be resumed with them."""
         self._peers.discard(peer)
+        name = peer.connection_id
+        if name is None or self._by_name.get(name) is not peer:
+            return
+        if not peer.owes or self.draining:
+            del self._by_name[name]
+            return
+        self._parked[name] = peer
+        while len(self._parked) > MAX_PARKED:
+            oldest = next(iter(self._parked))
+            del self._parked[oldest], self._by_name[oldest]
+        asyncio.get_running_loop().call_later(PARKED_S, self._let_go, name, peer)
+
+    def _let_go(self, name: ConnectionId, peer: Peer) -> None:
+        if self._parked.get(name) is peer:
+            del self._parked[name], self._by_name[name]
+
+    def take_over(self, peer: Peer) -> Peer | None:
+        """Let the peer have the name of its connection; return the one that had it before."""
+        name = peer.connection_id
+        if name is None:
+            return None
+        elder, self._by_name[name] = self._by_name.get(name), peer
+        self._parked.pop(name, None)
+        return elder
 
     def counts(self) -> ConnectionCounts:
         """Count connections by role."""

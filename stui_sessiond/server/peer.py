@@ -1,21 +1,25 @@
 """One pipe, one protocol state, one dispatcher: what happens to a message between the socket and the command.
 
 Guarantees: every request gets one answer; a peer that sends nonsense, floods or does not read harms only itself; what a
-peer asked for goes on when it leaves, only the answer is dropped.
+peer asked for goes on when it leaves, and the answer is kept for a while for the connection that resumes this one.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Protocol
+import itertools
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Protocol
 
 import msgspec
 import structlog
 
-from stui_sessiond.commands.dispatch import Dispatcher
+from stui_sessiond.commands.dispatch import Answer, Dispatcher
 from stui_sessiond.contract import CloseReason
 from stui_sessiond.errors import ShuttingDownError, TooManyInFlightError, WireError
-from stui_sessiond.ids import SessionId
+from stui_sessiond.ids import ConnectionId, SessionId
 from stui_sessiond.images.link import ImageLink
+from stui_sessiond.model.request import Origin
+from stui_sessiond.sessions.feed import Feed
+from stui_sessiond.sessions.hub import Subscription, Topic
 from stui_sessiond.tasks import TaskOwner
 from stui_sessiond.transports.pipe import Pipe
 from stui_sessiond.wire.codec import decode_message
@@ -35,6 +39,10 @@ RIGHTS_OF_ROLE = {
 """What a peer may do once it was let in, by the role it took up."""
 
 
+_serials = itertools.count()
+"""Numbers requests over all peers, so that one means the same to the peer that resumes another."""
+
+
 class PeerLimits(msgspec.Struct, frozen=True, kw_only=True):
     """How much one peer may have under way."""
 
@@ -43,6 +51,13 @@ class PeerLimits(msgspec.Struct, frozen=True, kw_only=True):
     """Above this, nothing more is read from the peer until an answer is out."""
     evaluations_in_flight: int = 32
     """Requests that wait for an image; one more is refused, so that others still get through."""
+
+
+KEPT_ANSWERS = 256
+"""Answers that are kept for a connection that is gone."""
+
+KEPT_BYTES = 4 * 1024 * 1024
+"""The same bound in bytes."""
 
 
 class ImageEvents(Protocol):
@@ -63,12 +78,15 @@ class PeerHost(Protocol):
     tasks: TaskOwner
     image_events: ImageEvents
     leave_image: Callable[[ImageLink], bool]
-    unsubscribe: Callable[[SessionId, "Peer"], object]
+    feed: Feed
     close_reasons: Mapping[str, CloseReason]
     draining: bool
 
     def forget(self, peer: "Peer") -> None:
         """The peer is gone."""
+
+    def take_over(self, peer: "Peer") -> "Peer | None":
+        """Let the peer have the name of its connection; return the one that had it before."""
 
 
 class Peer:
@@ -81,12 +99,23 @@ class Peer:
         self.greeted = False
         self.rights = _NOBODY if must_greet else _EVERYTHING
         self.proof = pipe.bearer
-        self.subscriptions: set[Any] = set()
+        self.connection_id: ConnectionId | None = None
+        self.origin: Origin | None = None
+        self.subscriptions: dict[SessionId, Subscription] = {}
+        self.topics: set[Topic] = set()
+        self._behind: dict[SessionId, Subscription] = {}
+        self._catching_up = False
         self._pipe = pipe
         self._host = host
         self._link: ImageLink | None = None
         self._understood = False
-        self._in_flight = 0
+        self._open: dict[int, str] = {}
+        """Ids of requests that are not answered."""
+        self._owed: dict[int, str] = {}
+        """The same of earlier connections of this name, by the request's place there."""
+        self._kept: list[tuple[str, bytes]] = []
+        self._kept_bytes = 0
+        self._successor: Peer | None = None
         self._relayed = 0
         self._holding = False
         self._ended = False
@@ -131,53 +160,108 @@ class Peer:
             text = f"{self._relayed} requests of this connection wait for an image already"
             self._pipe.send(host.dispatcher.refuse_request(request, TooManyInFlightError(text)))
             return
+        self.origin = (
+            None if self.connection_id is None else Origin(self.connection_id, request.id, envelope=request.envelope)
+        )
         answer = host.dispatcher.answer(request, self)
-        if isinstance(answer, bytes):
-            self._pipe.send(answer)
+        if isinstance(answer, Answer):
+            self._send_answer(answer)
             if self._refused is not None:
                 self.close(self._refused)
             return
-        self._in_flight += 1
+        serial = next(_serials)
+        self._open[serial] = request.id
         self._relayed += relays
-        host.tasks.start(self._finish(answer, relays=relays), f"request.{request.command}")
-        if self._in_flight - self._relayed >= host.limits.requests_in_flight and not self._holding:
+        host.tasks.start(self._finish(serial, answer, relays=relays), f"request.{request.command}")
+        if len(self._open) - self._relayed >= host.limits.requests_in_flight and not self._holding:
             self._holding = True
             self._pipe.hold(reading=False)
 
-    async def _finish(self, answer: Awaitable[bytes], *, relays: bool) -> None:
+    async def _finish(self, serial: int, answering: Awaitable[Answer], *, relays: bool) -> None:
         try:
-            message = await answer
+            answer = await answering
         finally:
-            self._in_flight -= 1
+            request_id = self._open.pop(serial)
             self._relayed -= relays
-        if self._lost:
+        if self._lost or self._successor is not None:
+            self._send_late(serial, request_id, answer.message)
             return
-        self._pipe.send(message)
-        if self._holding and self._in_flight - self._relayed < self._host.limits.requests_in_flight:
+        self._send_answer(answer)
+        if self._holding and len(self._open) - self._relayed < self._host.limits.requests_in_flight:
             self._holding = False
             self._pipe.hold(reading=True)
-        if self._ended and not self._in_flight:
+        if self._ended and not self._open:
             self._pipe.finish()
+
+    def _send_answer(self, answer: Answer) -> None:
+        self._pipe.send(answer.message)
+        if answer.then is not None:
+            answer.then()
+
+    # ---- resuming
+
+    def _send_late(self, serial: int, request_id: str, message: bytes) -> None:
+        """Give an answer to the connection that goes on from this one, or keep it for that."""
+        heir = self
+        while heir._successor is not None:  # noqa: SLF001 -- another Peer
+            heir = heir._successor  # noqa: SLF001 -- another Peer
+            heir._owed.pop(serial, None)  # noqa: SLF001 -- another Peer
+        heir._take_late(request_id, message)  # noqa: SLF001 -- another Peer
+
+    def _take_late(self, request_id: str, message: bytes) -> None:
+        if not self._lost:
+            self._pipe.send(message)
+        elif self.connection_id is not None and len(self._kept) < KEPT_ANSWERS:
+            if self._kept_bytes + len(message) <= KEPT_BYTES:
+                self._kept.append((request_id, message))
+                self._kept_bytes += len(message)
+
+    @property
+    def owes(self) -> bool:
+        """Whether there are answers, or will be, for the connection that resumes this one."""
+        return bool(self._open or self._owed or self._kept)
+
+    def _inherit(self, elder: "Peer") -> Sequence[str]:
+        """Continue another connection: its answers come here from now on. Ends it if it is still open."""
+        elder._successor = self  # noqa: SLF001 -- another Peer
+        self._owed = {**elder._owed, **elder._open}  # noqa: SLF001 -- another Peer
+        self._kept, elder._kept = elder._kept, []  # noqa: SLF001 -- another Peer
+        elder.close("resumed")
+        return [*(request_id for request_id, _ in self._kept), *self._owed.values()]
+
+    def claim(self) -> None:
+        """Send the answers that were kept for an earlier connection of this name."""
+        kept, self._kept, self._kept_bytes = self._kept, [], 0
+        for _, message in kept:
+            self._pipe.send(message)
+
+    # ---- the end
 
     def ended(self) -> bool:
         """The peer sends no more: stay until it has all its answers."""
         self._ended = True
-        return self._in_flight > 0
+        return bool(self._open)
 
     def lost(self) -> None:
         """The pipe is gone: leave everything this peer took part in."""
         self._lost = True
+        feed = self._host.feed
+        for topic in self.topics:
+            feed.ignore(topic, self, self.subscriptions)
+        self.topics.clear()
+        reason = "the connection went on elsewhere" if self._successor is not None else "the connection ended"
         for session_id in self.subscriptions:
-            self._host.unsubscribe(session_id, self)
+            feed.unsubscribe(session_id, self, reason)
         self.subscriptions.clear()
+        self._behind.clear()
         if self._link is not None and self._host.leave_image(self._link):
             self._host.image_events.announce(self._link, connected=False)
         self._host.forget(self)
 
     # ---- what commands do
 
-    def greet(self, hello: Hello, link: ImageLink | None) -> None:
-        """Take up a role."""
+    def greet(self, hello: Hello, link: ImageLink | None, connection_id: ConnectionId) -> Sequence[str]:
+        """Take up a role, and the name of a connection; tell which requests of that are owed an answer here."""
         self.greeted = True
         self.must_greet = False
         self.role = hello.role
@@ -186,19 +270,56 @@ class Peer:
         self._link = link
         messages = self._host.limits.messages
         self._limit_bytes = messages.client_bytes if link is None else messages.image_bytes
+        self.connection_id = connection_id
         _log.info("peer.greeted", role=hello.role, transport=self._pipe.transport_name, client_id=hello.client_id)
+        elder = self._host.take_over(self)
+        return [] if elder is None else self._inherit(elder)
 
     def send(self, message: bytes) -> None:
         """Send one message."""
         self._pipe.send(message)
 
+    # ---- events
+
+    def has_room(self) -> bool:
+        """Whether the peer reads what it is sent."""
+        return self._pipe.has_room()
+
     def deliver(self, message: bytes) -> None:
         """Take an event of a subscription."""
         self._pipe.send(message)
 
-    def unsubscribed(self, session_id: SessionId) -> None:
-        """Forget a subscription whose session is gone."""
-        self.subscriptions.discard(session_id)
+    def joined(self, subscription: Subscription) -> None:
+        """Take note of a subscription."""
+        self.subscriptions[subscription.session_id] = subscription
+
+    def fell_behind(self, subscription: Subscription) -> None:
+        """Take note that events wait in a session's log for this peer."""
+        self._behind[subscription.session_id] = subscription
+        self.drained()
+
+    def drained(self) -> None:
+        """There is room again: go on where events were left out."""
+        if self._behind and not self._catching_up and not self._lost and not self._host.draining:
+            self._catching_up = True
+            self._host.tasks.start(self._catch_up(), "catch_up")
+
+    async def _catch_up(self) -> None:
+        try:
+            while self._behind and not self._lost and self._pipe.has_room():
+                await self._host.feed.catch_up(self._behind.pop(next(iter(self._behind))))
+        finally:
+            self._catching_up = False
+
+    def stalled(self) -> None:
+        """The peer has not read anything for long."""
+        _log.warning("peer.slow", transport=self._pipe.transport_name, client_id=self.client_id)
+        self.close("slow_consumer")
+
+    def unsubscribed(self, subscription: Subscription) -> None:
+        """Forget a subscription that was ended."""
+        self.subscriptions.pop(subscription.session_id, None)
+        self._behind.pop(subscription.session_id, None)
 
     def close(self, close_name: str) -> None:
         """End the connection."""

@@ -1,84 +1,212 @@
-"""Who hears of what happens to a session?
+"""Who hears of what happens to sessions?
 
-Guarantees: events of one session carry consecutive `seq`; an event is encoded once for all who hear it; a subscriber
-that cannot keep up harms only itself (it bounds its own memory and answers by leaving).
+Guarantees: to each subscription events go in order, each once, without a hole or with a `gap` before it; an event is
+encoded once for all who hear it in the same way; a subscriber that does not keep up is left out, and catches up from
+the session's log when it reads again, so nothing is queued for it here.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol
 
-from stui_sessiond.ids import SessionId
+import msgspec
+
+from stui_sessiond.ids import ConnectionId, SessionId
 from stui_sessiond.model.event import Event, Position
+from stui_sessiond.model.session import Session, SessionHeader
+
+STATE_EVENT = "session.updated"
+GAP_EVENT = "gap"
+
+EncodeEvent = Callable[[str, SessionId | None, Position, dict[str, Any], float], bytes]
+"""Makes the message of an event: name, session, position, data, time."""
 
 
 class Subscriber(Protocol):
-    """Whoever wants events, already encoded. Must not block and must not raise."""
+    """Whoever wants events, already encoded. Its methods must not block and must not raise."""
+
+    @property
+    def client_id(self) -> str | None:
+        """The name it gave itself."""
+
+    @property
+    def connection_id(self) -> ConnectionId | None:
+        """The name of its connection."""
+
+    @property
+    def role(self) -> str | None:
+        """The role it said it has."""
+
+    def has_room(self) -> bool:
+        """Tell whether it takes another event now; if not, it calls `Feed.catch_up` for `fell_behind` later."""
 
     def deliver(self, message: bytes) -> None:
         """Take one encoded event."""
 
-    def unsubscribed(self, session_id: SessionId) -> None:
-        """Take note that the session is gone and no more events of it will come."""
+    def joined(self, subscription: "Subscription") -> None:
+        """Take note of a new subscription of its own."""
+
+    def fell_behind(self, subscription: "Subscription") -> None:
+        """Take note that events wait in the log for it."""
+
+    def unsubscribed(self, subscription: "Subscription") -> None:
+        """Take note that no more events will come: the session is gone, or its owner wants it so."""
 
 
-class _Stream:
-    __slots__ = ("epoch", "seq", "subscribers")
+class Subscription:
+    """One subscriber's way through one session's events. `live`: what is published goes to it at once."""
 
-    def __init__(self, epoch: str) -> None:
-        self.epoch = epoch
-        self.seq = 0
-        self.subscribers: set[Subscriber] = set()
+    __slots__ = ("at", "by_topic", "deltas", "live", "position", "session_id", "subscriber")
+
+    def __init__(
+        self, session_id: SessionId, subscriber: Subscriber, position: Position, at: float, *, deltas: bool
+    ) -> None:
+        self.session_id = session_id
+        self.subscriber = subscriber
+        self.position = position
+        self.at = at
+        self.deltas = deltas
+        self.live = False
+        self.by_topic = False
+        """Made for a topic, not for the session: nobody counts as attached by it."""
+
+
+class Topic(msgspec.Struct, frozen=True):
+    """The events of several sessions: a kind and what is meant by it."""
+
+    kind: str
+    """`client`, `image` or `all`."""
+    name: str = ""
 
 
 class Hub:
-    """Fans events out to subscribers, session by session."""
+    """Fans events out to subscriptions."""
 
-    def __init__(
-        self, encode: Callable[[Event], bytes], clock: Callable[[], float], new_epoch: Callable[[], str]
-    ) -> None:
+    def __init__(self, encode: EncodeEvent, clock: Callable[[], float], daemon_epoch: str) -> None:
         self._encode = encode
         self._clock = clock
-        self._new_epoch = new_epoch
-        self._streams: dict[SessionId, _Stream] = {}
+        self._sessions: dict[SessionId, dict[Subscriber, Subscription]] = {}
+        self._topics: dict[Topic, dict[Subscriber, bool]] = {}
+        self.position = Position(daemon_epoch, 0)
+        """Where the daemon's own stream is: events of no session."""
 
-    def subscribe(self, session_id: SessionId, subscriber: Subscriber) -> Position:
-        """Deliver every event after the returned position."""
-        stream = self._stream(session_id)
-        stream.subscribers.add(subscriber)
-        return Position(stream.epoch, stream.seq)
+    # ---- subscriptions
 
-    def unsubscribe(self, session_id: SessionId, subscriber: Subscriber) -> bool:
-        """Stop delivering; tell whether there was a subscription."""
-        stream = self._streams.get(session_id)
-        if stream is None or subscriber not in stream.subscribers:
+    def add(self, subscription: Subscription) -> None:
+        """Take up a subscription; one of the same subscriber to the same session is replaced."""
+        self._sessions.setdefault(subscription.session_id, {})[subscription.subscriber] = subscription
+
+    def remove(self, session_id: SessionId, subscriber: Subscriber) -> Subscription | None:
+        """Let go of a subscription, if there is one."""
+        subscriptions = self._sessions.get(session_id)
+        if subscriptions is None:
+            return None
+        found = subscriptions.pop(subscriber, None)
+        if not subscriptions:
+            del self._sessions[session_id]
+        return found
+
+    def holds(self, subscription: Subscription) -> bool:
+        """Tell whether a subscription is still there."""
+        return self._sessions.get(subscription.session_id, {}).get(subscription.subscriber) is subscription
+
+    def listen(self, topic: Topic, subscriber: Subscriber, *, deltas: bool) -> None:
+        """Deliver the events of all sessions of a topic from now on."""
+        self._topics.setdefault(topic, {})[subscriber] = deltas
+
+    def ignore(self, topic: Topic, subscriber: Subscriber) -> bool:
+        """Stop that; tell whether it was there. Subscriptions made for it end."""
+        subscribers = self._topics.get(topic)
+        if subscribers is None or subscriber not in subscribers:
             return False
-        stream.subscribers.discard(subscriber)
+        del subscribers[subscriber]
+        if not subscribers:
+            del self._topics[topic]
         return True
 
-    def publish(self, session_id: SessionId, name: str, data: dict[str, Any]) -> None:
-        """Tell all subscribers of the session."""
-        stream = self._stream(session_id)
-        stream.seq += 1
-        if not stream.subscribers:
-            return
-        position = Position(stream.epoch, stream.seq)
-        message = self._encode(Event(name, session_id, position, data, self._clock()))
-        for subscriber in tuple(stream.subscribers):
-            subscriber.deliver(message)
-
-    def attached(self, session_id: SessionId) -> int:
-        """Count the subscribers of a session."""
-        stream = self._streams.get(session_id)
-        return len(stream.subscribers) if stream else 0
+    def attached(self, session_id: SessionId) -> list[Subscription]:
+        """List who listens to a session because it asked for this session."""
+        return [each for each in self._sessions.get(session_id, {}).values() if not each.by_topic]
 
     def forget(self, session_id: SessionId) -> None:
-        """Drop the stream of a session that is gone for good."""
-        stream = self._streams.pop(session_id, None)
-        for subscriber in stream.subscribers if stream else ():
-            subscriber.unsubscribed(session_id)
+        """End all subscriptions of a session that is gone for good."""
+        for subscription in self._sessions.pop(session_id, {}).values():
+            subscription.subscriber.unsubscribed(subscription)
 
-    def _stream(self, session_id: SessionId) -> _Stream:
-        stream = self._streams.get(session_id)
-        if stream is None:
-            stream = self._streams[session_id] = _Stream(self._new_epoch())
-        return stream
+    # ---- events
+
+    def deliver(self, session: Session, events: Sequence[Event]) -> None:
+        """Tell of events that are stored; they are the newest of the session."""
+        if not events:
+            return
+        header = session.header
+        if self._topics:
+            self._join(header, events[0].seq)
+        subscriptions = self._sessions.get(header.session_id)
+        if not subscriptions:
+            return
+        encoded: dict[bool, list[bytes]] = {}
+        before = Position(header.epoch, events[0].seq - 1)
+        for each in tuple(subscriptions.values()):
+            if not each.live:
+                continue
+            if each.position != before or not each.subscriber.has_room():
+                each.live = False
+                each.subscriber.fell_behind(each)
+                continue
+            if each.deltas not in encoded:
+                encoded[each.deltas] = self.encode(session, events, deltas=each.deltas)
+            for message in encoded[each.deltas]:
+                each.subscriber.deliver(message)
+            each.position = header.position
+
+    def encode(self, session: Session, events: Sequence[Event], *, deltas: bool) -> list[bytes]:
+        """Make the messages of events; without `deltas` the newest change of the state has the whole of it."""
+        header = session.header
+        newest = None if deltas else next((one for one in reversed(events) if one.name == STATE_EVENT), None)
+        messages = []
+        for event in events:
+            data = event.data
+            if event is newest and data.get("version") is not None:
+                data = {**data, "session_state": session.state}
+            position = Position(header.epoch, event.seq)
+            messages.append(self._encode(event.name, header.session_id, position, data, event.at))
+        return messages
+
+    def gap(self, subscription: Subscription, header: SessionHeader, first_seq: int, reason: str) -> bytes:
+        """Make the message that says what is missing before an event."""
+        position = Position(header.epoch, first_seq - 1)
+        known = subscription.position
+        data = {"from": {"epoch": known.epoch, "seq": known.seq}, "reason": reason}
+        return self._encode(GAP_EVENT, header.session_id, position, data, self._clock())
+
+    def announce(self, name: str, data: dict[str, Any], topics: Iterable[Topic]) -> None:
+        """Tell of something that concerns no session. It is told once and not kept."""
+        self.position = Position(self.position.epoch, self.position.seq + 1)
+        message: bytes | None = None
+        told: set[Subscriber] = set()
+        for topic in topics:
+            for subscriber in tuple(self._topics.get(topic, ())):
+                if subscriber not in told and subscriber.has_room():
+                    if message is None:
+                        message = self._encode(name, None, self.position, data, self._clock())
+                    subscriber.deliver(message)
+                    told.add(subscriber)
+
+    def _join(self, header: SessionHeader, first_seq: int) -> None:
+        """Make subscriptions for those who listen to a topic of the session."""
+        known = self._sessions.get(header.session_id, {})
+        for topic in topics_of(header):
+            for subscriber, deltas in self._topics.get(topic, {}).items():
+                if subscriber not in known:
+                    position = Position(header.epoch, first_seq - 1)
+                    made = Subscription(header.session_id, subscriber, position, self._clock(), deltas=deltas)
+                    made.live = made.by_topic = True
+                    self.add(made)
+                    subscriber.joined(made)
+                    known = self._sessions[header.session_id]
+
+
+def topics_of(header: SessionHeader) -> list[Topic]:
+    """List the topics that a session belongs to."""
+    found = [Topic("all"), Topic("client", header.client_id)]
+    return found if header.image_id is None else [*found, Topic("image", header.image_id)]

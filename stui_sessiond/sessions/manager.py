@@ -5,33 +5,30 @@ one after the other, in the order asked; different sessions never wait for each 
 known, only a bounded number is held in memory.
 """
 
+import asyncio
 import secrets
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import msgspec
-import structlog
 from msgspec.structs import replace
 
-from stui_sessiond.errors import (
-    SessionDamagedError,
-    SessionLimitError,
-    SessionNotFoundError,
-    SessionNotOwnedError,
-)
+from stui_sessiond.errors import SessionLimitError
 from stui_sessiond.ids import ClientId, ImageId, SessionId, ToolId
-from stui_sessiond.model.session import HistoryEntry, Session, SessionHeader, Status
-from stui_sessiond.sessions import history, transitions
-from stui_sessiond.sessions.hub import Hub
+from stui_sessiond.model.event import News
+from stui_sessiond.model.request import RequestEntry
+from stui_sessiond.model.session import HistoryEntry, Role, Session, SessionHeader, Status
+from stui_sessiond.sessions import history, ledger, transitions
+from stui_sessiond.sessions.keeper import Keeper
+from stui_sessiond.sessions.ledger import Once
 from stui_sessiond.sessions.retention import LifeRules, Retention
-from stui_sessiond.sessions.shelf import Entry, Shelf
+from stui_sessiond.sessions.shelf import Entry
 from stui_sessiond.sessions.transitions import Change, NewSession
-from stui_sessiond.sessions.validator import SessionValidator
-from stui_sessiond.storage.api import Commit, Loaded, SessionStorage
+from stui_sessiond.storage.api import Loaded
 
-_log = structlog.get_logger(__name__)
+LEDGER = ledger.LedgerRules()
 
 
 class Totals(msgspec.Struct, frozen=True):
@@ -46,22 +43,17 @@ class SessionManager:
 
     def __init__(
         self,
-        storage: SessionStorage,
-        validator: SessionValidator,
-        hub: Hub,
+        keeper: Keeper,
         life: LifeRules,
-        clock: Callable[[], float],
     ) -> None:
-        self.rules = validator.rules
+        self.rules = keeper.validator.rules
         self.life = life
-        self._storage = storage
-        self._validator = validator
-        self._hub = hub
-        self._clock = clock
-        self._shelf = Shelf()
-        self._retention = Retention(self._shelf, storage, hub, life, clock, self._save_header)
+        self._keeper = keeper
+        self._clock = keeper.clock
+        self._shelf = keeper.shelf
+        self._retention = Retention(keeper, life)
         self._starting: Counter[ClientId] = Counter()
-        self._damaged: frozenset[SessionId] = frozenset()
+        self._creating: dict[tuple[ClientId, str], asyncio.Future[Session]] = {}
         self._next_number = 1
 
     # ---- start and stop
@@ -72,48 +64,57 @@ class SessionManager:
         Raises:
             StorageError: the storage cannot be used.
         """
-        opened = await self._storage.open()
-        for stored in opened.sessions:
-            self._shelf.add(Entry(stored.header, stored.size_bytes))
-        self._damaged = opened.damaged
+        damaged = await self._keeper.open()
         numbers = [
             int(session_id.split("_")[1])
-            for session_id in (*(stored.header.session_id for stored in opened.sessions), *opened.damaged)
-            if self._validator.is_session_id(session_id)  # a file somebody put there may be called anything
+            for session_id in (*(entry.header.session_id for entry in self._shelf.entries()), *damaged)
+            if self._keeper.validator.is_session_id(session_id)  # a file somebody put there may be called anything
         ]
         self._next_number = max(numbers, default=0) + 1
-        _log.info("sessions.opened", stored=len(self._shelf), damaged=len(self._damaged))
 
     async def close(self) -> None:
         """Store what is only in memory (times of activity), then close the storage."""
+        await self._keeper.settle()
         await self.autosave()
-        await self._storage.close()
+        await self._keeper.storage.close()
 
     # ---- the seven session commands
 
     async def create(self, wish: NewSession) -> Session:
-        """Start a session.
+        """Start a session; with a key that was used before, hand over the one that was started then.
 
         Raises:
             ParameterError, ClientNotAllowedError: refused by the validator.
             SessionLimitError: the client has as many active sessions as it may have.
             StorageError: it could not be stored.
         """
-        client = self._validator.admit_client(wish.client_id)
+        validator = self._keeper.validator
+        client = validator.admit_client(wish.client_id)
         for field, text in (("name", wish.name), ("image_id", wish.image_id)):
-            self._validator.check_text(text, field)
-        timeout_s = self._validator.timeout_s(wish.timeout_s)
+            validator.check_text(text, field)
+        timeout_s = validator.timeout_s(wish.timeout_s)
+        if wish.key is None:
+            return await self._create(client, timeout_s, wish)
+        for header in self._shelf.of_client(client):
+            if header.key == wish.key:
+                async with self._keeper.hold(header.session_id) as entry:
+                    return await self._keeper.load(entry)
+        under_way = self._creating.get((client, wish.key))
+        if under_way is not None:
+            return await asyncio.shield(under_way)
+        made = self._creating[client, wish.key] = asyncio.ensure_future(self._create(client, timeout_s, wish))
+        made.add_done_callback(lambda _: self._creating.pop((client, wish.key or "")))
+        return await asyncio.shield(made)
+
+    async def _create(self, client: ClientId, timeout_s: float, wish: NewSession) -> Session:
         self._check_room(client)
         now = self._clock()
         session = transitions.create(self._new_id(now), client, timeout_s, wish, now)
-        header = session.header
-        size_bytes = self._validator.measure(session)
+        size_bytes = self._keeper.validator.measure(session)
+        entry = Entry(session.header, size_bytes)
         with self._starting_one(client):
-            await self._storage.commit(Commit(session, size_bytes, 0, whole=True))
-        self._shelf.add(Entry(header, size_bytes))
-        self._shelf.hold(Loaded(session), size_bytes)
-        self._hub.publish(header.session_id, "session.created", {"client_id": client, "version": 1})
-        return session
+            news = self._news("session.created", {"client_id": client, "version": 1})
+            return await self._keeper.begin(entry, session, news)
 
     async def restore(self, session_id: str, client_id: str | None = None, *, reopen: bool = False) -> Loaded:
         """Hand over a session whole; with `reopen` also one that expired or was closed.
@@ -124,40 +125,49 @@ class SessionManager:
             SessionLimitError: reopening it would be one session too many.
             StorageError: it cannot be read.
         """
-        async with self._hold(session_id, client_id) as entry:
+        async with self._keeper.hold(session_id, client_id) as entry:
             now = self._clock()
             status = entry.header.status(now)
             if status is not Status.ACTIVE and not reopen:
                 self._require_active(entry)
-            loaded = await self._load_noted(entry)
+            loaded = await self._keeper.load_noted(entry)
             session = loaded.session
             if status is not Status.ACTIVE:
                 self._check_room(entry.header.client_id)
                 session = transitions.reopen(session, now)
                 with self._starting_one(entry.header.client_id):
-                    await self._store(entry, session)
+                    news = self._news("session.reopened", {"version": session.header.version})
+                    session = await self._keeper.store(entry, session, news)
                 entry.announced_expiry = False
-                self._hub.publish(entry.header.session_id, "session.reopened", {"version": session.header.version})
-            self._touch(entry)
+            self._keeper.touch(entry)
             return replace(loaded, session=replace(session, header=entry.header))
 
     async def update(
-        self, session_id: str, change: Change, client_id: str | None = None, *, by: str | None = None
+        self,
+        session_id: str,
+        change: Change,
+        client_id: str | None = None,
+        *,
+        by: str | None = None,
+        once: Once | None = None,
     ) -> Session:
         """Change a session's state. `client_id`, if given, has to be the owner; `by` is who asked, for the history.
 
         Raises:
             SessionError: it is not there, over, or not at the expected version.
             ParameterError, SessionTooLargeError: the change is not acceptable.
+            RequestError: it was carried out before, and what came of it cannot be told.
             StorageError: it could not be stored; nothing changed.
         """
-        async with self._hold(session_id, client_id) as entry:
+        async with self._keeper.hold(session_id, client_id) as entry:
             self._require_active(entry)
-            session = await self._load(entry)
-            now = self._clock()
-            changed = transitions.update(session, change, now, self.rules.max_bytes)
-            changed = await self._advance(entry, session, changed, now, client_id or by, "updated")
-            return self._announce_state(changed, client_id or by, change.mode.value)
+            if (before := await self._repeated(entry, once)) is not None:
+                return before
+            session = await self._keeper.load(entry)
+            who = client_id or by
+            changed = transitions.update(session, change, self._clock(), self.rules.max_bytes)
+            event = _state_event(who, change.mode.value)
+            return await self._advance(entry, session, changed, who, "updated", event, once)
 
     async def end(self, session_id: str, *, keep: bool) -> SessionHeader:
         """Close a session, keeping what is stored for the retention time or deleting it.
@@ -166,18 +176,15 @@ class SessionManager:
             SessionNotFoundError, SessionClosedError: there is none to close.
             StorageError: it is as it was.
         """
-        async with self._hold(session_id) as entry:
+        async with self._keeper.hold(session_id) as entry:
             header = entry.header
             transitions.require_open(header, self.life.retention_s)
+            news = self._news("session.closed", {"kept": keep})
+            session = await self._keeper.load(entry)
             if keep:
-                session = await self._load(entry)
-                await self._store(entry, transitions.close(session, self._clock()))
+                await self._keeper.store(entry, transitions.close(session, self._clock()), news)
             else:
-                await self._storage.remove(header.session_id)
-            self._hub.publish(header.session_id, "session.closed", {"kept": keep})
-            if not keep:
-                self._shelf.remove(entry)
-                self._hub.forget(header.session_id)
+                await self._keeper.remove(entry, session, news)
             return header
 
     def header(self, session_id: str) -> SessionHeader:
@@ -186,7 +193,7 @@ class SessionManager:
         Raises:
             SessionNotFoundError, SessionClosedError: there is none.
         """
-        entry = self._find(session_id)
+        entry = self._keeper.find(session_id)
         transitions.require_open(entry.header, self.life.retention_s)
         return entry.header
 
@@ -196,7 +203,7 @@ class SessionManager:
         Raises:
             SessionNotFoundError: there is none.
         """
-        return self._find(session_id).size_bytes
+        return self._keeper.find(session_id).size_bytes
 
     def of_client(self, client_id: str, *, inactive: bool = False) -> list[SessionHeader]:
         """List a client's sessions, oldest first."""
@@ -221,26 +228,36 @@ class SessionManager:
     # ---- contexts
 
     async def save_context(
-        self, session_id: str, tool_id: str, sections: dict[str, Any], *, into: bool = False, by: str | None = None
+        self,
+        session_id: str,
+        tool_id: str,
+        sections: dict[str, Any],
+        *,
+        into: bool = False,
+        by: str | None = None,
+        once: Once | None = None,
     ) -> Session:
         """Store a tool's context: exactly this, or, with `into`, put into what is stored.
 
         Raises:
             SessionError, ParameterError, StorageError: as for `update`.
         """
-        tool = self._validator.tool_id(tool_id)
-        async with self._hold(session_id) as entry:
+        tool = self._keeper.validator.tool_id(tool_id)
+        async with self._keeper.hold(session_id) as entry:
             self._require_active(entry)
-            session = await self._load(entry)
+            if (before := await self._repeated(entry, once)) is not None:
+                return before
+            session = await self._keeper.load(entry)
             if into and tool in session.contexts:
                 sections = transitions.put_into(session.contexts[tool].sections, sections)
-            now = self._clock()
-            changed = transitions.save_context(session, tool, sections, now)
-            changed = await self._advance(entry, session, changed, now, by, "context.saved")
-            stored = changed.contexts[tool]
-            data = {"tool_id": tool, "version": changed.header.version, "checksum": stored.checksum}
-            self._hub.publish(entry.header.session_id, "context.saved", data)
-            return changed
+            changed = transitions.save_context(session, tool, sections, self._clock())
+
+            def event(session: Session, version: HistoryEntry) -> News:
+                checksum = session.contexts[tool].checksum
+                data = {"tool_id": tool, "version": version.version, "checksum": checksum, "client_id": by}
+                return News("context.saved", data, version.at)
+
+            return await self._advance(entry, session, changed, by, "context.saved", event, once)
 
     async def clear_context(self, session_id: str, tool_id: str | None, *, by: str | None = None) -> list[ToolId]:
         """Remove a tool's stored context, or all; tell which there were.
@@ -248,15 +265,18 @@ class SessionManager:
         Raises:
             SessionError, ParameterError, StorageError: as for `update`.
         """
-        tool = None if tool_id is None else self._validator.tool_id(tool_id)
-        async with self._hold(session_id) as entry:
+        tool = None if tool_id is None else self._keeper.validator.tool_id(tool_id)
+        async with self._keeper.hold(session_id) as entry:
             self._require_active(entry)
-            session = await self._load(entry)
+            session = await self._keeper.load(entry)
             changed, cleared = transitions.clear_context(session, tool)
             if cleared:
-                changed = await self._advance(entry, session, changed, self._clock(), by, "context.cleared")
-                data = {"tools": list(cleared), "version": changed.header.version}
-                self._hub.publish(entry.header.session_id, "context.cleared", data)
+
+                def event(_session: Session, version: HistoryEntry) -> News:
+                    data = {"tools": list(cleared), "version": version.version, "client_id": by}
+                    return News("context.cleared", data, version.at)
+
+                await self._advance(entry, session, changed, by, "context.cleared", event)
             return cleared
 
     # ---- versions
@@ -267,9 +287,9 @@ class SessionManager:
         Raises:
             SessionError, StorageError: as for `restore`.
         """
-        async with self._hold(session_id) as entry:
+        async with self._keeper.hold(session_id) as entry:
             self._require_active(entry)
-            return await self._load(entry)
+            return await self._keeper.load(entry)
 
     async def snapshot(self, session_id: str, name: str) -> Session:
         """Keep the present version under a name.
@@ -277,14 +297,13 @@ class SessionManager:
         Raises:
             SessionError, ParameterError, StorageError: as for `update`.
         """
-        self._validator.check_text(name, "name")
-        async with self._hold(session_id) as entry:
+        self._keeper.validator.check_text(name, "name")
+        async with self._keeper.hold(session_id) as entry:
             self._require_active(entry)
-            session = transitions.snapshot(await self._load(entry), name, self._clock())
-            await self._store(entry, session, self._validator.measure(session), whole=True)
-            data = {"name": name, "version": session.header.version}
-            self._hub.publish(entry.header.session_id, "session.snapshot", data)
-            return session
+            session = transitions.snapshot(await self._keeper.load(entry), name, self._clock())
+            news = self._news("session.snapshot", {"name": name, "version": session.header.version})
+            size_bytes = self._keeper.validator.measure(session)
+            return await self._keeper.store(entry, session, news, size_bytes=size_bytes, whole=True)
 
     async def revert(
         self,
@@ -294,6 +313,7 @@ class SessionManager:
         client_id: str | None = None,
         *,
         by: str | None = None,
+        once: Once | None = None,
     ) -> Session:
         """Make the session what it was, as a new version.
 
@@ -301,12 +321,27 @@ class SessionManager:
             VersionNotFoundError: that is not kept.
             SessionError, ParameterError, StorageError: as for `update`.
         """
-        async with self._hold(session_id, client_id) as entry:
+        async with self._keeper.hold(session_id, client_id) as entry:
             self._require_active(entry)
-            session = await self._load(entry)
+            if (before := await self._repeated(entry, once)) is not None:
+                return before
+            session = await self._keeper.load(entry)
             changed = session.with_document(transitions.document_of(session, name, version))
-            changed = await self._advance(entry, session, changed, self._clock(), client_id or by, "reverted")
-            return self._announce_state(changed, client_id or by, "revert")
+            who = client_id or by
+            return await self._advance(entry, session, changed, who, "reverted", _state_event(who, "revert"), once)
+
+    async def share(self, session_id: str, client_id: str, role: Role, *, by: str | None) -> SessionHeader:
+        """Let another client take part in a session, in this role; `none` ends it.
+
+        Raises:
+            SessionError, ParameterError, StorageError: as for `update`.
+        """
+        client = self._keeper.validator.admit_client(client_id)
+        async with self._keeper.hold(session_id) as entry:
+            self._require_active(entry)
+            session = transitions.share(await self._keeper.load(entry), client, role)
+            news = self._news("session.shared", {"client_id": client, "role": role, "by": by})
+            return (await self._keeper.store(entry, session, news)).header
 
     # ---- for requests that are relayed to an image
 
@@ -316,9 +351,9 @@ class SessionManager:
         Raises:
             SessionError: there is none, or it is over.
         """
-        entry = self._find(session_id)
+        entry = self._keeper.find(session_id)
         self._require_active(entry)
-        self._touch(entry)
+        self._keeper.touch(entry)
         return entry.header
 
     async def bind_image(self, session_id: SessionId, image_id: ImageId) -> None:
@@ -327,10 +362,10 @@ class SessionManager:
         Raises:
             SessionError, StorageError: as for `update`.
         """
-        async with self._hold(session_id) as entry:
+        async with self._keeper.hold(session_id) as entry:
             if entry.header.image_id is None:
-                session = await self._load(entry)
-                await self._store(entry, transitions.bind_image(session, image_id))
+                session = await self._keeper.load(entry)
+                await self._keeper.store(entry, transitions.bind_image(session, image_id))
 
     # ---- what time brings
 
@@ -341,9 +376,6 @@ class SessionManager:
     async def autosave(self) -> None:
         """Store times of activity that changed since the last save."""
         await self._retention.autosave()
-
-    async def _save_header(self, entry: Entry) -> None:
-        await self._store(entry, await self._load(entry))
 
     # ---- inside
 
@@ -369,89 +401,63 @@ class SessionManager:
             if not self._starting[client]:
                 del self._starting[client]
 
-    def _find(self, session_id: str) -> Entry:
-        known = self._validator.session_id(session_id)
-        entry = self._shelf.find(known)
-        if entry is not None:
-            return entry
-        if known in self._damaged:
-            msg = f"session {known} cannot be read; its files are in quarantine"
-            raise SessionDamagedError(msg, session_id=known)
-        msg = f"there is no session {known}"
-        raise SessionNotFoundError(msg, session_id=known)
-
-    @asynccontextmanager
-    async def _hold(self, session_id: str, client_id: str | None = None) -> AsyncIterator[Entry]:
-        """Have a session to oneself, in the order of asking."""
-        entry = self._find(session_id)
-        owner = self._validator.admit_client(entry.header.client_id)
-        if client_id not in (None, owner):
-            msg = f"session {entry.header.session_id} belongs to another client"
-            raise SessionNotOwnedError(msg, session_id=entry.header.session_id)
-        async with entry.lock:
-            yield self._find(session_id)  # it may have gone while we waited
-
     def _require_active(self, entry: Entry) -> None:
         transitions.require_active(entry.header, self._clock(), self.life.retention_s)
 
-    async def _load(self, entry: Entry) -> Session:
-        return (await self._load_noted(entry)).session
+    def _news(self, name: str, data: dict[str, Any]) -> tuple[News]:
+        return (News(name, data, self._clock()),)
 
-    async def _load_noted(self, entry: Entry) -> Loaded:
-        session_id = entry.header.session_id
-        held = self._shelf.content(session_id)
-        if held is not None:
-            return held
-        loaded = await self._storage.load(session_id)
-        if loaded is None:
-            msg = f"session {session_id} is not in the storage any more"
-            raise SessionDamagedError(msg, session_id=session_id)
-        if loaded.session.header.version != entry.header.version:  # damaged: believe what can be read
-            entry.header = loaded.session.header
-        else:  # closing, reopening and binding count no version: what is known is as new or newer
-            loaded = replace(loaded, session=replace(loaded.session, header=entry.header))
-        self._shelf.hold(loaded, entry.size_bytes)
-        return loaded
+    async def _repeated(self, entry: Entry, once: Once | None) -> Session | None:
+        """The session as it was after this request, if it was carried out before.
+
+        Raises:
+            KeyReusedError: the key named another request.
+            RequestError: it was, and that version is not kept any more.
+        """
+        if once is None:
+            return None
+        session = await self._keeper.load(entry)
+        found = ledger.recall(session.requests, once.key, once.digest)
+        if found is None:
+            return None
+        document = session.history.document_at(found.version or 0)
+        if document is None:
+            raise ledger.not_kept(found)
+        header = replace(session.header, version=found.version, last_modified=found.accepted_at)
+        return replace(session, header=header).with_document(document)
 
     async def _advance(
-        self, entry: Entry, old: Session, new: Session, now: float, client_id: str | None, what: str
-    ) -> Session:
-        """Make `new` the next version, durably."""
-        size_bytes = self._validator.measure(new)
-        versioned, version = history.advance(old, new, now, client_id, what, self.rules.history)
-        await self._store(entry, versioned, size_bytes, version)
-        return versioned
-
-    def _announce_state(self, session: Session, client_id: str | None, mode: str) -> Session:
-        header = session.header
-        data = {
-            "client_id": client_id or header.client_id,
-            "version": header.version,
-            "mode": mode,
-            "session_state": session.state,
-        }
-        self._hub.publish(header.session_id, "session.updated", data)
-        return session
-
-    async def _store(
         self,
         entry: Entry,
-        session: Session,
-        size_bytes: int | None = None,
-        version: HistoryEntry | None = None,
-        *,
-        whole: bool = False,
-    ) -> None:
-        """Make a session durable, with the newest time of activity, and only then the truth."""
-        activity = max(session.header.last_activity, entry.header.last_activity)
-        session = replace(session, header=replace(session.header, last_activity=activity))
-        size_bytes = entry.size_bytes if size_bytes is None else size_bytes
-        await self._storage.commit(Commit(session, size_bytes, entry.header.version, version, whole))
-        newest = max(activity, entry.header.last_activity)  # it may have been used meanwhile
-        entry.header = replace(session.header, last_activity=newest)
-        entry.saved_activity = activity
-        entry.size_bytes = size_bytes
-        self._shelf.hold(Loaded(session), size_bytes)
+        old: Session,
+        new: Session,
+        client_id: str | None,
+        what: str,
+        event: Callable[[Session, HistoryEntry], News],
+        once: Once | None = None,
+    ) -> Session:
+        """Make `new` the next version, durably, and tell of it."""
+        size_bytes = self._keeper.validator.measure(new)
+        versioned, version = history.advance(old, new, self._clock(), client_id, what, self.rules.history)
+        requests: tuple[RequestEntry, ...] = ()
+        if once is not None:
+            requests = (ledger.carried_out(once, version),)
+            noted = ledger.noted(versioned.requests, requests[0], version.at, LEDGER)
+            versioned = replace(versioned, requests=noted)
+        news = (event(versioned, version),)
+        return await self._keeper.store(
+            entry, versioned, news, size_bytes=size_bytes, version=version, requests=requests
+        )
 
-    def _touch(self, entry: Entry) -> None:
-        entry.header = replace(entry.header, last_activity=max(self._clock(), entry.header.last_activity))
+
+def _state_event(client_id: str | None, mode: str) -> Callable[[Session, HistoryEntry], News]:
+    def event(session: Session, version: HistoryEntry) -> News:
+        data = {
+            "client_id": client_id or session.header.client_id,
+            "version": version.version,
+            "mode": mode,
+            "patch": [step.to_json() for step in version.steps],
+        }
+        return News("session.updated", data, version.at)
+
+    return event

@@ -1,15 +1,11 @@
 """What does time do to sessions? They expire, are kept for a while, and go to the archive."""
 
-from collections.abc import Callable
-from typing import Protocol
-
 import msgspec
 import structlog
 
 from stui_sessiond.errors import StuiError
-from stui_sessiond.sessions.hub import Hub
-from stui_sessiond.sessions.shelf import Entry, Shelf
-from stui_sessiond.storage.api import SessionStorage
+from stui_sessiond.sessions.keeper import Keeper
+from stui_sessiond.sessions.shelf import Entry
 from stui_sessiond.wire.timestamp import format_time
 
 _log = structlog.get_logger(__name__)
@@ -23,31 +19,14 @@ class LifeRules(msgspec.Struct, frozen=True, kw_only=True):
     autosave_interval_s: float = 300.0
 
 
-class SaveHeader(Protocol):
-    """Stores a session's header as it is now; the entry's lock is held."""
-
-    async def __call__(self, entry: Entry) -> None:
-        """Store it."""
-
-
 class Retention:
     """Carries out what is due. A session that cannot be dealt with now is left for the next time."""
 
-    def __init__(
-        self,
-        shelf: Shelf,
-        storage: SessionStorage,
-        hub: Hub,
-        life: LifeRules,
-        clock: Callable[[], float],
-        save_header: SaveHeader,
-    ) -> None:
-        self._shelf = shelf
-        self._storage = storage
-        self._hub = hub
+    def __init__(self, keeper: Keeper, life: LifeRules) -> None:
+        self._keeper = keeper
+        self._shelf = keeper.shelf
         self._life = life
-        self._clock = clock
-        self._save_header = save_header
+        self._clock = keeper.clock
 
     async def sweep(self) -> None:
         """Announce sessions that expired, and archive those whose retention is over."""
@@ -61,7 +40,7 @@ class Retention:
                 await self._archive(entry)
             elif header.closed_at is None and not entry.announced_expiry:
                 entry.announced_expiry = True
-                self._hub.publish(header.session_id, "session.expired", {"expired_at": format_time(header.expires_at)})
+                self._keeper.post(entry, "session.expired", {"expired_at": format_time(header.expires_at)})
                 _log.info("session.expired", session_id=header.session_id)
 
     async def _archive(self, entry: Entry) -> None:
@@ -72,9 +51,9 @@ class Retention:
                 ended_at = entry.header.ended_at(now)  # it may have been reopened, or removed, while we waited
                 if ended_at is None or now < ended_at + self._life.retention_s or not self._is_there(entry):
                     return
-                await self._storage.archive(session_id, now)
+                await self._keeper.storage.archive(session_id, now)
                 self._shelf.remove(entry)
-                self._hub.forget(session_id)
+                self._keeper.hub.forget(session_id)
                 _log.info("session.archived", session_id=session_id)
         except StuiError as error:
             _log.warning("session.archive_failed", session_id=session_id, code=error.code, error=error.message)
@@ -87,7 +66,7 @@ class Retention:
             try:
                 async with entry.lock:
                     if self._is_there(entry):
-                        await self._save_header(entry)
+                        await self._keeper.store(entry, await self._keeper.load(entry))
             except StuiError as error:  # only the time of the last activity is at stake
                 _log.warning("session.autosave_failed", session_id=entry.header.session_id, code=error.code)
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from stui_sessiond.ids import ClientId, SessionId
+from stui_sessiond.model.event import News
 from stui_sessiond.model.session import SessionHeader, Status
 from stui_sessiond.storage.api import Loaded
 
@@ -16,13 +17,46 @@ RESIDENT_SESSIONS = 4096
 """Sessions held whole in memory; others are read again when they are needed."""
 
 RESIDENT_BYTES = 64 * 1024 * 1024
-"""The same bound in bytes of JSON: content, its oldest kept version, and the steps between."""
+"""The same bound in bytes of JSON: content, its oldest kept version, the steps between, events and outcomes."""
+
+MAX_WAITING_NEWS = 1000
+"""Events of one session that may wait for the disk. An image that tells more than is written loses the rest."""
+
+MAX_WAITING_BYTES = 1024 * 1024
+"""The same bound in bytes."""
+
+
+class Newsbox:
+    """What happened to a session and waits to be stored, within bounds; what is beyond them is counted."""
+
+    __slots__ = ("_bytes", "_items", "lost")
+
+    def __init__(self) -> None:
+        self._items: list[News] = []
+        self._bytes = 0
+        self.lost = 0
+
+    def put(self, news: News, size_bytes: int) -> None:
+        """Let a piece of news wait, or count it as lost."""
+        if len(self._items) >= MAX_WAITING_NEWS or self._bytes + size_bytes > MAX_WAITING_BYTES:
+            self.lost += 1
+            return
+        self._items.append(news)
+        self._bytes += size_bytes
+
+    def take(self, now: float) -> list[News]:
+        """Hand over all that waits; what was lost is a piece of news itself."""
+        taken, self._items, self._bytes = self._items, [], 0
+        if self.lost:
+            taken.append(News("gap", {"lost": self.lost, "reason": "more happened than the disk took"}, now))
+            self.lost = 0
+        return taken
 
 
 class Entry:
     """What is known of one session, and the lock that puts its changes in order."""
 
-    __slots__ = ("_lock", "announced_expiry", "header", "saved_activity", "size_bytes")
+    __slots__ = ("_lock", "announced_expiry", "header", "news", "saved_activity", "size_bytes")
 
     def __init__(self, header: SessionHeader, size_bytes: int) -> None:
         self.header = header
@@ -30,6 +64,8 @@ class Entry:
         self.saved_activity = header.last_activity
         """The time of the last activity that is stored."""
         self.announced_expiry = False
+        self.news: Newsbox | None = None
+        """What happened and is not stored yet; None: nothing."""
         self._lock: asyncio.Lock | None = None
 
     @property
@@ -100,7 +136,7 @@ class Shelf:
         """Hold the content of a session, and let go of the least recently used if that is too much."""
         session = loaded.session
         self._drop(session.header.session_id)
-        size_bytes = 2 * size_bytes + session.history.size_bytes
+        size_bytes = 2 * size_bytes + session.history.size_bytes + session.log.size_bytes + session.requests.size_bytes
         self._resident[session.header.session_id] = _Resident(loaded, size_bytes)
         self._resident_bytes += size_bytes
         while len(self._resident) > RESIDENT_SESSIONS or (

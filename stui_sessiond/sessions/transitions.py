@@ -19,12 +19,13 @@ from stui_sessiond.errors import (
     ParameterError,
     SessionClosedError,
     SessionConflictError,
+    SessionError,
     SessionExpiredError,
     SessionTooLargeError,
     VersionNotFoundError,
 )
 from stui_sessiond.ids import DEFAULT_TOOL, ClientId, ImageId, SessionId, ToolId
-from stui_sessiond.model.session import NamedSnapshot, Session, SessionHeader, Status, StoredContext
+from stui_sessiond.model.session import NamedSnapshot, Role, Session, SessionHeader, Status, StoredContext
 from stui_sessiond.sessions.merge import merge
 from stui_sessiond.wire.limits import MAX_CONTENT_DEPTH, check_depth
 from stui_sessiond.wire.timestamp import format_time
@@ -69,6 +70,8 @@ class NewSession(msgspec.Struct, frozen=True, kw_only=True):
     client_version: str | None = None
     client_info: dict[str, Any] = {}
     config: dict[str, Any] = {}
+    key: str | None = None
+    """Its idempotency key."""
 
 
 def create(session_id: SessionId, client: ClientId, timeout_s: float, wish: NewSession, now: float) -> Session:
@@ -83,6 +86,7 @@ def create(session_id: SessionId, client: ClientId, timeout_s: float, wish: NewS
         version=1,
         image_id=None if wish.image_id is None else ImageId(wish.image_id),
         name=wish.name,
+        key=wish.key,
     )
     return Session(
         header=header,
@@ -191,6 +195,30 @@ def clear_context(session: Session, tool: ToolId | None) -> tuple[Session, list[
         return session, []
     kept = {name: stored for name, stored in session.contexts.items() if name not in cleared}
     return replace(session, contexts=kept), cleared
+
+
+MAX_SHARES = 64
+"""Clients that a session may be shared with."""
+
+
+def share(session: Session, client: ClientId, role: Role) -> Session:
+    """Give a client a role, or take it away.
+
+    Raises:
+        SessionError: too many have one.
+        ParameterError: the owner has a role already.
+    """
+    header = session.header
+    if client == header.client_id:
+        msg = "share_session: `client_id` is the owner's; name another client"
+        raise ParameterError(msg, field="client_id")
+    shares = {name: each for name, each in header.shares.items() if name != client}
+    if role != "none":
+        shares[client] = role
+    if len(shares) > MAX_SHARES:
+        msg = f"a session is shared with at most {MAX_SHARES} clients"
+        raise SessionError(msg, limit=MAX_SHARES)
+    return replace(session, header=replace(header, shares=shares))
 
 
 def close(session: Session, now: float) -> Session:

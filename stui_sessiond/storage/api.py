@@ -10,6 +10,8 @@ from typing import Literal, Protocol
 import msgspec
 
 from stui_sessiond.ids import SessionId
+from stui_sessiond.model.event import Event
+from stui_sessiond.model.request import RequestEntry
 from stui_sessiond.model.session import HistoryEntry, Session, SessionHeader
 
 
@@ -25,6 +27,8 @@ class Opened(msgspec.Struct, frozen=True):
 
     sessions: Sequence[StoredHeader]
     damaged: frozenset[SessionId] = frozenset()
+    incarnation: str = ""
+    """New each time the store was put back to a backup: positions in events that came after it mean nothing then."""
 
 
 class Loaded(msgspec.Struct, frozen=True):
@@ -46,6 +50,12 @@ class Commit(msgspec.Struct, frozen=True):
     """The new version, when the change is one to what the session holds; None when only the header changed."""
     whole: bool = False
     """Write the whole session: it is new, or more than header and document changed."""
+    base_seq: int = 0
+    """The newest event before `events`, in the same epoch."""
+    events: Sequence[Event] = ()
+    """What happened with the change; part of the session's log already."""
+    requests: Sequence[RequestEntry] = ()
+    """Requests that it begins or ends; part of the session's requests already."""
 
 
 class StorageStatus(msgspec.Struct, frozen=True):

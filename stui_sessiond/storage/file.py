@@ -18,11 +18,20 @@ import structlog
 
 from stui_sessiond.errors import SessionDamagedError, StorageError, StorageFullError
 from stui_sessiond.ids import SessionId
+from stui_sessiond.model.session import SessionHeader
 from stui_sessiond.storage.api import BackupInfo, Commit, Loaded, Opened, StorageStatus, StoredHeader
 from stui_sessiond.storage.backups import Backups
 from stui_sessiond.storage.commit_queue import CommitQueue, Note
 from stui_sessiond.storage.fs import FileSystem, LocalFileSystem
-from stui_sessiond.storage.records import ChangeRecord, encode_change, entry_record, header_record, to_record
+from stui_sessiond.storage.records import (
+    ChangeRecord,
+    encode_change,
+    entry_record,
+    event_records,
+    header_record,
+    request_records,
+    to_record,
+)
 from stui_sessiond.storage.segments import SEGMENT_BYTES, DiskFailedError, DiskFullError
 from stui_sessiond.storage.store import KEEP_SEGMENTS, Pending, Store
 from stui_sessiond.tasks import TaskOwner
@@ -98,7 +107,8 @@ class FileStorage:
             self._tasks.start(self._keep_backups(self._backup_interval_s), "backup")
         places = self._store.places.values()
         found = [StoredHeader(place.header, place.size_bytes) for place in places]
-        return Opened(found, frozenset(self._store.damaged.keys() - self._store.places.keys()))
+        damaged = frozenset(self._store.damaged.keys() - self._store.places.keys())
+        return Opened(found, damaged, self._store.incarnation)
 
     async def close(self) -> None:
         """Write what waits and all session files, seal the journal, let go of the folder."""
@@ -152,7 +162,7 @@ class FileStorage:
         session_id = session.header.session_id
         place = self._store.places.get(session_id)
         # a caller that was cancelled does not know of the change that is stored all the same: this one replaces it
-        unknown = session_id in self._storing or (place is not None and place.header.version != change.base_version)
+        unknown = session_id in self._storing or (place is not None and _moved(place.header, change))
         whole = change.whole or unknown
         record = ChangeRecord(
             session_id,
@@ -160,6 +170,8 @@ class FileStorage:
             header_record(session.header),
             None if change.entry is None or whole else entry_record(change.entry),
             to_record(session) if whole else None,
+            events=[] if whole else event_records(change.events, () if change.entry is None else (change.entry,)),
+            requests=[] if whole else request_records(change.requests),
         )
         stored = self._append(record, functools.partial(self._note, change))
         self._storing[session_id] = change
@@ -336,3 +348,10 @@ class FileStorage:
         except asyncio.CancelledError:
             await asyncio.wait([done])  # a thread cannot be cancelled: nobody may take its work for over
             raise
+
+
+def _moved(stored: SessionHeader, change: Commit) -> bool:
+    """Tell whether what is stored is not what the change is based on."""
+    if stored.version != change.base_version:
+        return True
+    return stored.epoch == change.session.header.epoch and stored.seq != change.base_seq

@@ -5,12 +5,12 @@ looked up in the journal, and without an index the session files are read instea
 """
 
 from collections.abc import Iterable
+from typing import cast
 
 import msgspec
-from msgspec.structs import astuple
 
 from stui_sessiond.ids import SessionId
-from stui_sessiond.model.session import SessionHeader
+from stui_sessiond.model.session import Role, SessionHeader
 from stui_sessiond.storage.layout import seal_json, unseal_json
 from stui_sessiond.storage.records import HeaderRecord, header_of, header_record
 
@@ -31,10 +31,26 @@ class Place(msgspec.Struct, frozen=True, gc=False):
     """The last journal record about it."""
 
 
-class _Row(HeaderRecord, array_like=True, omit_defaults=False):
-    size_bytes: int = 0
-    current_lsn: int = -1
-    previous_lsn: int = -1
+class _Row(msgspec.Struct, array_like=True):
+    """A session. New fields go to the end: an index of an older version is still read."""
+
+    session_id: str
+    client_id: str
+    created_at: float
+    last_modified: float
+    last_activity: float
+    timeout_s: float
+    version: int
+    image_id: str | None
+    name: str | None
+    closed_at: float | None
+    size_bytes: int
+    current_lsn: int
+    previous_lsn: int
+    epoch: str = ""
+    seq: int = 0
+    shares: dict[str, Role] = {}
+    key: str | None = None
 
 
 class _Index(msgspec.Struct):
@@ -57,11 +73,7 @@ _decode = msgspec.json.Decoder(_Index).decode
 
 def encode_index(store_id: str, lsn: int, places: Iterable[Place]) -> bytes:
     """Write the index; journal records up to `lsn` have to be in the session files."""
-    rows = [
-        _Row(*(*astuple(header_record(place.header)), place.size_bytes, place.current_lsn, place.previous_lsn))
-        for place in places
-        if place.current_lsn >= 0
-    ]
+    rows = [_row(place) for place in places if place.current_lsn >= 0]
     return seal_json(_Index(INDEX_FORMAT, INDEX_VERSION, store_id, lsn, rows))
 
 
@@ -79,5 +91,16 @@ def decode_index(data: bytes, store_id: str) -> Index | None:
     return Index(index.lsn, {SessionId(row.session_id): _place(row) for row in index.sessions})
 
 
+def _row(place: Place) -> _Row:
+    head = header_record(place.header)
+    return _Row(
+        **{name: getattr(head, name) for name in HeaderRecord.__struct_fields__},
+        size_bytes=place.size_bytes,
+        current_lsn=place.current_lsn,
+        previous_lsn=place.previous_lsn,
+    )
+
+
 def _place(row: _Row) -> Place:
-    return Place(header_of(row), row.size_bytes, row.current_lsn, row.previous_lsn, row.current_lsn)
+    header = header_of(cast("HeaderRecord", row))  # it has all its fields
+    return Place(header, row.size_bytes, row.current_lsn, row.previous_lsn, row.current_lsn)

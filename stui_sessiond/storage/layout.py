@@ -32,12 +32,14 @@ PREVIOUS = ".prev.json"
 SEGMENT_SUFFIX = ".journal"
 
 
-class StoreIdentity(msgspec.Struct, frozen=True):
+class StoreIdentity(msgspec.Struct, frozen=True, omit_defaults=True):
     """What store.json says."""
 
     format: str
     format_version: int
     store_id: str
+    incarnation: str = ""
+    """New each time the whole store is put back to a backup."""
 
 
 class Layout:

@@ -6,22 +6,27 @@ Session file, one JSON object that a person can read (format 2; format 1, of ver
      "session": {...}}
 
 `lsn` is the last journal record that is in it; the checksum is over `lsn`, a colon, and the exact bytes of the value
-of `session`. A journal record holds a `ChangeRecord`: either the whole session, or the steps from the version before.
+of `session`. A journal record holds a `ChangeRecord`: either the whole session, or the steps from the version before,
+and in both cases the events and the outcomes of requests that belong to the change. Format 2 has had those since
+version 0.3.0; without them a session's events begin anew.
 """
 
 import hashlib
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
 
 import msgspec
-from msgspec.structs import replace
+from msgspec.structs import astuple, replace
 
-from stui_sessiond.ids import ClientId, ImageId, SessionId, ToolId
+from stui_sessiond.ids import ClientId, ConnectionId, ImageId, InstanceId, SessionId, ToolId
 from stui_sessiond.model.delta import DeltaError, Step, apply
+from stui_sessiond.model.event import Event, EventLog
+from stui_sessiond.model.request import Failure, Origin, RequestEntry, Requests, RequestState
 from stui_sessiond.model.session import (
     History,
     HistoryEntry,
     NamedSnapshot,
+    Role,
     Session,
     SessionHeader,
     StoredContext,
@@ -29,6 +34,10 @@ from stui_sessiond.model.session import (
 
 FORMAT = "stui-session"
 FORMAT_VERSION = 2
+
+
+NO_SHARES: Final[dict[ClientId, Role]] = {}
+"""One for all the sessions that are not shared; nobody changes it."""
 
 
 class UnreadableError(Exception):
@@ -48,6 +57,49 @@ class HeaderRecord(msgspec.Struct, omit_defaults=True):
     image_id: str | None = None
     name: str | None = None
     closed_at: float | None = None
+    epoch: str = ""
+    seq: int = 0
+    shares: dict[str, Role] = {}
+    key: str | None = None
+
+
+class EventRecord(msgspec.Struct, omit_defaults=True):
+    """One event. The patch of a version that the same record has in its history is not written twice."""
+
+    seq: int
+    name: str
+    at: float
+    data: dict[str, Any]
+    size_bytes: int = 0
+
+
+class FailureRecord(msgspec.Struct):
+    """The error a request ended with."""
+
+    code: str
+    message: str
+    details: dict[str, Any]
+
+
+class RequestRecord(msgspec.Struct, omit_defaults=True):
+    """One request that is remembered, under its key."""
+
+    key: str
+    command: str
+    digest: str
+    accepted_at: float
+    state: RequestState = "running"
+    client_id: str | None = None
+    tool_id: str | None = None
+    origin: tuple[str, str, bool] | None = None
+    """Connection, id of the request, and whether it came as an envelope."""
+    relay_id: str | None = None
+    image_id: str | None = None
+    instance_id: str | None = None
+    finished_at: float | None = None
+    version: int | None = None
+    result: str | None = None
+    failure: FailureRecord | None = None
 
 
 class ContextRecord(msgspec.Struct):
@@ -98,6 +150,8 @@ class SessionRecord(HeaderRecord, kw_only=True):
     contexts: dict[str, ContextRecord] = {}
     snapshots: dict[str, SnapshotRecord] = {}
     history: HistoryRecord | None = None
+    events: list[EventRecord] = []
+    requests: list[RequestRecord] = []
 
 
 class ChangeRecord(msgspec.Struct, omit_defaults=True):
@@ -111,6 +165,10 @@ class ChangeRecord(msgspec.Struct, omit_defaults=True):
     """The new version, if the change makes one; `header.version` says the same."""
     full: SessionRecord | None = None
     """The whole session after the change, in the place of `entry`."""
+    events: list[EventRecord] = []
+    """What happened with it; the newest has the `seq` of the header."""
+    requests: list[RequestRecord] = []
+    """Requests as they are now."""
     gone: str | None = None
     """`removed` or `archived`: the session is not in the store any more."""
 
@@ -206,17 +264,77 @@ def replay(session: Session | None, change: ChangeRecord) -> Session:
         msg = f"versions {session.header.version + 1} to {change.base_version} are missing"
         raise UnreadableError(msg)
     header = header_of(change.header)
+    happened = replace(
+        session, header=header, log=_log_after(session, change), requests=_requests_after(session, change)
+    )
     if change.entry is None:
-        return replace(session, header=header)
+        return happened
     try:
-        changed = session.with_document(apply(session.document(), change.entry.steps))
+        changed = happened.with_document(apply(session.document(), change.entry.steps))
     except (DeltaError, KeyError, TypeError) as error:
         msg = f"version {change.entry.version} does not apply: {error}"
         raise UnreadableError(msg) from None
     entry = _entry(change.entry)
     kept = session.history
     history = History(kept.base, kept.base_version, (*kept.entries, entry), kept.size_bytes + entry.size_bytes)
-    return replace(changed, header=header, history=history)
+    return replace(changed, history=history)
+
+
+def misses_events(session: Session | None, change: ChangeRecord) -> bool:
+    """Tell whether events between a session and a change that follows on its version are missing."""
+    if session is None or change.header is None or change.full is not None or change.header.epoch == "":
+        return False
+    if change.header.epoch != session.header.epoch:
+        return change.header.seq != len(change.events)
+    return change.header.seq != session.header.seq + len(change.events)
+
+
+def _log_after(session: Session, change: ChangeRecord) -> EventLog:
+    if not change.events:
+        return session.log
+    events = _events(change.events, () if change.entry is None else (_entry(change.entry),))
+    goes_on = change.header is not None and change.header.epoch == session.header.epoch
+    old = session.log if goes_on and not misses_events(session, change) else EventLog()
+    return EventLog((*old.events, *events), old.size_bytes + sum(event.size_bytes for event in events))
+
+
+def _requests_after(session: Session, change: ChangeRecord) -> Requests:
+    if not change.requests:
+        return session.requests
+    return _requests({**session.requests.entries, **{one.key: _request(one) for one in change.requests}})
+
+
+def _requests(entries: dict[str, RequestEntry]) -> Requests:
+    return Requests(entries, sum(entry.size_bytes for entry in entries.values()))
+
+
+def event_records(events: Sequence[Event], entries: Sequence[HistoryEntry]) -> list[EventRecord]:
+    """Write events; patches that are in the history entries of the same record are left out."""
+    versions = {entry.version for entry in entries}
+    return [
+        EventRecord(
+            event.seq,
+            event.name,
+            event.at,
+            {name: value for name, value in event.data.items() if name != "patch"}
+            if event.data.get("version") in versions and "patch" in event.data
+            else event.data,
+            event.size_bytes,
+        )
+        for event in events
+    ]
+
+
+def _events(records: Sequence[EventRecord], entries: Sequence[HistoryEntry]) -> tuple[Event, ...]:
+    patches = {entry.version: entry.steps for entry in entries}
+    return tuple(Event(one.seq, one.name, one.at, _with_patch(one, patches), one.size_bytes) for one in records)
+
+
+def _with_patch(record: EventRecord, patches: Mapping[int, Sequence[Step]]) -> dict[str, Any]:
+    if record.name != "session.updated" or "patch" in record.data:
+        return record.data
+    steps = patches.get(record.data.get("version", 0), ())
+    return {**record.data, "patch": [step.to_json() for step in steps]}
 
 
 def header_record(header: SessionHeader) -> HeaderRecord:
@@ -232,6 +350,10 @@ def header_record(header: SessionHeader) -> HeaderRecord:
         image_id=header.image_id,
         name=header.name,
         closed_at=header.closed_at,
+        epoch=header.epoch,
+        seq=header.seq,
+        shares={str(client): role for client, role in header.shares.items()},
+        key=header.key,
     )
 
 
@@ -260,6 +382,8 @@ def to_record(session: Session) -> SessionRecord:
             for name, kept in session.snapshots.items()
         },
         history=HistoryRecord(history.base_version, history.base, [entry_record(entry) for entry in history.entries]),
+        events=event_records(session.log.events, history.entries),
+        requests=request_records(session.requests.entries.values()),
     )
 
 
@@ -286,8 +410,13 @@ def from_record(record: SessionRecord) -> Session:
     if kept is None:  # format 1: its history begins with what it is now
         return replace(session, history=History(session.document(), record.version))
     entries = tuple(_entry(entry) for entry in kept.entries)
-    size_bytes = sum(entry.size_bytes for entry in entries)
-    return replace(session, history=History(kept.base, kept.base_version, entries, size_bytes))
+    events = _events(record.events, entries)
+    return replace(
+        session,
+        history=History(kept.base, kept.base_version, entries, sum(entry.size_bytes for entry in entries)),
+        log=EventLog(events, sum(event.size_bytes for event in events)),
+        requests=_requests({one.key: _request(one) for one in record.requests}),
+    )
 
 
 def header_of(record: HeaderRecord) -> SessionHeader:
@@ -303,12 +432,60 @@ def header_of(record: HeaderRecord) -> SessionHeader:
         image_id=None if record.image_id is None else ImageId(record.image_id),
         name=record.name,
         closed_at=record.closed_at,
+        epoch=record.epoch,
+        seq=record.seq,
+        shares={ClientId(client): role for client, role in record.shares.items()} if record.shares else NO_SHARES,
+        key=record.key,
     )
 
 
 def _entry(record: EntryRecord) -> HistoryEntry:
     return HistoryEntry(
         record.version, record.at, record.client_id, record.what, tuple(record.steps), record.size_bytes
+    )
+
+
+def request_records(entries: Iterable[RequestEntry]) -> list[RequestRecord]:
+    """Write requests."""
+    return [
+        RequestRecord(
+            key=entry.key,
+            command=entry.command,
+            digest=entry.digest,
+            accepted_at=entry.accepted_at,
+            state=entry.state,
+            client_id=entry.client_id,
+            tool_id=entry.tool_id,
+            origin=None if entry.origin is None else astuple(entry.origin),
+            relay_id=entry.relay_id,
+            image_id=entry.image_id,
+            instance_id=entry.instance_id,
+            finished_at=entry.finished_at,
+            version=entry.version,
+            result=entry.result,
+            failure=None if entry.failure is None else FailureRecord(*astuple(entry.failure)),
+        )
+        for entry in entries
+    ]
+
+
+def _request(record: RequestRecord) -> RequestEntry:
+    return RequestEntry(
+        key=record.key,
+        command=record.command,
+        digest=record.digest,
+        accepted_at=record.accepted_at,
+        state=record.state,
+        client_id=record.client_id,
+        tool_id=record.tool_id,
+        origin=None if record.origin is None else Origin(ConnectionId(record.origin[0]), *record.origin[1:]),
+        relay_id=record.relay_id,
+        image_id=None if record.image_id is None else ImageId(record.image_id),
+        instance_id=None if record.instance_id is None else InstanceId(record.instance_id),
+        finished_at=record.finished_at,
+        version=record.version,
+        result=record.result,
+        failure=None if record.failure is None else Failure(*astuple(record.failure)),
     )
 
 

@@ -7,7 +7,7 @@ import msgspec
 from stui_sessiond.ids import SessionId
 from stui_sessiond.model.session import Session
 from stui_sessiond.storage.journal import Record
-from stui_sessiond.storage.records import ChangeRecord, UnreadableError, decode_change, replay
+from stui_sessiond.storage.records import ChangeRecord, UnreadableError, decode_change, misses_events, replay
 from stui_sessiond.storage.recovery import Damage
 
 Changes = Sequence[tuple[int, ChangeRecord]]
@@ -46,6 +46,7 @@ def follow(session: Session | None, lsn: int, changes: Changes) -> Followed:
     for change_lsn, change in changes:
         if change_lsn <= lsn:
             continue
+        holes = misses_events(session, change)
         try:
             session = replay(session, change)
         except UnreadableError as error:
@@ -53,7 +54,11 @@ def follow(session: Session | None, lsn: int, changes: Changes) -> Followed:
             continue
         if change.full is not None:
             lost = None
+        elif holes:
+            lost = lost or "acknowledged events are lost: the journal does not have them"
         lsn = change_lsn
+    if lost is not None and session is not None:  # its events begin anew, in another epoch
+        session = session.without_events()
     return Followed(session, lsn, lost)
 
 

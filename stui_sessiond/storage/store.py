@@ -69,6 +69,7 @@ class Store:
         self.layout = Layout(root)
         self.fs = fs
         self.store_id = ""
+        self.incarnation = ""
         self.places: dict[SessionId, Place] = {}
         self.pending: dict[SessionId, Pending] = {}
         self.leftover: dict[SessionId, Leftover] = {}
@@ -99,6 +100,7 @@ class Store:
             raise StorageError(msg)
         identity = self._identify()
         self.store_id = identity.store_id
+        self.incarnation = identity.incarnation
         self.snapshots = Snapshots(fs, layout, self.store_id)
         for name in fs.names(layout.tmp):
             self.snapshots.put_aside(layout.tmp / name, "unfinished")

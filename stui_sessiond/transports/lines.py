@@ -9,6 +9,9 @@ from stui_sessiond.transports.stream import StreamPipe
 from stui_sessiond.wire.codec import GLIMPSE_BYTES, too_large
 from stui_sessiond.wire.forms import encode_closing
 
+LINGER_S = 5.0
+"""How long what is unsent may take after the connection was ended."""
+
 _HTTP = re.compile(rb"[A-Z]{3,20} \S+ HTTP/[0-9.]+\r?$")
 
 
@@ -24,6 +27,7 @@ class LineProtocol(StreamPipe):
         self._dropping = False
         self._seen_message = False
         self._closing = False
+        self._linger: asyncio.TimerHandle | None = None
 
     # ---- from asyncio
 
@@ -86,6 +90,8 @@ class LineProtocol(StreamPipe):
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop."""
         self._closing = True
+        if self._linger is not None:
+            self._linger.cancel()
         super().connection_lost(exc)
 
     # ---- the pipe
@@ -103,6 +109,8 @@ class LineProtocol(StreamPipe):
         self._flush()
         self._closing = True
         self._transport.close()
+        if self._transport.get_write_buffer_size():  # who does not read gets a moment more to learn why
+            self._linger = asyncio.get_running_loop().call_later(LINGER_S, self.abort)
 
     def abort(self) -> None:
         """Close without a word."""
@@ -123,6 +131,4 @@ class LineProtocol(StreamPipe):
         if self._is_slow(self._transport):
             self.abort()
             return
-        self._out.append(b"")
-        self._transport.write(b"\n".join(self._out))
-        self._out.clear()
+        self._transport.write(b"\n".join([*self._take_out(), b""]))

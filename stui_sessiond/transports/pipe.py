@@ -15,7 +15,9 @@ class PipeLimits(msgspec.Struct, frozen=True, kw_only=True):
     message_bytes: int
     """The longest message that is taken in."""
     outbound_soft_bytes: int = 1024 * 1024
-    """Unsent bytes above which nothing more is read from this peer."""
+    """Unsent bytes above which nothing more is read from this peer, and no events are sent to it."""
+    stall_s: float = 30.0
+    """A peer that reads nothing for so long, while more than that is unsent, is a slow consumer."""
     outbound_hard_bytes: int = 8 * 1024 * 1024
     """Unsent bytes above which the peer is a slow consumer: instead of getting the next message it is cut off."""
 
@@ -43,6 +45,9 @@ class Pipe(Protocol):
     def hold(self, *, reading: bool) -> None:
         """Stop reading from the peer (`reading` false) or go on."""
 
+    def has_room(self) -> bool:
+        """Tell whether the peer takes more now; if not, `Receiver.drained` is called when it does."""
+
 
 class Receiver(Protocol):
     """Who gets what comes out of a pipe. Its methods must not block and must not raise."""
@@ -55,6 +60,12 @@ class Receiver(Protocol):
 
     def ended(self) -> bool:
         """The peer sends no more, but may still listen. True: keep the pipe open until `close`."""
+
+    def drained(self) -> None:
+        """There is room again after there was none."""
+
+    def stalled(self) -> None:
+        """There has been no room for long, and nothing was read meanwhile: the pipe should be closed."""
 
     def lost(self) -> None:
         """The pipe is gone. Called once, last."""

@@ -25,8 +25,11 @@ class StreamPipe(asyncio.Protocol, abc.ABC):
         self._receiver: Receiver | None = None
         self._transport: asyncio.Transport | None = None
         self._out: list[bytes] = []
+        self._out_bytes = 0
         self._held = False
         self._full = False
+        self._room_wanted = False
+        self._stall_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Start."""
@@ -37,7 +40,8 @@ class StreamPipe(asyncio.Protocol, abc.ABC):
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop."""
         del exc
-        self._out.clear()
+        self._take_out()
+        self._stop_stall_timer()
         receiver, self._receiver = self._receiver, None
         if receiver is not None:
             receiver.lost()
@@ -46,11 +50,46 @@ class StreamPipe(asyncio.Protocol, abc.ABC):
         """The peer does not read: do not read from it either."""
         self._full = True
         self._apply_hold()
+        self._watch_stall()
 
     def resume_writing(self) -> None:
         """It reads again."""
         self._full = False
         self._apply_hold()
+        self._stop_stall_timer()
+        self._tell_room()
+
+    def has_room(self) -> bool:
+        """Tell whether the peer takes more."""
+        if not self._full and self._out_bytes <= self._limits.outbound_soft_bytes:
+            return True
+        self._room_wanted = True
+        return False
+
+    def _tell_room(self) -> None:
+        if self._room_wanted and not self._full and self._receiver is not None:
+            self._room_wanted = False
+            self._receiver.drained()
+
+    def _watch_stall(self) -> None:
+        """Look again later whether the peer has read anything at all."""
+        if self._transport is not None:
+            left = self._transport.get_write_buffer_size()
+            loop = asyncio.get_running_loop()
+            self._stall_timer = loop.call_later(self._limits.stall_s, self._check_stall, left)
+
+    def _check_stall(self, left_before: int) -> None:
+        if self._transport is None or self._receiver is None or not self._full:
+            return
+        if self._transport.get_write_buffer_size() >= left_before:
+            self._receiver.stalled()
+        else:
+            self._watch_stall()
+
+    def _stop_stall_timer(self) -> None:
+        if self._stall_timer is not None:
+            self._stall_timer.cancel()
+            self._stall_timer = None
 
     def hold(self, *, reading: bool) -> None:
         """Stop reading or go on."""
@@ -59,8 +98,7 @@ class StreamPipe(asyncio.Protocol, abc.ABC):
 
     def unsent_bytes(self) -> int:
         """How much waits to be sent."""
-        queued = sum(map(len, self._out))
-        return queued + (self._transport.get_write_buffer_size() if self._transport is not None else 0)
+        return self._out_bytes + (self._transport.get_write_buffer_size() if self._transport is not None else 0)
 
     def _apply_hold(self) -> None:
         if self._transport is None or self._transport.is_closing():
@@ -75,6 +113,14 @@ class StreamPipe(asyncio.Protocol, abc.ABC):
         if not self._out:
             asyncio.get_running_loop().call_soon(self._flush)
         self._out.append(message)
+        self._out_bytes += len(message)
+
+    def _take_out(self) -> list[bytes]:
+        """Take what is queued, to be written now."""
+        taken, self._out, self._out_bytes = self._out, [], 0
+        if self._room_wanted:
+            asyncio.get_running_loop().call_soon(self._tell_room)
+        return taken
 
     @abc.abstractmethod
     def _flush(self) -> None:

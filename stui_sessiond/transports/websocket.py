@@ -164,9 +164,8 @@ class WebSocketProtocol(StreamPipe):
     # ---- inside
 
     def _write_out(self) -> None:
-        for message in self._out:
+        for message in self._take_out():
             self._ws.send_text(message)
-        self._out.clear()
 
     def _flush(self) -> None:
         transport = self._transport

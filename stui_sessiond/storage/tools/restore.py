@@ -14,16 +14,18 @@ Interrupted before 2, the old store is as it was. Between 2 and 5, `restore_stor
 `undo_restore` takes the steps back.
 """
 
+import secrets
 from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
+from msgspec.structs import replace
 
 from stui_sessiond.errors import StorageError
 from stui_sessiond.ids import SessionId
 from stui_sessiond.storage.backups import Backups
 from stui_sessiond.storage.fs import FileSystem
-from stui_sessiond.storage.layout import RESTORING_FORMAT, STORE_VERSION, Layout, seal_json, unseal_json
+from stui_sessiond.storage.layout import RESTORING_FORMAT, STORE_VERSION, Layout, read_identity, seal_json, unseal_json
 from stui_sessiond.storage.records import UnreadableError, decode_session
 from stui_sessiond.storage.store import Store
 from stui_sessiond.storage.tools.stopped import (
@@ -202,6 +204,8 @@ def _prepare(
         if data is None:
             msg = f"{path} went away from backup {name}"
             raise StorageError(msg)
+        if path == layout.identity.name:  # positions in events that came after the backup mean nothing from now on
+            data = seal_json(replace(read_identity(target, data), incarnation=secrets.token_hex(4)))
         fs.write_new(target, data)
     for folder in (*made, layout.root):
         fs.sync_folder(folder)

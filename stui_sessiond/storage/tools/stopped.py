@@ -129,7 +129,8 @@ def follow(present: Session | None, wanted: Session, now: float, what: str) -> S
         header=replace(wanted.header, version=version, last_modified=now),
         history=replace(newer.history, entries=(*newer.history.entries, entry)),
         snapshots={**newer.snapshots, **wanted.snapshots},
-    )
+        requests=newer.requests,
+    ).without_events()
 
 
 def commit_whole(store: Store, sessions: Sequence[Session]) -> None:

@@ -228,7 +228,7 @@ def import_sessions(
                 present, _ = keep_present(store, session.header.session_id, folder)
                 made.append(follow(present, session, now, "imported"))
             else:
-                made.append(session)
+                made.append(session.without_events())
         commit_whole(store, made)
         return Imported(len(made) - len(there), len(there), None if folder is None else str(folder))
 

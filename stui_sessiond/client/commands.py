@@ -1,0 +1,246 @@
+"""Which commands can a client call, by name and with typed results?
+
+Written once for all kinds of client: each only has to say what `ask` does.
+"""
+
+import abc
+from collections.abc import Sequence
+from typing import Literal, TypeVar
+
+from msgspec import UNSET
+
+from stui_sessiond.wire.messages import Position, connection, context, development, event, history, session, sharing
+
+T = TypeVar("T")
+
+
+class Commands(abc.ABC):
+    """The commands of the contract. All of them may raise what `ask` raises."""
+
+    @abc.abstractmethod
+    async def ask(self, parameters: object, wanted: type[T]) -> T:
+        """Call the command whose parameters these are (`CreateSession` calls `create_session`)."""
+
+    # ---- sessions
+
+    async def create_session(self, parameters: session.CreateSession) -> session.CreateSessionResult:
+        """Start a session."""
+        return await self.ask(parameters, session.CreateSessionResult)
+
+    async def restore_session(self, session_id: str, *, reopen: bool = False) -> session.RestoreSessionResult:
+        """Get a stored session whole."""
+        return await self.ask(session.RestoreSession(session_id, reopen=reopen), session.RestoreSessionResult)
+
+    async def update_session_state(self, parameters: session.UpdateSessionState) -> session.UpdateSessionStateResult:
+        """Change a session's state."""
+        return await self.ask(parameters, session.UpdateSessionStateResult)
+
+    async def close_session(self, session_id: str, *, save_state: bool = True) -> session.CloseSessionResult:
+        """End a session."""
+        return await self.ask(session.CloseSession(session_id, save_state), session.CloseSessionResult)
+
+    async def get_session_info(self, session_id: str) -> session.GetSessionInfoResult:
+        """Tell about a session."""
+        return await self.ask(session.GetSessionInfo(session_id), session.GetSessionInfoResult)
+
+    async def list_client_sessions(
+        self, client_id: str, *, include_inactive: bool = False
+    ) -> session.ListClientSessionsResult:
+        """List a client's active sessions."""
+        asked = session.ListClientSessions(client_id, include_inactive)
+        return await self.ask(asked, session.ListClientSessionsResult)
+
+    async def get_session_statistics(self) -> session.GetSessionStatisticsResult:
+        """Tell how the daemon is."""
+        return await self.ask(session.GetSessionStatistics(), session.GetSessionStatisticsResult)
+
+    # ---- what a session was before
+
+    async def get_session_history(
+        self, session_id: str, limit: int | None = None, before_version: int | None = None
+    ) -> history.GetSessionHistoryResult:
+        """List a session's versions, the newest first."""
+        asked = history.GetSessionHistory(session_id, limit, before_version)
+        return await self.ask(asked, history.GetSessionHistoryResult)
+
+    async def get_session_at(
+        self, session_id: str, version: int | None = None, name: str | None = None
+    ) -> history.GetSessionAtResult:
+        """Get a session as it was at a version or snapshot."""
+        return await self.ask(history.GetSessionAt(session_id, version, name), history.GetSessionAtResult)
+
+    async def snapshot_session(self, session_id: str, name: str) -> history.SnapshotSessionResult:
+        """Give the present version a name."""
+        return await self.ask(history.SnapshotSession(session_id, name), history.SnapshotSessionResult)
+
+    async def list_snapshots(self, session_id: str) -> history.ListSnapshotsResult:
+        """List the versions that have names."""
+        return await self.ask(history.ListSnapshots(session_id), history.ListSnapshotsResult)
+
+    async def revert_session(self, parameters: history.RevertSession) -> history.RevertSessionResult:
+        """Make an earlier version the newest."""
+        return await self.ask(parameters, history.RevertSessionResult)
+
+    # ---- contexts
+
+    async def save_context(
+        self,
+        session_id: str,
+        sections: context.ContextSections | None = None,
+        tool_id: str | None = None,
+        *,
+        idempotency_key: str | None = None,
+    ) -> context.SaveContextResult:
+        """Store a tool's context; without sections, what the image knows of the tool."""
+        asked = context.SaveContext(session_id, tool_id, sections, idempotency_key)
+        return await self.ask(asked, context.SaveContextResult)
+
+    async def load_context(self, session_id: str, tool_id: str | None = None) -> context.LoadContextResult:
+        """Get a tool's stored context."""
+        return await self.ask(context.LoadContext(session_id, tool_id), context.LoadContextResult)
+
+    async def get_context_summary(self, session_id: str, tool_id: str | None = None) -> context.GetContextSummaryResult:
+        """Count what is in the stored contexts."""
+        return await self.ask(context.GetContextSummary(session_id, tool_id), context.GetContextSummaryResult)
+
+    async def clear_context(self, session_id: str, tool_id: str | None = None) -> context.ClearContextResult:
+        """Remove stored contexts."""
+        return await self.ask(context.ClearContext(session_id, tool_id), context.ClearContextResult)
+
+    # ---- the live image
+
+    async def evaluate(
+        self,
+        code: str,
+        *,
+        session_id: str,
+        tool_id: str | None = None,
+        timeout_s: float | None = None,
+        idempotency_key: str | None = None,
+    ) -> development.EvaluateResult:
+        """Run Smalltalk code in the session's image.
+
+        Args:
+            code: Smalltalk source.
+            session_id: says which image, and whose variables.
+            tool_id: whose variables within the session.
+            timeout_s: how long the daemon waits for the image; without end if None.
+            idempotency_key: names this evaluation, so that it runs once however often it is sent.
+        """
+        asked = development.Evaluate(
+            code=code,
+            session_id=session_id,
+            tool_id=tool_id,
+            timeout=UNSET if timeout_s is None else timeout_s,
+            idempotency_key=UNSET if idempotency_key is None else idempotency_key,
+        )
+        return await self.ask(asked, development.EvaluateResult)
+
+    async def inspect(self, target: str, *, session_id: str, tool_id: str | None = None) -> development.InspectResult:
+        """Look into an object."""
+        asked = development.Inspect(target=target, session_id=session_id, tool_id=tool_id)
+        return await self.ask(asked, development.InspectResult)
+
+    async def browse_class(self, parameters: development.BrowseClass) -> development.BrowseClassResult:
+        """Tell about a class."""
+        return await self.ask(parameters, development.BrowseClassResult)
+
+    async def get_method(self, parameters: development.GetMethod) -> development.GetMethodResult:
+        """Get a method with its source."""
+        return await self.ask(parameters, development.GetMethodResult)
+
+    async def list_classes(self, parameters: development.ListClasses) -> development.ListClassesResult:
+        """List the image's classes."""
+        return await self.ask(parameters, development.ListClassesResult)
+
+    async def complete_code(self, parameters: development.CodeCompletion) -> development.CodeCompletionResult:
+        """Tell how code could go on (`code_completion`)."""
+        return await self.ask(parameters, development.CodeCompletionResult)
+
+    async def system_info(self, parameters: development.SystemInfo) -> development.SystemInfoResult:
+        """Tell about the image."""
+        return await self.ask(parameters, development.SystemInfoResult)
+
+    async def debug(self, parameters: development.Debug) -> development.DebugResult:
+        """Do something in a debugger."""
+        return await self.ask(parameters, development.DebugResult)
+
+    async def list_images(self) -> connection.ListImagesResult:
+        """List the images the daemon has seen."""
+        return await self.ask(connection.ListImages(), connection.ListImagesResult)
+
+    # ---- what happened
+
+    async def get_request_status(
+        self, session_id: str, idempotency_key: str | None = None, *, request_id: str | None = None
+    ) -> event.GetRequestStatusResult:
+        """Tell what became of a request."""
+        asked = event.GetRequestStatus(session_id, idempotency_key, request_id)
+        return await self.ask(asked, event.GetRequestStatusResult)
+
+    async def get_digest(self, session_id: str, since: Position | None = None) -> event.GetDigestResult:
+        """Tell what happened to a session since a position, or since the oldest event that is kept."""
+        return await self.ask(event.GetDigest(session_id, since), event.GetDigestResult)
+
+    # ---- several clients in one session
+
+    async def share_session(
+        self, session_id: str, client_id: str, role: Literal["editor", "none", "viewer"]
+    ) -> sharing.ShareSessionResult:
+        """Let another client in, or out again with role `none`."""
+        return await self.ask(sharing.ShareSession(session_id, client_id, role), sharing.ShareSessionResult)
+
+    async def get_presence(self, session_id: str) -> sharing.GetPresenceResult:
+        """Tell who is there, and who drives."""
+        return await self.ask(sharing.GetPresence(session_id), sharing.GetPresenceResult)
+
+    async def drive_session(
+        self,
+        session_id: str,
+        action: Literal["hand_over", "release", "request", "take_over"],
+        to_client_id: str | None = None,
+    ) -> sharing.DriveSessionResult:
+        """Ask to drive, hand it over, take it over, or let go of it."""
+        return await self.ask(sharing.DriveSession(session_id, action, to_client_id), sharing.DriveSessionResult)
+
+    async def detach_client(
+        self, session_id: str, client_id: str, connection_id: str | None = None
+    ) -> sharing.DetachClientResult:
+        """End another client's subscriptions to a session."""
+        return await self.ask(sharing.DetachClient(session_id, client_id, connection_id), sharing.DetachClientResult)
+
+    # ---- the daemon
+
+    async def ping(self, message: str | None = None) -> development.PingResult:
+        """Ask the daemon for a sign of life."""
+        return await self.ask(development.Ping(message=message), development.PingResult)
+
+    async def describe(self, command: str | None = None) -> connection.DescribeResult:
+        """Tell what the daemon can do."""
+        return await self.ask(connection.Describe(command), connection.DescribeResult)
+
+
+class SubscribingCommands(Commands):
+    """The commands for who keeps the subscriptions of a connection in their own hands."""
+
+    async def subscribe(
+        self,
+        session_id: str | None = None,
+        since: Position | None = None,
+        *,
+        topics: Sequence[str] | None = None,
+        positions: dict[str, Position] | None = None,
+        deltas: bool = False,
+        with_state: bool = False,
+    ) -> connection.SubscribeResult:
+        """Get events from now on, or from a position on."""
+        named = None if topics is None else list(topics)
+        asked = connection.Subscribe(session_id, named, since, positions, deltas, with_state)
+        return await self.ask(asked, connection.SubscribeResult)
+
+    async def unsubscribe(
+        self, session_id: str | None = None, *, topics: Sequence[str] | None = None
+    ) -> connection.UnsubscribeResult:
+        """Get no more of them."""
+        asked = connection.Unsubscribe(session_id, None if topics is None else list(topics))
+        return await self.ask(asked, connection.UnsubscribeResult)

@@ -1,0 +1,301 @@
+"""How does a request get to the image it is for, and what if the link, the client or the daemon goes meanwhile?
+
+A request that only reads is asked and answered. One that runs code, for a session, is in the session's book before
+the image hears of it if it has an idempotency key, and at the same time if it has none; it goes on when its client
+leaves or stops waiting; and it ends when the image answers, over whatever link.
+"""
+
+import asyncio
+import secrets
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+import msgspec
+import structlog
+from msgspec import UNSET
+from msgspec.structs import replace
+
+from stui_sessiond.commands.table import Caller
+from stui_sessiond.errors import (
+    ImageError,
+    ImageLostError,
+    ImageTimeoutError,
+    ImageUnavailableError,
+    KeyReusedError,
+    OutcomeUnknownError,
+    ParameterError,
+    StuiError,
+)
+from stui_sessiond.ids import DEFAULT_TOOL, ImageId, InstanceId, SessionId
+from stui_sessiond.images.link import ImageLink
+from stui_sessiond.images.registry import ImageRegistry
+from stui_sessiond.images.router import choose
+from stui_sessiond.model.request import Failure, Origin, RequestEntry
+from stui_sessiond.model.session import SessionHeader
+from stui_sessiond.sessions import ledger
+from stui_sessiond.sessions.manager import SessionManager
+from stui_sessiond.sessions.requests import Outcome, RequestBook
+from stui_sessiond.tasks import TaskOwner
+from stui_sessiond.wire.codec import decode_result
+from stui_sessiond.wire.forms import Reply
+from stui_sessiond.wire.messages import development as wire
+
+T = TypeVar("T")
+
+_log = structlog.get_logger(__name__)
+
+ANSWER_TIMEOUT_S = 30.0
+"""How long an image may take over a request that runs no user code, unless the request says otherwise."""
+
+RUNS_CODE: dict[str, type[Any]] = {"evaluate": wire.EvaluateResult, "debug": wire.DebugResult}
+"""Commands that run user code: they are in the session's book, and wait without end unless the request says so."""
+
+
+class _Running(msgspec.Struct, frozen=True):
+    """A request that is under way in this daemon; the task gives its result, or the error it ended with."""
+
+    digest: str
+    task: asyncio.Task[Any]
+    begun: asyncio.Event
+
+
+class Relay:
+    """Asks the images that requests are for."""
+
+    def __init__(
+        self, manager: SessionManager, book: RequestBook, images: ImageRegistry, clock: Callable[[], float]
+    ) -> None:
+        self._manager = manager
+        self._book = book
+        self._images = images
+        self._clock = clock
+        self._tasks = TaskOwner("relay")
+        self._running: dict[tuple[SessionId, str], _Running] = {}
+
+    async def close(self) -> None:
+        """Stop waiting for images. What they work on stays in the book, and ends when they tell."""
+        await self._tasks.close()
+
+    # ---- requests that only read
+
+    async def ask(self, command: str, asked: wire.Relayed, wanted: type[T]) -> T:
+        """Relay a request and return the image's answer.
+
+        Raises:
+            SessionError: the session is not there, or over.
+            ParameterError, ImageError: see `images.router.choose` and `images.link.ImageLink.ask`.
+        """
+        header = self._manager.use(asked.session_id) if asked.session_id else None
+        link = await self._link(header, asked)
+        timeout_s = asked.timeout or (None if command in RUNS_CODE else ANSWER_TIMEOUT_S)
+        return await link.ask(command, _sent(asked), wanted, timeout_s)
+
+    async def _link(self, header: SessionHeader | None, asked: wire.Relayed) -> ImageLink:
+        named = ImageId(asked.image_id) if asked.image_id else None
+        image_id = choose(header.image_id if header else None, named, self._images.connected)
+        if header is not None and header.image_id is None:
+            await self._manager.bind_image(header.session_id, image_id)
+        link = self._images.find(image_id)
+        if link is None:  # it left while the session was being bound
+            msg = f"image {image_id!r} is not connected"
+            raise ImageUnavailableError(msg, image_id=image_id)
+        return link
+
+    # ---- requests that run code
+
+    def run(self, caller: Caller, command: str, asked: wire.Evaluate | wire.Debug, wanted: type[T]) -> Awaitable[T]:
+        """Relay a request that runs code; see `_run` for what awaiting it may raise."""
+        return self._run(command, asked, wanted, caller.client_id, caller.origin)
+
+    async def _run(
+        self,
+        command: str,
+        asked: wire.Evaluate | wire.Debug,
+        wanted: type[T],
+        client_id: str | None,
+        origin: Origin | None,
+    ) -> T:
+        """Carry a request out once, or wait for it if it is under way.
+
+        Raises:
+            SessionError, ParameterError, ImageError, StorageError: it was not carried out, or the image said so.
+            ImageTimeoutError, ImageLostError: nobody knows yet what became of it.
+            RequestError: it was sent before, and its outcome cannot be told.
+        """
+        if not asked.session_id:
+            if asked.idempotency_key:
+                msg = f"{command}: `idempotency_key` takes a `session_id`: outcomes are remembered per session"
+                raise ParameterError(msg, field="session_id")
+            return await self.ask(command, asked, wanted)
+        header = self._manager.use(asked.session_id)
+        digest = ledger.digest_of(command, asked)
+        key = asked.idempotency_key or self._own_key(header.session_id, origin)
+        place = (header.session_id, key)
+        running = self._running.get(place)
+        if running is None:
+            begun = asyncio.Event()
+            request = RequestEntry(
+                key=key,
+                command=command,
+                digest=digest,
+                accepted_at=self._clock(),
+                client_id=client_id,
+                tool_id=asked.tool_id or DEFAULT_TOOL,
+                origin=origin,
+            )
+            work = self._carry_out(header, request, asked, wanted, begun)
+            running = _Running(digest, self._tasks.start(work, f"{command}.{key}"), begun)
+            self._running[place] = running
+            running.task.add_done_callback(lambda _: self._running.pop(place))
+        elif running.digest != digest:
+            msg = "the key named another request before, which is still under way"
+            raise KeyReusedError(msg)
+        try:
+            async with asyncio.timeout(asked.timeout or None):
+                ended = await asyncio.shield(running.task)
+        except TimeoutError:
+            msg = f"there was no answer to {command} within {asked.timeout:g} s; it goes on"
+            raise ImageTimeoutError(msg, timeout=asked.timeout, evaluation=key) from None
+        if isinstance(ended, StuiError):
+            raise ended
+        return ended  # type: ignore[no-any-return]  # it is a `wanted`: `_carry_out` has decoded it so
+
+    def _own_key(self, session_id: SessionId, origin: Origin | None) -> str:
+        """The key of a request that has none. An id may be used again, so only the newest one is known by it."""
+        if origin is None:
+            return secrets.token_hex(12)
+        key = f"{origin.connection_id}:{origin.request_id}"
+        return key if (session_id, key) not in self._running else f"{key}:{secrets.token_hex(4)}"
+
+    def status_of(self, session_id: SessionId, key: str) -> str | None:
+        """Tell whether a request is under way: `queued` until the image has been asked, then `running`."""
+        running = self._running.get((session_id, key))
+        return None if running is None else "running" if running.begun.is_set() else "queued"
+
+    async def _carry_out(
+        self,
+        header: SessionHeader,
+        request: RequestEntry,
+        asked: wire.Evaluate | wire.Debug,
+        wanted: type[T],
+        begun: asyncio.Event,
+    ) -> T | StuiError:
+        try:
+            if asked.idempotency_key:
+                before = ledger.recall_entry(await self._book.recall(header.session_id, request.key), request.digest)
+                if before is not None:
+                    again: T | StuiError = _again(before, wanted)
+                    return again
+            link = await self._link(header, asked)
+            link.check(request.command)
+            request = replace(
+                request,
+                relay_id=f"{header.session_id}:{secrets.token_hex(8)}",
+                image_id=link.image_id,
+                instance_id=InstanceId(link.identity.instance_id),
+            )
+            code = asked.code if isinstance(asked, wire.Evaluate) else None
+            beginning = self._tasks.start(self._begin(header.session_id, request, code), f"begin.{request.key}")
+            if asked.idempotency_key and (refusal := await beginning) is not None:
+                return refusal
+            begun.set()
+            ended: T | StuiError = await self._ask_and_note(link, header.session_id, request, asked, wanted, beginning)
+        except StuiError as error:
+            return error
+        return ended
+
+    async def _begin(self, session_id: SessionId, request: RequestEntry, code: str | None) -> StuiError | None:
+        try:
+            await self._book.begin(session_id, request, code)
+        except StuiError as error:
+            return error
+        return None
+
+    async def _ask_and_note(
+        self,
+        link: ImageLink,
+        session_id: SessionId,
+        request: RequestEntry,
+        asked: wire.Evaluate | wire.Debug,
+        wanted: type[T],
+        beginning: asyncio.Task[StuiError | None],
+    ) -> T | StuiError:
+        answer: T | StuiError
+        try:
+            answer = await link.ask(request.command, _sent(asked), wanted, None, request.relay_id)
+        except ImageLostError as error:
+            self._book.interrupt(session_id, request.key, error.message)
+            error.details = {**error.details, "evaluation": request.key}
+            return error
+        except StuiError as error:
+            answer = error
+        if await beginning is None:  # as long as it is in no book, its client does not go on to the next one
+            finishing = self._book.finish(session_id, request.key, outcome_of(answer))
+            noted = self._tasks.start(_quietly(finishing, session_id), f"finish.{request.key}")
+            if asked.idempotency_key:
+                await noted
+        return answer
+
+    # ---- what comes later
+
+    def receive_stray(self, link: ImageLink, reply: Reply) -> bool:
+        """Take an answer that nobody waits for: perhaps an earlier link, or an earlier daemon, was asked."""
+        session_id, _, serial = reply.id.rpartition(":")
+        if not session_id or not serial:
+            return False
+        self._tasks.start(self._finish_late(link, SessionId(session_id), reply), "late")
+        return True
+
+    async def _finish_late(self, link: ImageLink, session_id: SessionId, reply: Reply) -> None:
+        answer: object
+        try:
+            request = await self._book.find_relayed(session_id, reply.id)
+            if request is None or request.image_id != link.image_id:
+                return
+            answer = decode_result(reply, RUNS_CODE[request.command]) if reply.result is not None else link.error(reply)
+        except StuiError as error:
+            answer = error
+        await _quietly(self._book.finish_late(session_id, reply.id, outcome_of(answer)), session_id)
+
+
+def outcome_of(answer: object) -> Outcome:
+    """Make what is remembered and told of an answer."""
+    if isinstance(answer, StuiError):
+        failure = Failure(answer.code, answer.message, dict(answer.details))
+        return Outcome(failure=failure, shown=answer.message)
+    result = msgspec.json.encode(answer).decode()
+    if isinstance(answer, wire.EvaluateResult):
+        if answer.error is not UNSET:
+            return Outcome(result, has_error=True, shown=f"{answer.error.class_}: {answer.error.message or ''}")
+        shown = answer.display if answer.display is not UNSET else answer.result
+        return Outcome(result, has_error=answer.has_error, shown=shown if isinstance(shown, str) else result)
+    return Outcome(result, shown=result)
+
+
+def _again(before: RequestEntry, wanted: type[T]) -> T | StuiError:
+    """Make the first outcome again."""
+    failure = ledger.failure_of(before)
+    if failure is not None:
+        return failure
+    if before.state == "running":
+        msg = f"the link to image {before.image_id!r} broke while it worked on this; nobody knows yet what became of it"
+        return OutcomeUnknownError(msg, idempotency_key=before.key, image_id=before.image_id)
+    try:
+        again: T = msgspec.json.decode(before.result or "", type=wanted)
+    except msgspec.DecodeError:
+        return ImageError("what is kept of the first outcome cannot be read", image_id=before.image_id)
+    return again
+
+
+def _sent(asked: wire.Relayed) -> wire.Relayed:
+    """What the image gets: not what only the daemon needs."""
+    sent = replace(asked, tool_id=asked.tool_id or DEFAULT_TOOL, image_id=UNSET, timeout=UNSET)
+    return replace(sent, idempotency_key=UNSET) if isinstance(sent, wire.Evaluate | wire.Debug) else sent
+
+
+async def _quietly(work: Awaitable[object], session_id: SessionId) -> None:
+    """Note an end whose client has its answer: if it cannot be noted, that is for the log."""
+    try:
+        await work
+    except StuiError as error:
+        _log.warning("evaluation.not_noted", session_id=session_id, code=error.code)

@@ -1,0 +1,63 @@
+"""What is remembered of a request, so that it is carried out once however often it is sent?"""
+
+from typing import Any, Literal
+
+import msgspec
+
+from stui_sessiond.ids import ConnectionId, ImageId, InstanceId
+
+RequestState = Literal["running", "done", "failed", "lost"]
+"""`running`: begun, and its end is not known. `lost`: the image that worked on it is gone."""
+
+
+class Failure(msgspec.Struct, frozen=True, gc=False):
+    """The error a request ended with."""
+
+    code: str
+    message: str
+    details: dict[str, Any] = {}
+
+
+class Origin(msgspec.Struct, frozen=True, gc=False):
+    """Over which connection, under which id and in which form a request came: its answer is owed there."""
+
+    connection_id: ConnectionId
+    request_id: str
+    envelope: bool = False
+
+
+class RequestEntry(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """One request under its key. Times are seconds since 1970."""
+
+    key: str
+    command: str
+    digest: str
+    """Of what was asked: the same key with another digest is a mistake of the sender."""
+    accepted_at: float
+    state: RequestState = "running"
+    client_id: str | None = None
+    tool_id: str | None = None
+    origin: Origin | None = None
+    relay_id: str | None = None
+    """The id under which an image was asked."""
+    image_id: ImageId | None = None
+    instance_id: InstanceId | None = None
+    finished_at: float | None = None
+    version: int | None = None
+    """The version of the session it made: its result can be made from that again."""
+    result: str | None = None
+    """The result as JSON text; None when there is none, or it is not kept."""
+    failure: Failure | None = None
+
+    @property
+    def size_bytes(self) -> int:
+        """How much it takes, roughly."""
+        return len(self.result or "") + (len(self.failure.message) if self.failure else 0)
+
+
+class Requests(msgspec.Struct, frozen=True, gc=False):
+    """The requests of a session that are remembered, by key, oldest first. Never changed: a change makes another one."""
+
+    entries: dict[str, RequestEntry] = {}
+    size_bytes: int = 0
+    """Of the results and failures together."""

@@ -1,0 +1,93 @@
+"""Does this token name a connection that we know? Tokens that continue a connection, also over a restart.
+
+A token is the connection's name, its client's name and an HMAC-SHA256 over both under a key that stays in the data
+folder. Nothing has to be remembered per connection, and nobody without the key can make one.
+"""
+
+import base64
+import binascii
+import hashlib
+import hmac
+import os
+import secrets
+from pathlib import Path
+
+import msgspec
+
+from stui_sessiond.errors import ConfigError
+from stui_sessiond.ids import ConnectionId
+
+KEY_FILE = "resume.key"
+KEY_BYTES = 32
+
+
+class Resumed(msgspec.Struct, frozen=True, array_like=True):
+    """What a token says."""
+
+    connection_id: str
+    client_id: str | None
+
+
+class ResumeTokens:
+    """Makes and reads tokens."""
+
+    def __init__(self, key: bytes) -> None:
+        self._key = key
+
+    def issue(self, connection_id: ConnectionId, client_id: str | None) -> str:
+        """Make the token of a connection."""
+        body = msgspec.json.encode(Resumed(connection_id, client_id))
+        return _text(body) + "." + _text(self._mac(body))
+
+    def read(self, token: str) -> Resumed | None:
+        """Read a token; None when it is not one of ours."""
+        body_text, _, mac_text = token.partition(".")
+        try:
+            body, mac = _bytes(body_text), _bytes(mac_text)
+            if not hmac.compare_digest(self._mac(body), mac):
+                return None
+            return msgspec.json.decode(body, type=Resumed)
+        except (binascii.Error, ValueError, msgspec.DecodeError):
+            return None
+
+    def _mac(self, body: bytes) -> bytes:
+        return hmac.digest(self._key, body, hashlib.sha256)
+
+
+def new_connection_id() -> ConnectionId:
+    """Make a name for a connection."""
+    return ConnectionId(f"conn_{secrets.token_urlsafe(12)}")
+
+
+def open_key(folder: Path) -> bytes:
+    """Read the key of a data folder; make one if there is none.
+
+    Raises:
+        ConfigError: it can neither be read nor made.
+    """
+    path = folder / KEY_FILE
+    try:
+        if path.exists():
+            key = path.read_bytes()
+            if len(key) == KEY_BYTES:
+                return key
+        key = secrets.token_bytes(KEY_BYTES)
+        new = path.with_name(f"{KEY_FILE}.new")
+        new.unlink(missing_ok=True)
+        with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(key)
+            file.flush()
+            os.fsync(file.fileno())
+        new.replace(path)
+    except OSError as error:
+        msg = f"{path}: cannot keep the key for resuming connections there: {error.strerror or error}"
+        raise ConfigError(msg) from error
+    return key
+
+
+def _text(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def _bytes(text: str) -> bytes:
+    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))

@@ -1,0 +1,268 @@
+"""How is a session held, read, changed and made durable? What the managers of sessions, requests and feeds share.
+
+Guarantees: one holder of a session at a time, in the order of asking; what is stored is the truth, nothing else; an
+event is stored before anybody hears of it, in the order in which it was told; what was told and could not be stored
+ends the epoch.
+"""
+
+import secrets
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import msgspec
+import structlog
+from msgspec.structs import replace
+
+from stui_sessiond.errors import SessionDamagedError, SessionNotFoundError, SessionNotOwnedError, StorageError
+from stui_sessiond.ids import SessionId
+from stui_sessiond.model.event import News
+from stui_sessiond.model.request import RequestEntry
+from stui_sessiond.model.session import HistoryEntry, Session
+from stui_sessiond.sessions import log
+from stui_sessiond.sessions.hub import Hub
+from stui_sessiond.sessions.shelf import Entry, Newsbox, Shelf
+from stui_sessiond.sessions.validator import SessionValidator
+from stui_sessiond.storage.api import Commit, Loaded, SessionStorage
+from stui_sessiond.tasks import TaskOwner
+
+_log = structlog.get_logger(__name__)
+
+_encode = msgspec.json.Encoder().encode
+
+
+class Keeper:
+    """Holds the shelf of all sessions and writes through it."""
+
+    def __init__(
+        self,
+        storage: SessionStorage,
+        validator: SessionValidator,
+        hub: Hub,
+        rules: log.LogRules,
+        clock: Callable[[], float],
+        new_epoch: Callable[[], str] = lambda: secrets.token_hex(8),
+    ) -> None:
+        self.shelf = Shelf()
+        self.storage = storage
+        self.validator = validator
+        self.hub = hub
+        self.clock = clock
+        self.damaged: frozenset[SessionId] = frozenset()
+        self._rules = rules
+        self._new_epoch = new_epoch
+        self._epoch_end = ""
+        self._tasks = TaskOwner("news")
+
+    async def open(self) -> frozenset[SessionId]:
+        """Open the storage and learn what is in it; tell which sessions are damaged beyond use.
+
+        Raises:
+            StorageError: the storage cannot be used.
+        """
+        opened = await self.storage.open()
+        if opened.incarnation:  # what was told after the backup may be known to clients, and is not here
+            self._epoch_end = f".{opened.incarnation}"
+        for stored in opened.sessions:
+            entry = Entry(stored.header, stored.size_bytes)
+            if entry.header.epoch and not entry.header.epoch.endswith(self._epoch_end):
+                self.end_epoch(entry)
+            self.shelf.add(entry)
+        self.damaged = opened.damaged
+        _log.info("sessions.opened", stored=len(self.shelf), damaged=len(self.damaged))
+        return opened.damaged
+
+    # ---- finding and holding
+
+    def find(self, session_id: str) -> Entry:
+        """Look a session up.
+
+        Raises:
+            ParameterError: that is no id.
+            SessionNotFoundError, SessionDamagedError: there is none to use.
+        """
+        known = self.validator.session_id(session_id)
+        entry = self.shelf.find(known)
+        if entry is not None:
+            return entry
+        if known in self.damaged:
+            msg = f"session {known} cannot be read; its files are in quarantine"
+            raise SessionDamagedError(msg, session_id=known)
+        msg = f"there is no session {known}"
+        raise SessionNotFoundError(msg, session_id=known)
+
+    @asynccontextmanager
+    async def hold(self, session_id: str, client_id: str | None = None) -> AsyncIterator[Entry]:
+        """Have a session to oneself, in the order of asking. `client_id`, if given, has to be the owner.
+
+        Raises:
+            SessionNotOwnedError, ClientNotAllowedError: not for this client.
+            ParameterError, SessionNotFoundError, SessionDamagedError: as `find`.
+        """
+        entry = self.find(session_id)
+        owner = self.validator.admit_client(entry.header.client_id)
+        if client_id is not None and client_id != owner and entry.header.role_of(client_id) == "none":
+            msg = f"session {entry.header.session_id} belongs to another client"
+            raise SessionNotOwnedError(msg, session_id=entry.header.session_id)
+        async with entry.lock:
+            yield self.find(session_id)  # it may have gone while we waited
+
+    # ---- reading
+
+    async def load(self, entry: Entry) -> Session:
+        """Read a session that is held.
+
+        Raises:
+            StorageError: it cannot be read.
+        """
+        return (await self.load_noted(entry)).session
+
+    async def load_noted(self, entry: Entry) -> Loaded:
+        """Read a session that is held, with what is wrong with it.
+
+        Raises:
+            StorageError: it cannot be read.
+        """
+        session_id = entry.header.session_id
+        held = self.shelf.content(session_id)
+        if held is not None:
+            return held
+        loaded = await self.storage.load(session_id)
+        if loaded is None:
+            msg = f"session {session_id} is not in the storage any more"
+            raise SessionDamagedError(msg, session_id=session_id)
+        if loaded.session.header.version != entry.header.version:  # damaged: believe what can be read
+            entry.header = loaded.session.header
+        else:  # closing, reopening and binding count no version: what is known is as new or newer
+            loaded = replace(loaded, session=_with_header_of(entry, loaded.session))
+        self.shelf.hold(loaded, entry.size_bytes)
+        return loaded
+
+    # ---- writing
+
+    async def store(
+        self,
+        entry: Entry,
+        session: Session,
+        news: Sequence[News] = (),
+        *,
+        size_bytes: int | None = None,
+        version: HistoryEntry | None = None,
+        requests: Sequence[RequestEntry] = (),
+        whole: bool = False,
+    ) -> Session:
+        """Make a session durable with what happened to it, and only then the truth; then tell who listens.
+
+        What was told by `post` before goes first. The newest time of activity is stored with it.
+
+        Raises:
+            StorageError: nothing of it happened, except that news told before is lost and the epoch ends.
+        """
+        before = self._take_news(entry)
+        base = entry.header
+        activity = max(session.header.last_activity, base.last_activity)
+        header = replace(session.header, last_activity=activity, epoch=base.epoch, seq=base.seq)
+        session = replace(session, header=header)
+        told = (*before, *news)
+        if told:
+            session, events = log.append(session, told, self._new_epoch() + self._epoch_end, self.clock(), self._rules)
+        else:
+            events = ()
+        size_bytes = entry.size_bytes if size_bytes is None else size_bytes
+        change = Commit(session, size_bytes, base.version, version, whole, base.seq, events, requests)
+        try:
+            await self.storage.commit(change)
+        except BaseException:
+            if before:
+                self.end_epoch(entry)
+            raise
+        newest = max(activity, entry.header.last_activity)  # it may have been used meanwhile
+        entry.header = replace(session.header, last_activity=newest)
+        entry.saved_activity = activity
+        entry.size_bytes = size_bytes
+        self.shelf.hold(Loaded(session), size_bytes)
+        self.hub.deliver(session, events)
+        return session
+
+    async def begin(self, entry: Entry, session: Session, news: Sequence[News]) -> Session:
+        """Make a new session durable, and only then known.
+
+        Raises:
+            StorageError: there is none.
+        """
+        epoch = self._new_epoch() + self._epoch_end
+        session, events = log.append(session, news, epoch, self.clock(), self._rules)
+        await self.storage.commit(Commit(session, entry.size_bytes, 0, whole=True))
+        entry.header = session.header
+        self.shelf.add(entry)
+        self.shelf.hold(Loaded(session), entry.size_bytes)
+        self.hub.deliver(session, events)
+        return session
+
+    async def remove(self, entry: Entry, session: Session, news: Sequence[News]) -> None:
+        """Delete a session for good, and tell who listens: nobody can read that in its log later.
+
+        Raises:
+            StorageError: it is as it was.
+        """
+        await self.storage.remove(entry.header.session_id)
+        entry.news = None
+        told, events = log.append(session, news, self._new_epoch(), self.clock(), self._rules)
+        self.hub.deliver(told, events)
+        self.shelf.remove(entry)
+        self.hub.forget(entry.header.session_id)
+
+    def news(self, name: str, data: dict[str, Any]) -> News:
+        """Make a piece of news that happens now."""
+        return News(name, data, self.clock())
+
+    def post(self, entry: Entry, name: str, data: dict[str, Any]) -> None:
+        """Let something be stored and told soon, after all that was told before. Never blocks.
+
+        More than the disk takes is counted, and told as `gap`; so is what could not be stored, by another epoch.
+        """
+        if entry.news is None:
+            entry.news = Newsbox()
+            self._tasks.start(self._write_news(entry), f"news.{entry.header.session_id}")
+        entry.news.put(News(name, data, self.clock()), len(_encode(data)))
+
+    async def settle(self) -> None:
+        """Wait until all that was told is stored, or lost."""
+        while len(self._tasks):
+            await self._tasks.drain(None)
+
+    async def _write_news(self, entry: Entry) -> None:
+        async with entry.lock:
+            if entry.news is None:  # somebody else has stored it with a change
+                return
+            if self.shelf.find(entry.header.session_id) is not entry:
+                entry.news = None
+                return
+            try:
+                session = await self.load(entry)
+                await self.store(entry, session)
+            except StorageError as error:
+                entry.news = None
+                self.end_epoch(entry)
+                _log.warning("session.events_lost", session_id=entry.header.session_id, code=error.code)
+
+    def _take_news(self, entry: Entry) -> Sequence[News]:
+        waiting, entry.news = entry.news, None
+        return () if waiting is None else waiting.take(self.clock())
+
+    def end_epoch(self, entry: Entry) -> None:
+        """Take note that events are lost: the next one begins another epoch."""
+        entry.header = replace(entry.header, epoch="", seq=0)
+        held = self.shelf.content(entry.header.session_id)
+        if held is not None:
+            self.shelf.hold(replace(held, session=held.session.without_events()), entry.size_bytes)
+
+    def touch(self, entry: Entry) -> None:
+        """Count as activity now."""
+        entry.header = replace(entry.header, last_activity=max(self.clock(), entry.header.last_activity))
+
+
+def _with_header_of(entry: Entry, session: Session) -> Session:
+    """What is known of a session is as new as what was read, or newer; only not of its events."""
+    log_kept = session.header.position == entry.header.position
+    return replace(session if log_kept else session.without_events(), header=entry.header)

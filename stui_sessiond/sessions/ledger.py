@@ -1,0 +1,146 @@
+"""Which requests were carried out already, and how did they end? Pure.
+
+A session remembers its requests by key, within bounds. What falls out of the bounds is forgotten: its key is as good
+as new. Results go before keys, so that a request is known to be done for longer than its result is kept.
+"""
+
+import hashlib
+from typing import Any
+
+import msgspec
+from msgspec.structs import replace
+
+from stui_sessiond.errors import (
+    KeyReusedError,
+    LostWithImageError,
+    RequestError,
+    StuiError,
+    error_of,
+)
+from stui_sessiond.model.request import RequestEntry, Requests
+from stui_sessiond.model.session import HistoryEntry
+
+MAX_RESULT_BYTES = 256 * 1024
+"""A longer result is not kept: its request is remembered as done."""
+
+
+class LedgerRules(msgspec.Struct, frozen=True, kw_only=True):
+    """How much is remembered per session."""
+
+    max_requests: int = 1000
+    max_result_bytes: int = 1024 * 1024
+    max_age_s: float = 7 * 86400.0
+
+
+class Once(msgspec.Struct, frozen=True):
+    """A request that is to be carried out once."""
+
+    key: str
+    command: str
+    digest: str
+    client_id: str | None = None
+
+
+_encode = msgspec.json.Encoder(order="deterministic").encode
+
+
+def digest_of(command: str, asked: object) -> str:
+    """Make a digest of what is asked, without the key and the time to wait."""
+    told = msgspec.to_builtins(asked)
+    for name in ("idempotency_key", "timeout"):
+        told.pop(name, None)
+    return hashlib.sha256(_encode([command, told])).hexdigest()[:32]
+
+
+def once_of(command: str, asked: Any, client_id: str | None) -> Once | None:  # noqa: ANN401 -- any parameters with a key
+    """Read from a request's parameters whether it is to be carried out once."""
+    if not asked.idempotency_key:
+        return None
+    return Once(asked.idempotency_key, command, digest_of(command, asked), client_id)
+
+
+def noted(requests: Requests, entry: RequestEntry, now: float, rules: LedgerRules) -> Requests:
+    """Remember a request as it is now."""
+    if entry.result is not None and len(entry.result) > MAX_RESULT_BYTES:
+        entry = replace(entry, result=None)
+    before = requests.entries.get(entry.key)
+    entries = {**requests.entries, entry.key: entry}
+    size_bytes = requests.size_bytes + entry.size_bytes - (before.size_bytes if before else 0)
+    if before is None and len(entries) > rules.max_requests:
+        entries = _without_oldest(entries, now, rules)
+        size_bytes = sum(each.size_bytes for each in entries.values())
+    if size_bytes > rules.max_result_bytes:
+        for key, each in list(entries.items()):
+            if size_bytes <= rules.max_result_bytes // 2:
+                break
+            if each.result is not None and key != entry.key:
+                entries[key] = replace(each, result=None)
+                size_bytes -= len(each.result)
+    return Requests(entries, size_bytes)
+
+
+def _without_oldest(entries: dict[str, RequestEntry], now: float, rules: LedgerRules) -> dict[str, RequestEntry]:
+    """Drop an eighth, and what is too old; not what is still running, unless nothing else is there."""
+    surplus = max(1, rules.max_requests // 8)
+    kept: dict[str, RequestEntry] = {}
+    for key, each in entries.items():
+        if each.state != "running" and (surplus > 0 or each.accepted_at < now - rules.max_age_s):
+            surplus -= 1
+        else:
+            kept[key] = each
+    while len(kept) > rules.max_requests:
+        del kept[next(iter(kept))]
+    return kept
+
+
+def recall(requests: Requests, key: str | None, digest: str) -> RequestEntry | None:
+    """Find what became of a request.
+
+    Raises:
+        KeyReusedError: the key names another request.
+    """
+    return recall_entry(requests.entries.get(key) if key is not None else None, digest)
+
+
+def recall_entry(entry: RequestEntry | None, digest: str) -> RequestEntry | None:
+    """Make sure that what was found under a key is what is asked now.
+
+    Raises:
+        KeyReusedError: it is not.
+    """
+    if entry is not None and entry.digest != digest:
+        msg = f"the key named another request before: {entry.command}"
+        raise KeyReusedError(msg, command=entry.command)
+    return entry
+
+
+def carried_out(once: Once, version: HistoryEntry) -> RequestEntry:
+    """Make the entry of a request that made a version."""
+    return RequestEntry(
+        key=once.key,
+        command=once.command,
+        digest=once.digest,
+        accepted_at=version.at,
+        finished_at=version.at,
+        state="done",
+        client_id=once.client_id,
+        version=version.version,
+    )
+
+
+def failure_of(entry: RequestEntry) -> StuiError | None:
+    """The error to answer a repeat with; None when the first one succeeded and its result is kept, or it is running."""
+    if entry.state == "lost":
+        msg = f"the image ended while it worked on this {entry.command}"
+        return LostWithImageError(msg, idempotency_key=entry.key, image_id=entry.image_id)
+    if entry.failure is not None:
+        return error_of(entry.failure.code, entry.failure.message, entry.failure.details)
+    if entry.state == "done" and entry.result is None and entry.version is None:
+        return not_kept(entry)
+    return None
+
+
+def not_kept(entry: RequestEntry) -> RequestError:
+    """The error for a request that was carried out and whose outcome is forgotten."""
+    msg = f"this {entry.command} was carried out; what came of it is not kept any more"
+    return RequestError(msg, idempotency_key=entry.key, version=entry.version)

@@ -1,0 +1,196 @@
+"""What became of the requests that ran code? Begins and ends them in a session's book, and tells of it.
+
+Guarantees: a request is in the book, durably, before `begin` returns; it ends once, whoever tells first; one whose
+image went away stays `running` in the book until the image tells, or is known to be gone.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+import structlog
+from msgspec.structs import replace
+
+from stui_sessiond.errors import StorageError, StuiError
+from stui_sessiond.ids import ClientId, ConnectionId, SessionId
+from stui_sessiond.model.event import News
+from stui_sessiond.model.request import Failure, RequestEntry
+from stui_sessiond.model.session import Session
+from stui_sessiond.sessions import ledger
+from stui_sessiond.sessions.keeper import Keeper
+from stui_sessiond.sessions.shelf import Entry
+
+_log = structlog.get_logger(__name__)
+
+SHOWN_CODE_CHARS = 2000
+"""How much of the code is in the event that tells of it."""
+
+SHOWN_RESULT_CHARS = 8000
+"""How much of a printed result, or of an error, is in the event that tells of it."""
+
+OWED_ANSWERS = 64
+"""Answers that are handed over to a connection that is resumed after the daemon was restarted."""
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """How a request ended: `result` as JSON text, or `failure`. `shown` is what a person wants to see of it."""
+
+    result: str | None = None
+    failure: Failure | None = None
+    has_error: bool = False
+    """Whether the code raised an error; that is a result all the same."""
+    shown: str | None = None
+
+
+class RequestBook:
+    """The requests of all sessions that ran code, or are running it."""
+
+    def __init__(self, keeper: Keeper, rules: ledger.LedgerRules) -> None:
+        self._keeper = keeper
+        self._rules = rules
+
+    async def recall(self, session_id: str, key: str) -> RequestEntry | None:
+        """Find what is remembered of a request.
+
+        Raises:
+            SessionError, StorageError: the session cannot be read.
+        """
+        async with self._keeper.hold(session_id) as entry:
+            return (await self._keeper.load(entry)).requests.entries.get(key)
+
+    async def find_relayed(self, session_id: SessionId, relay_id: str) -> RequestEntry | None:
+        """Find the request that an image was asked under this id, if it has not ended.
+
+        Raises:
+            SessionError, StorageError: the session cannot be read.
+        """
+        async with self._keeper.hold(session_id) as entry:
+            entries = (await self._keeper.load(entry)).requests.entries.values()
+        return next((one for one in entries if one.relay_id == relay_id and one.state == "running"), None)
+
+    async def begin(self, session_id: SessionId, request: RequestEntry, code: str | None) -> None:
+        """Put a request into the book, durably.
+
+        Raises:
+            StorageError: it is not in the book.
+        """
+        accepted = {
+            "evaluation": request.key,
+            "command": request.command,
+            "client_id": request.client_id,
+            "tool_id": request.tool_id,
+            "code": None if code is None else code[:SHOWN_CODE_CHARS],
+            "truncated": code is not None and len(code) > SHOWN_CODE_CHARS,
+        }
+        started = {
+            "evaluation": request.key,
+            "image_id": request.image_id,
+            "instance_id": request.instance_id,
+        }
+        async with self._keeper.hold(session_id) as entry:
+            session = await self._keeper.load(entry)
+            news = (
+                News("evaluation.accepted", accepted, request.accepted_at),
+                self._keeper.news("evaluation.started", started),
+            )
+            await self._note(entry, session, (request,), news)
+
+    async def finish(self, session_id: SessionId, key: str, outcome: Outcome, *, late: bool = False) -> bool:
+        """End a request, durably; False when it had ended, or is not in the book.
+
+        Raises:
+            SessionError, StorageError: it has not ended in the book; what is told of it is lost, and the epoch ends.
+        """
+        return await self._end(session_id, lambda found: found.key == key, outcome, late=late)
+
+    async def finish_late(self, session_id: SessionId, relay_id: str, outcome: Outcome) -> bool:
+        """End a request that an image was asked under this id over an earlier link.
+
+        Raises:
+            SessionError, StorageError: as `finish`.
+        """
+        return await self._end(session_id, lambda found: found.relay_id == relay_id, outcome, late=True)
+
+    async def _end(
+        self, session_id: SessionId, is_it: Callable[[RequestEntry], bool], outcome: Outcome, *, late: bool
+    ) -> bool:
+        async with self._keeper.hold(session_id) as entry:
+            session = await self._keeper.load(entry)
+            found = next((one for one in reversed(session.requests.entries.values()) if is_it(one)), None)
+            if found is None or found.state != "running":
+                return False
+            now = self._keeper.clock()
+            ended = replace(
+                found,
+                state="done" if outcome.failure is None else "failed",
+                finished_at=now,
+                result=outcome.result,
+                failure=outcome.failure,
+            )
+            shown = outcome.shown or ""
+            told = {
+                "evaluation": ended.key,
+                "command": ended.command,
+                "client_id": ended.client_id,
+                "tool_id": ended.tool_id,
+                "status": ended.state,
+                "has_error": outcome.has_error or outcome.failure is not None,
+                "display": shown[:SHOWN_RESULT_CHARS],
+                "truncated": len(shown) > SHOWN_RESULT_CHARS,
+                "duration": round(now - ended.accepted_at, 3),
+                "late": late,
+            }
+            await self._note(entry, session, (ended,), (self._keeper.news("evaluation.finished", told),))
+            return True
+
+    async def lose(self, session_id: SessionId, instance_id: str, connected: dict[str, Any]) -> None:
+        """Take note that the session's image has come, as this instance: what another one worked on is lost.
+
+        Raises:
+            SessionError, StorageError: not now.
+        """
+        async with self._keeper.hold(session_id) as entry:
+            session = await self._keeper.load(entry)
+            lost = [
+                replace(one, state="lost", finished_at=self._keeper.clock())
+                for one in session.requests.entries.values()
+                if one.state == "running" and one.relay_id is not None and one.instance_id != instance_id
+            ]
+            reason = "the image was started anew; what the one before worked on will never be finished"
+            news = [self._keeper.news("image.connected", connected)]
+            news += [self._keeper.news("evaluation.lost", {"evaluation": one.key, "reason": reason}) for one in lost]
+            await self._note(entry, session, lost, news)
+
+    def interrupt(self, session_id: SessionId, key: str, reason: str) -> None:
+        """Tell that nobody knows now what becomes of a request."""
+        entry = self._keeper.shelf.find(session_id)
+        if entry is not None:
+            self._keeper.post(entry, "evaluation.interrupted", {"evaluation": key, "reason": reason})
+
+    async def owed(self, connection_id: ConnectionId, client_id: str) -> list[RequestEntry]:
+        """Find requests of a connection that have ended: it may not have got their answers."""
+        found: list[RequestEntry] = []
+        for header in self._keeper.shelf.of_client(ClientId(client_id)):
+            try:
+                async with self._keeper.hold(header.session_id) as entry:
+                    requests = (await self._keeper.load(entry)).requests.entries.values()
+            except StuiError:
+                continue
+            found += [
+                one
+                for one in requests
+                if one.origin is not None and one.origin.connection_id == connection_id and one.state != "running"
+            ]
+        return sorted(found, key=lambda one: one.finished_at or 0.0)[-OWED_ANSWERS:]
+
+    async def _note(
+        self, entry: Entry, session: Session, requests: Sequence[RequestEntry], news: Sequence[News]
+    ) -> None:
+        noted = session.requests
+        for one in requests:
+            noted = ledger.noted(noted, one, self._keeper.clock(), self._rules)
+        try:
+            await self._keeper.store(entry, replace(session, requests=noted), news, requests=requests)
+        except StorageError:
+            self._keeper.end_epoch(entry)  # it happened, and there will be no event of it
+            raise
