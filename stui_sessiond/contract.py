@@ -14,7 +14,6 @@ import msgspec
 
 from stui_sessiond import __version__
 
-
 SessionRole = Literal["viewer", "editor", "owner"]
 
 

@@ -34,6 +34,7 @@ from stui_sessiond.errors import ConfigError
 from stui_sessiond.ids import SessionId
 from stui_sessiond.images.registry import ImageRegistry
 from stui_sessiond.model.event import Position
+from stui_sessiond.model.request import RequestEntry
 from stui_sessiond.security.resume import KEY_BYTES, ResumeTokens, open_key
 from stui_sessiond.security.token import TokenFile
 from stui_sessiond.server.listeners import Endpoints, Server, ServerRules
@@ -170,7 +171,7 @@ class Daemon:
                 relay.receive_stray,
                 self._admits_token,
                 lambda: self._resume_tokens,
-                lambda request: self.server.dispatcher.remembered(request),
+                self._remembered,
             ),
         )
         table = CommandTable(contract, [command for family in families for command in family.commands()])
@@ -257,6 +258,9 @@ class Daemon:
 
     def _admits_token(self, token: str | None) -> bool:
         return self._tokens is not None and self._tokens.admits(token)
+
+    def _remembered(self, request: RequestEntry) -> bytes | None:
+        return self.server.dispatcher.remembered(request)
 
     def _health(self) -> Health:
         storage = self._storage.status()

@@ -37,6 +37,8 @@ class Letter(msgspec.Struct):
     """Once it was sent it must not change: it may have arrived."""
     conflict: Conflict | None = None
     """Set when it is known not to fit before it is sent."""
+    rounds: int = 0
+    """How often a conflict of it was settled and came again."""
 
     @property
     def session_id(self) -> str:
@@ -133,6 +135,7 @@ class Outbox:
         self.size += size - letter.size
         letter.update, letter.size, letter.base = update, size, update.expected_version
         letter.sent, letter.conflict = False, None
+        letter.rounds += 1
 
     def _remove(self, letter: Letter) -> None:
         lane = self._lanes.get(letter.session_id)

@@ -1,6 +1,6 @@
 """The commands about the connection itself: hello and describe."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
 import msgspec
@@ -27,8 +27,8 @@ from stui_sessiond.sessions.hub import Hub
 from stui_sessiond.sessions.requests import RequestBook
 from stui_sessiond.sessions.validator import SessionValidator
 from stui_sessiond.wire.forms import PROTOCOL_VERSION, Reply, speaks
-from stui_sessiond.wire.messages import connection as wire
 from stui_sessiond.wire.messages import Position, plain
+from stui_sessiond.wire.messages import connection as wire
 
 
 class ServerFacts(msgspec.Struct, frozen=True):
@@ -110,9 +110,9 @@ class ConnectionCommands:
             limits=self._facts.limits if link is None else self._facts.image_limits,
             position=Position(self._hub.position.epoch, self._hub.position.seq),
         )
-        if resumed is None or in_flight:
+        if resumed is None or asked.client_id is None or set(asked.unanswered) <= set(in_flight):
             return Followed(result, caller.claim)
-        return self._hand_over_remembered(caller, result, connection_id, asked.client_id)
+        return self._hand_over_remembered(caller, result, asked.client_id, asked.unanswered)
 
     def _resumed(self, asked: wire.Hello) -> Resumed | None:
         if asked.resume_token is None or asked.role != "client":
@@ -121,16 +121,17 @@ class ConnectionCommands:
         return said if said is not None and said.client_id == asked.client_id else None
 
     async def _hand_over_remembered(
-        self, caller: Caller, result: wire.HelloResult, connection_id: ConnectionId, client_id: str | None
+        self, caller: Caller, result: wire.HelloResult, client_id: str, unanswered: Collection[str]
     ) -> Followed:
-        """Nobody here knows the connection: the daemon was restarted, or it has been gone for long. The book may."""
-        owed = [] if client_id is None else await self._book.owed(connection_id, client_id)
-        answers = [(one, answer) for one in owed if (answer := self._remembered(one)) is not None]
-        result.in_flight = [one.origin.request_id for one, _ in answers if one.origin is not None]
+        """Nobody here knows these requests: the daemon was restarted, or it is long ago. The book may."""
+        wanted = set(unanswered) - set(result.in_flight)
+        owed = await self._book.owed(ConnectionId(result.connection_id), client_id, wanted)
+        answers = {name: answer for name, one in owed.items() if (answer := self._remembered(one)) is not None}
+        result.in_flight = [*result.in_flight, *answers]
 
         def then() -> None:
             caller.claim()
-            for _, answer in answers:
+            for answer in answers.values():
                 caller.send(answer)
 
         return Followed(result, then)

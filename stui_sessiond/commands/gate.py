@@ -35,7 +35,9 @@ class SessionGate:
         if caller.client_id is not None and caller.role != "observer":
             role = entry.header.role_of(caller.client_id)
             if _RANKS.index(role) < _RANKS.index(needed):
-                msg = f"{descriptor.command} takes the role `{needed}` in session {session_id}; {caller.client_id!r} has `{role}`"
+                msg = (
+                    f"{descriptor.command} takes the role `{needed}` in the session; {caller.client_id!r} has `{role}`"
+                )
                 raise SessionNotSharedError(msg, session_id=session_id, role=role, needed=needed)
         if needed == "editor" and descriptor.command not in _WITHOUT_WHEEL:
             self._driving.require(entry.header.session_id, caller.client_id)

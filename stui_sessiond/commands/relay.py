@@ -184,8 +184,7 @@ class Relay:
             if asked.idempotency_key:
                 before = ledger.recall_entry(await self._book.recall(header.session_id, request.key), request.digest)
                 if before is not None:
-                    again: T | StuiError = _again(before, wanted)
-                    return again
+                    return _again(before, wanted)
             link = await self._link(header, asked)
             link.check(request.command)
             request = replace(
@@ -195,7 +194,8 @@ class Relay:
                 instance_id=InstanceId(link.identity.instance_id),
             )
             code = asked.code if isinstance(asked, wire.Evaluate) else None
-            beginning = self._tasks.start(self._begin(header.session_id, request, code), f"begin.{request.key}")
+            work = self._begin(header.session_id, request, code)
+            beginning: asyncio.Task[StuiError | None] = self._tasks.start(work, f"begin.{request.key}")
             if asked.idempotency_key and (refusal := await beginning) is not None:
                 return refusal
             begun.set()

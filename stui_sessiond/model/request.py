@@ -56,7 +56,7 @@ class RequestEntry(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 
 
 class Requests(msgspec.Struct, frozen=True, gc=False):
-    """The requests of a session that are remembered, by key, oldest first. Never changed: a change makes another one."""
+    """The requests of a session that are remembered, by key, oldest first."""
 
     entries: dict[str, RequestEntry] = {}
     size_bytes: int = 0

@@ -184,7 +184,8 @@ class Peer:
             request_id = self._open.pop(serial)
             self._relayed -= relays
         if self._lost or self._successor is not None:
-            self._send_late(serial, request_id, answer.message)
+            if self.connection_id is not None:
+                self._send_late(serial, request_id, answer.message)
             return
         self._send_answer(answer)
         if self._holding and len(self._open) - self._relayed < self._host.limits.requests_in_flight:
@@ -203,18 +204,17 @@ class Peer:
     def _send_late(self, serial: int, request_id: str, message: bytes) -> None:
         """Give an answer to the connection that goes on from this one, or keep it for that."""
         heir = self
-        while heir._successor is not None:  # noqa: SLF001 -- another Peer
-            heir = heir._successor  # noqa: SLF001 -- another Peer
+        while heir._successor is not None:
+            heir = heir._successor
             heir._owed.pop(serial, None)  # noqa: SLF001 -- another Peer
         heir._take_late(request_id, message)  # noqa: SLF001 -- another Peer
 
     def _take_late(self, request_id: str, message: bytes) -> None:
         if not self._lost:
             self._pipe.send(message)
-        elif self.connection_id is not None and len(self._kept) < KEPT_ANSWERS:
-            if self._kept_bytes + len(message) <= KEPT_BYTES:
-                self._kept.append((request_id, message))
-                self._kept_bytes += len(message)
+        elif len(self._kept) < KEPT_ANSWERS and self._kept_bytes + len(message) <= KEPT_BYTES:
+            self._kept.append((request_id, message))
+            self._kept_bytes += len(message)
 
     @property
     def owes(self) -> bool:

@@ -52,6 +52,7 @@ class Keeper:
         self._rules = rules
         self._new_epoch = new_epoch
         self._epoch_end = ""
+        self._closed = False
         self._tasks = TaskOwner("news")
 
     async def open(self) -> frozenset[SessionId]:
@@ -221,6 +222,8 @@ class Keeper:
 
         More than the disk takes is counted, and told as `gap`; so is what could not be stored, by another epoch.
         """
+        if self._closed:
+            return
         if entry.news is None:
             entry.news = Newsbox()
             self._tasks.start(self._write_news(entry), f"news.{entry.header.session_id}")
@@ -230,6 +233,16 @@ class Keeper:
         """Wait until all that was told is stored, or lost."""
         while len(self._tasks):
             await self._tasks.drain(None)
+
+    async def close(self) -> None:
+        """Store what was told, then let go of the storage. What is told from now on is not kept.
+
+        Raises:
+            StorageError: see `SessionStorage.close`.
+        """
+        await self.settle()
+        self._closed = True
+        await self.storage.close()
 
     async def _write_news(self, entry: Entry) -> None:
         async with entry.lock:

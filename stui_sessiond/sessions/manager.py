@@ -76,7 +76,7 @@ class SessionManager:
         """Store what is only in memory (times of activity), then close the storage."""
         await self._keeper.settle()
         await self.autosave()
-        await self._keeper.storage.close()
+        await self._keeper.close()
 
     # ---- the seven session commands
 

@@ -4,7 +4,7 @@ Guarantees: a request is in the book, durably, before `begin` returns; it ends o
 image went away stays `running` in the book until the image tells, or is known to be gone.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import msgspec
@@ -27,9 +27,6 @@ SHOWN_CODE_CHARS = 2000
 
 SHOWN_RESULT_CHARS = 8000
 """How much of a printed result, or of an error, is in the event that tells of it."""
-
-OWED_ANSWERS = 64
-"""Answers that are handed over to a connection that is resumed after the daemon was restarted."""
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -167,21 +164,25 @@ class RequestBook:
         if entry is not None:
             self._keeper.post(entry, "evaluation.interrupted", {"evaluation": key, "reason": reason})
 
-    async def owed(self, connection_id: ConnectionId, client_id: str) -> list[RequestEntry]:
-        """Find requests of a connection that have ended: it may not have got their answers."""
-        found: list[RequestEntry] = []
-        for header in self._keeper.shelf.of_client(ClientId(client_id)):
+    async def owed(
+        self, connection_id: ConnectionId, client_id: str, request_ids: Collection[str]
+    ) -> dict[str, RequestEntry]:
+        """Find requests of a connection that have ended, by the ids they had there; of one id the newest."""
+        found: dict[str, RequestEntry] = {}
+        for header in list(self._keeper.shelf.of_client(ClientId(client_id))):
             try:
                 async with self._keeper.hold(header.session_id) as entry:
                     requests = (await self._keeper.load(entry)).requests.entries.values()
             except StuiError:
                 continue
-            found += [
-                one
-                for one in requests
-                if one.origin is not None and one.origin.connection_id == connection_id and one.state != "running"
-            ]
-        return sorted(found, key=lambda one: one.finished_at or 0.0)[-OWED_ANSWERS:]
+            for one in requests:
+                origin = one.origin
+                if one.state == "running" or origin is None or origin.connection_id != connection_id:
+                    continue
+                known = found.get(origin.request_id)
+                if origin.request_id in request_ids and (known is None or known.accepted_at <= one.accepted_at):
+                    found[origin.request_id] = one
+        return found
 
     async def _note(
         self, entry: Entry, session: Session, requests: Sequence[RequestEntry], news: Sequence[News]

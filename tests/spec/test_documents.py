@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from stui_sessiond.commands import context, development, image
+from stui_sessiond.commands import context, image, relay
 from stui_sessiond.commands.table import RIGHTS
 from stui_sessiond.config import ServerSettings, Settings
 from stui_sessiond.contract import load_contract
@@ -272,7 +272,7 @@ FIXED = {
     "tools with a context per session": validator.MAX_TOOLS,
     "operations in one JSON Patch": transitions.MAX_PATCH_OPERATIONS,
     "unanswered requests per image": link.MAX_PENDING,
-    "an image's answer, except to `evaluate` and `debug`, seconds": development.ANSWER_TIMEOUT_S,
+    "an image's answer, except to `evaluate` and `debug`, seconds": relay.ANSWER_TIMEOUT_S,
     "an image's answer to `capture_context`, seconds": context.CAPTURE_TIMEOUT_S,
     "a `hello` that is needed, seconds": listeners.HELLO_TIMEOUT_S,
     "unsent bytes above which a peer is not read": PipeLimits(message_bytes=1).outbound_soft_bytes,

@@ -32,6 +32,7 @@ class Hello(Struct):
     client_info: ClientInfo | None = None
     identity: ImageIdentity | None = None
     resume_token: str | None = None
+    unanswered: list[str] = []
 
 
 class Limits(Struct):
