@@ -144,6 +144,10 @@ class CallTable:
                 call.answer.set_exception(call.unknown("the connection broke before the answer came"))
         return to_send
 
+    def waiting(self, request_ids: Collection[str]) -> int:
+        """Count those of these ids that somebody waits for."""
+        return sum(request_id in self._calls for request_id in request_ids)
+
     def fail_all(self, error: ClientError) -> None:
         """There will be no more answers."""
         for call in self._calls.values():

@@ -145,7 +145,7 @@ async def open_channel(address: Address, timeout_s: float) -> Channel:
             else:
                 streams = asyncio.open_unix_connection(address.path, limit=MAX_MESSAGE_BYTES)
             return LineChannel(*await streams)
-    except (OSError, TimeoutError, websockets.exceptions.WebSocketException) as error:
+    except (OSError, UnicodeError, websockets.exceptions.WebSocketException) as error:
         msg = f"no daemon answers at {address}: {str(error) or 'timeout'}"
         stays = (
             isinstance(error, websockets.exceptions.InvalidStatus) and error.response.status_code in STATUSES_THAT_STAY

@@ -47,20 +47,17 @@ class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
     wall: Callable[[], float] = time.time
 
 
-class Guest(Protocol):
-    """Who uses the connection. Its methods must not block."""
+class Guest(msgspec.Struct, frozen=True):
+    """Who uses the connection. None of these may block."""
 
-    def heard(self, event: EventMessage, size: int) -> None:
-        """An event came."""
-
-    def answered(self, answer: Answer) -> None:
-        """An answer came to what was sent with `Conversation.send`."""
-
-    async def connected(self, conversation: Conversation, greeting: HelloResult, visit: Visit) -> None:
-        """There is a connection: put everything back. What is asked of it fails when it ends."""
-
-    def failed(self, error: ConnectionFailedError) -> None:
-        """There will be no connection by itself any more."""
+    heard: Callable[[EventMessage, int], None]
+    """An event came, with the size of its message."""
+    answered: Callable[[Answer], None]
+    """An answer came to what was sent with `Conversation.send`."""
+    restore: Callable[[Conversation, HelloResult, Visit], Awaitable[None]]
+    """There is a connection: put everything back. What is asked of it fails when it ends."""
+    failed: Callable[[ConnectionFailedError], None]
+    """There will be no connection by itself any more."""
 
 
 class Keeper:
@@ -69,14 +66,13 @@ class Keeper:
     def __init__(
         self, address: Address, hello: Hello, guest: Guest, patience: Patience, surroundings: Surroundings
     ) -> None:
-        self.conversation: Conversation | None = None
-        """The connection that can be used now."""
         self.greeting: HelloResult | None = None
         self.history = History()
         self.board = Board(Status(ConnectionState.CONNECTING, surroundings.wall()))
         self.prefix = secrets.token_hex(4)
         self.ids = (f"{self.prefix}-{number}" for number in itertools.count(1))
         """Ids of requests, unique over all connections: an answer of before must not be taken for one of now."""
+        self._conversation: Conversation | None = None
         self._address = address
         self._hello = hello
         self._guest = guest
@@ -101,6 +97,12 @@ class Keeper:
         self._tasks.start(self._world.network().run(self.stir), "network")
 
     @property
+    def conversation(self) -> Conversation | None:
+        """The connection that can be used now."""
+        present = self._conversation
+        return present if present is not None and present.ending is None else None
+
+    @property
     def failure(self) -> asyncio.Future[ConnectionFailedError]:
         """Done with the error when there will be no connection by itself any more."""
         assert self._failure is not None, "started"  # noqa: S101 -- for the type checker
@@ -112,12 +114,12 @@ class Keeper:
         Raises:
             ConnectionFailedError: there will be none by itself.
         """
-        while self.conversation is None:
+        while (conversation := self.conversation) is None:
             if self.failure.done():
                 raise self.failure.result()
             self._there.clear()
             await self._there.wait()
-        return self.conversation
+        return conversation
 
     def reconnect(self, token: str | None = None) -> None:
         """Try at once, also after a failure: somebody did something about it. `token` takes the place of the old one."""
@@ -129,8 +131,9 @@ class Keeper:
     def stir(self, why: str) -> None:
         """What is known of the connection may not be true any more: look at once."""
         _log.info("connection.stirred", reason=why)
-        if self.conversation is not None:
-            self._tasks.start(self._beat(self.conversation, self._patience.probe_s), "probe")
+        conversation = self.conversation
+        if conversation is not None:
+            self._tasks.start(self._beat(conversation, self._patience.probe_s), "probe")
             return
         self._last_wait_s = None
         self._urge.set()
@@ -146,7 +149,7 @@ class Keeper:
         """End it all."""
         if self.board.status.state is ConnectionState.CLOSED:
             return
-        conversation = self.conversation
+        conversation = self._conversation
         if self._keeping is not None:
             self._keeping.cancel()  # first: it would connect again
             await asyncio.wait({self._keeping})
@@ -194,7 +197,10 @@ class Keeper:
         finally:
             self._try = None
             task.cancel()
-        return cut("the network changed") if task.cancelled() else task.result()
+        if task.cancelled():
+            return cut("the network changed")
+        error = task.exception()
+        return task.result() if error is None else Ending("fault", f"a fault in the client: {error!r}")
 
     async def _open(self) -> Conversation | Ending:
         conversation = None
@@ -238,9 +244,8 @@ class Keeper:
         self._latencies.clear()
         beating = self._tasks.start(self._beat_on(conversation, greeting.heartbeat_interval), "heart")
         try:
-            self.conversation = conversation
-            with contextlib.suppress(ConnectionLostError):
-                await self._guest.connected(conversation, greeting, visit)
+            self._conversation = conversation
+            await self._guest.restore(conversation, greeting, visit)
             if conversation.ending is None:
                 self._post(
                     state=ConnectionState.RESTORED if before else ConnectionState.CONNECTED,
@@ -252,7 +257,7 @@ class Keeper:
                 self._there.set()
             ending = await conversation.over()
         finally:
-            self.conversation = None
+            self._conversation = None
             beating.cancel()
         conversation.abort(ending)
         self.history.end(self._world.wall(), ending)

@@ -8,9 +8,10 @@ What is kept is kept in memory: a program that ends keeps `Watch.position` itsel
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+import contextlib
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, Self, TypeVar
+from typing import Any, Self, TypeVar, cast
 
 import msgspec
 from msgspec import Raw
@@ -26,10 +27,10 @@ from stui_sessiond.client.failure import (
     OfflineError,
 )
 from stui_sessiond.client.history import Visit
-from stui_sessiond.client.keeper import Keeper, Surroundings
+from stui_sessiond.client.keeper import Guest, Keeper, Surroundings
 from stui_sessiond.client.outbox import Update
 from stui_sessiond.client.patience import Patience
-from stui_sessiond.client.saver import Delivery, Resolver, Saver, Wire
+from stui_sessiond.client.saver import Delivery, Resolver, Saver, Superseded, Wire, result_of
 from stui_sessiond.client.status import Status
 from stui_sessiond.client.version import Versions
 from stui_sessiond.client.watch import Watch
@@ -37,10 +38,15 @@ from stui_sessiond.contract import load_contract
 from stui_sessiond.tasks import TaskOwner
 from stui_sessiond.wire.forms import PROTOCOL_VERSION, EventMessage, command_name
 from stui_sessiond.wire.messages import Position
-from stui_sessiond.wire.messages.connection import Hello, HelloResult, Subscribe, SubscribeResult, Unsubscribe
+from stui_sessiond.wire.messages.connection import Hello, HelloResult, StateAt, Subscribe, SubscribeResult, Unsubscribe
 from stui_sessiond.wire.messages.context import SaveContext
 from stui_sessiond.wire.messages.history import RevertSessionResult
-from stui_sessiond.wire.messages.session import CreateSessionResult, RestoreSession, RestoreSessionResult, UpdateSessionState
+from stui_sessiond.wire.messages.session import (
+    CreateSessionResult,
+    RestoreSession,
+    RestoreSessionResult,
+    UpdateSessionState,
+)
 
 T = TypeVar("T")
 
@@ -81,7 +87,8 @@ class LastingClient(Commands):
         self._versions = Versions()
         self._watches: dict[str, list[Watch]] = {}
         self._tasks = TaskOwner("client.work")
-        self._keeper = Keeper(self.address, hello, self, patience or Patience(), surroundings or Surroundings())
+        guest = Guest(self._hear, self._calls.answered, self._restore, self._fail)
+        self._keeper = Keeper(self.address, hello, guest, patience or Patience(), surroundings or Surroundings())
         wire = Wire(self._send_update, self._keeper.connection, self._look, self._keeper.note_unsaved)
         self._saver = Saver(wire, self._versions, self._tasks, resolve)
 
@@ -95,8 +102,11 @@ class LastingClient(Commands):
     async def close(self) -> None:
         """End the connection and everything that waits for it. What is not stored yet is told to who waits for it."""
         await self._keeper.close()
-        self.failed(self._keeper.failure.result())
-        self._saver.close(self._keeper.failure.result())
+        error = self._keeper.failure.result()
+        self._calls.fail_all(error)
+        self._saver.close(error)
+        for watch in self._all_watches():
+            watch.end()
         await self._tasks.close()
 
     # ---- the connection
@@ -164,8 +174,7 @@ class LastingClient(Commands):
         if isinstance(parameters, UpdateSessionState) or (
             isinstance(parameters, SaveContext) and parameters.context is not None
         ):
-            result: Any = await self._save_and_wait(parameters, wait=wait, timeout_s=timeout_s)
-            return msgspec.convert(result, wanted, from_attributes=True) if type(result) is not wanted else result
+            return cast("T", await self._save_and_wait(parameters, wait=wait, timeout_s=timeout_s))
         command = command_name(type(parameters).__name__)
         answer = msgspec.json.decode(await self._call(command, parameters, wait=wait, timeout_s=timeout_s), type=wanted)
         if isinstance(answer, _TELLS_STATE):
@@ -202,20 +211,20 @@ class LastingClient(Commands):
     async def _save_and_wait(self, update: Update, *, wait: bool, timeout_s: float | None) -> object:
         if not wait and self._keeper.conversation is None:
             raise self._offline("there is no connection now")
-        delivery = self.save(update)
-        result = self._tasks.start(delivery.result(), "result")
+        delivery, failure = self.save(update), self._keeper.failure
         try:
-            done, _ = await asyncio.wait(
-                {result, self._keeper.failure}, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED
-            )
-            if result in done:
-                return await result
-            if done:
-                raise self._keeper.failure.result()
-        finally:
-            result.cancel()
-        msg = f"the update is not stored after {timeout_s:g} s; it stays in the queue"
-        raise OfflineError(msg, self.status.reason)
+            async with asyncio.timeout(timeout_s):
+                while True:
+                    await asyncio.wait({delivery.settled, failure}, return_when=asyncio.FIRST_COMPLETED)
+                    outcome = delivery.outcome
+                    if outcome is None:
+                        raise failure.result()
+                    if not isinstance(outcome, Superseded):
+                        return result_of(outcome)
+                    delivery = outcome.by
+        except TimeoutError:
+            msg = f"the update is not stored after {timeout_s:g} s; it stays in the queue"
+            raise OfflineError(msg, self.status.reason) from None
 
     async def _call(self, command: str, parameters: Any, *, wait: bool = True, timeout_s: float | None = None) -> Raw:  # noqa: ANN401 -- Struct or JSON
         if self._keeper.failure.done():
@@ -228,8 +237,8 @@ class LastingClient(Commands):
         self._calls.add(call)
         try:
             async with asyncio.timeout(timeout_s):
-                if self._keeper.conversation is not None:
-                    await self._send(self._keeper.conversation, call)
+                if (conversation := self._keeper.conversation) is not None:
+                    await self._send(conversation, call)
                 answer = await call.answer
         except TimeoutError:
             why = f"no answer came within {timeout_s:g} s"
@@ -274,11 +283,16 @@ class LastingClient(Commands):
             CallFailedError: the daemon does not let us.
             ConnectionFailedError: there will be no connection by itself.
         """
-        watch = Watch(session_id, since, deltas=deltas, delivered=self._delivered, behind=self._catch_up)
+        watch = Watch(session_id, since, deltas=deltas, reader=self)
         watches = self._watches.setdefault(session_id, [])
         watches.append(watch)
         try:
-            await self._persist(lambda line: self._subscribe(line, watch, with_state=with_state))
+            while not watch.opened:
+                conversation = await self._keeper.connection()
+                try:
+                    await self._subscribe(conversation, watch, with_state=with_state)
+                except ConnectionLostError:
+                    continue
             yield watch
         finally:
             watch.end()
@@ -287,87 +301,96 @@ class LastingClient(Commands):
                 self._watches.pop(session_id, None)
                 self._unsubscribe(session_id)
 
-    async def _persist(self, attempt: Callable[[Conversation], Any]) -> None:
-        while True:
-            conversation = await self._keeper.connection()
-            try:
-                await attempt(conversation)
-            except ConnectionLostError:
-                await conversation.over()
-            else:
-                return
-
     async def _subscribe(self, conversation: Conversation, watch: Watch, *, with_state: bool = False) -> None:
-        watches = self._watches.get(watch.session_id, [watch])
+        watches = self._watches[watch.session_id]
         asked = Subscribe(
             watch.session_id,
-            since=_oldest([other.known for other in (*watches, watch) if other.opened or other is watch]),
+            since=_oldest(watch.known, [other.known for other in watches if other.opened]),
             deltas=all(other.deltas for other in watches),
             with_state=with_state,
         )
         result = msgspec.json.decode(await conversation.ask("subscribe", asked), type=SubscribeResult)
-        if isinstance(result.state, msgspec.UnsetType):
-            pass
-        else:
+        if isinstance(result.state, StateAt):
             watch.state = result.state
             self._versions.learn(watch.session_id, result.state.version, whole=True)
         watch.open(result.position)
-
-    def _unsubscribe(self, session_id: str) -> None:
-        conversation = self._keeper.conversation
-        if conversation is not None and conversation.ending is None:
-            self._tasks.start(self._leave(conversation, session_id), "unsubscribe")
-
-    async def _leave(self, conversation: Conversation, session_id: str) -> None:
-        if session_id in self._watches:
-            return
-        try:
-            await conversation.ask("unsubscribe", Unsubscribe(session_id))
-        except (CallFailedError, ConnectionLostError):
-            return  # then there is no subscription either
-
-    def _delivered(self, event: EventMessage) -> None:
-        self._versions.learn_event(event.session_id, event.event, event.data)
-
-    def _catch_up(self, watch: Watch) -> None:
-        conversation = self._keeper.conversation
-        if conversation is not None:
-            self._tasks.start(self._resubscribe(conversation, watch), "catch-up")
 
     async def _resubscribe(self, conversation: Conversation, watch: Watch) -> None:
         try:
             await self._subscribe(conversation, watch)
         except CallFailedError as error:
             watch.end(error)
-        except ConnectionLostError:
-            return  # the next connection does it
+        except (ConnectionLostError, KeyError):
+            return  # the next connection does it; or the watch was left meanwhile
+
+    def _unsubscribe(self, session_id: str) -> None:
+        conversation = self._keeper.conversation
+        if conversation is not None:
+            self._tasks.start(self._leave(conversation, session_id), "unsubscribe")
+
+    async def _leave(self, conversation: Conversation, session_id: str) -> None:
+        if session_id in self._watches:
+            return
+        with contextlib.suppress(CallFailedError, ConnectionLostError):  # then there is no subscription either
+            await conversation.ask("unsubscribe", Unsubscribe(session_id))
+
+    def _all_watches(self) -> list[Watch]:
+        return [watch for watches in self._watches.values() for watch in watches]
+
+    # ---- from watches
+
+    def delivered(self, event: EventMessage) -> None:
+        """The application took an event."""
+        self._versions.learn_event(event.session_id, event.event, event.data)
+
+    def replayed(self) -> None:
+        """An event came that happened before the subscription."""
+        if (visit := self._keeper.history.last) is not None:
+            visit.replayed += 1
+
+    def gap(self) -> None:
+        """Events are missing."""
+        if (visit := self._keeper.history.last) is not None:
+            visit.gaps += 1
+
+    def catch_up(self, watch: Watch) -> None:
+        """The watch let go of events; ask for them again."""
+        conversation = self._keeper.conversation
+        if conversation is not None:
+            self._tasks.start(self._resubscribe(conversation, watch), "catch-up")
 
     # ---- from the keeper
 
-    def heard(self, event: EventMessage, size: int) -> None:
-        """Pass an event on."""
+    def _hear(self, event: EventMessage, size: int) -> None:
         for watch in self._watches.get(event.session_id or "", ()):
-            replayed, gaps = watch.replayed, watch.gaps
             watch.take(event, size)
-            if (visit := self._keeper.history.last) is not None:
-                visit.replayed += watch.replayed - replayed
-                visit.gaps += watch.gaps - gaps
 
-    def answered(self, answer: Answer) -> None:
-        """Pass an answer on."""
-        self._calls.answered(answer)
+    async def _restore(self, conversation: Conversation, greeting: HelloResult, visit: Visit) -> None:
+        calls = self._calls.sort_out(frozenset(greeting.in_flight))
+        visit.in_flight = self._calls.waiting(greeting.in_flight)
+        visit.sent_again = sum(call.sends > 0 for call in calls)
+        for call in calls:
+            await self._send(conversation, call)
+        again = [
+            self._tasks.start(self._resubscribe(conversation, watch), "resubscribe")
+            for watch in self._all_watches()
+            if watch.opened
+        ]
+        if again:
+            await asyncio.wait(again)
+        self._saver.resume()
 
-    async def connected_again(self) -> None:
-        """Not used."""
-
-    def failed(self, error: ConnectionFailedError) -> None:
-        """Tell everybody who waits."""
+    def _fail(self, error: ConnectionFailedError) -> None:
         self._calls.fail_all(error)
+        for watch in self._all_watches():
+            watch.end(error)
 
 
-def _oldest(positions: list[Position | None]) -> Position | None:
-    known = [position for position in positions if position is not None]
-    return min(known, key=lambda position: position.seq) if known else None
+def _oldest(own: Position | None, others: Sequence[Position | None]) -> Position | None:
+    """Tell from where one subscription serves all: the daemon has one for a session, and each watch drops what is old."""
+    epoch = next((position.epoch for position in (own, *others) if position is not None), None)
+    comparable = [position for position in (own, *others) if position is not None and position.epoch == epoch]
+    return min(comparable, key=lambda position: position.seq, default=None)
 
 
 class _Within(Commands):

@@ -20,6 +20,7 @@ from stui_sessiond.client.failure import (
 from stui_sessiond.client.outbox import Letter, Outbox, Update
 from stui_sessiond.client.version import Versions
 from stui_sessiond.tasks import TaskOwner
+from stui_sessiond.wire.forms import command_name
 from stui_sessiond.wire.messages.context import SaveContext, SaveContextResult
 from stui_sessiond.wire.messages.session import RestoreSessionResult, UpdateSessionState, UpdateSessionStateResult
 
@@ -79,9 +80,19 @@ class Delivery:
         outcome = await self.wait()
         while isinstance(outcome, Superseded):
             outcome = await outcome.by.wait()
-        if isinstance(outcome, Saved):
-            return outcome.result
-        raise outcome.error if isinstance(outcome, Refused) else ConflictError(outcome)
+        return result_of(outcome)
+
+
+def result_of(outcome: Outcome) -> UpdateSessionStateResult | SaveContextResult:
+    """Turn what became of an update into a result, or raise why there is none."""
+    if isinstance(outcome, Saved):
+        return outcome.result
+    if isinstance(outcome, Conflict):
+        raise ConflictError(outcome)
+    if isinstance(outcome, Refused):
+        raise outcome.error
+    msg = "a superseded update has the result of the one in its place"
+    raise TypeError(msg)
 
 
 class Wire(msgspec.Struct, frozen=True):
@@ -147,7 +158,7 @@ class Saver:
             sessions = sorted({letter.session_id for letter in letters})
             _log.warning("saver.unsaved", updates=len(letters), sessions=sessions)
         for letter in letters:
-            self._settle(letter, Refused(error))
+            self._settle(letter, Refused(_unsure(letter, error) if letter.sent else error))
 
     def _start(self, session_id: str) -> None:
         if session_id not in self._running:
@@ -200,7 +211,9 @@ class Saver:
         told = msgspec.convert(dict(error.details), _ConflictDetails, strict=False)
         ours = told.ours if told.ours is not None or update.mode != "replace" else update.state_data
         if told.theirs is not None and told.version is not None:
-            return Conflict(update.session_id, error.message, told.version, ours, told.theirs, told.base, told.conflicts)
+            return Conflict(
+                update.session_id, error.message, told.version, ours, told.theirs, told.base, told.conflicts
+            )
         now = await self._wire.look(update.session_id)
         return Conflict(update.session_id, error.message, now.version, ours, now.session_state)
 
@@ -238,6 +251,12 @@ class Saver:
         self._wire.changed(self._outbox.count)
         if not self._outbox.count:
             self._empty.set()
+
+
+def _unsure(letter: Letter, error: ClientError) -> OutcomeUnknownError:
+    command, key = command_name(type(letter.update).__name__), letter.update.idempotency_key
+    msg = f"{command} was sent, and {error}: ask get_request_status with its idempotency key what became of it"
+    return OutcomeUnknownError(msg, command=command, idempotency_key=key)
 
 
 class _ConflictDetails(msgspec.Struct):

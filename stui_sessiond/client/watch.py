@@ -2,8 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
-from typing import Self
+from typing import Protocol, Self
 
 import structlog
 
@@ -24,6 +23,22 @@ where it stopped when the application has caught up: the daemon keeps it, or say
 Item = EventMessage | Gap
 
 
+class Reader(Protocol):
+    """Who reads watches on behalf of the application."""
+
+    def delivered(self, event: EventMessage) -> None:
+        """The application took an event."""
+
+    def replayed(self) -> None:
+        """An event came that happened before the subscription."""
+
+    def gap(self) -> None:
+        """Events are missing."""
+
+    def catch_up(self, watch: "Watch") -> None:
+        """The watch let go of events; ask for them again, from `known` on."""
+
+
 class Watch:
     """The events of one session: `async for item in watch`, where an item is an `EventMessage` or a `Gap`.
 
@@ -37,8 +52,7 @@ class Watch:
         since: Position | None,
         *,
         deltas: bool,
-        delivered: Callable[[EventMessage], None],
-        behind: Callable[["Watch"], None],
+        reader: "Reader",
     ) -> None:
         self.session_id = session_id
         self.deltas = deltas
@@ -49,16 +63,13 @@ class Watch:
         self.known = since
         """Of the last event that came."""
         self.opened = False
-        self.replayed = 0
-        """Events of a time without connection, or before the watch, that came after all."""
-        self.gaps = 0
-        self._delivered = delivered
-        self._tell_behind = behind
+        self._reader = reader
         self._items: deque[tuple[Item, int]] = deque()
         self._bytes = 0
         self._held: list[tuple[EventMessage, int]] = []
         self._replay_to: Position | None = None
         self._behind = False
+        self._asked_again = False
         self._over = False
         self._error: Exception | None = None
         self._news = asyncio.Event()
@@ -68,7 +79,6 @@ class Watch:
     def open(self, position: Position) -> None:
         """The daemon subscribed us; `position` is the end of the stream."""
         self._replay_to = position
-        self._behind = False
         if self.opened:
             return
         self.opened = True
@@ -80,33 +90,37 @@ class Watch:
 
     def take(self, event: EventMessage, size: int) -> None:
         """Put an event behind the others, if it is the next one."""
-        if self._over or self._behind:
+        if self._over or (self._behind and not self._asked_again):
             return
-        if len(self._items) + len(self._held) >= MAX_WAITING_EVENTS or self._bytes + size > MAX_WAITING_BYTES:
-            self._behind = bool(self._items)  # one alone may be larger than the bound
-            if self._behind:
-                return
-        if not self.opened:  # it may come before we know the reply to `subscribe`, which says what is old
+        waiting = len(self._items) + len(self._held)
+        full = waiting >= MAX_WAITING_EVENTS or self._bytes + size > MAX_WAITING_BYTES
+        if full and waiting:  # one alone may be larger than the bound
+            self._behind, self._asked_again = True, False
+        elif not self.opened:  # it may come before we know the reply to `subscribe`, which says what is old
             self._held.append((event, size))
-            return
-        verdict = judge(self.known, event)
-        if verdict is Verdict.OLD:
-            return
-        if verdict is Verdict.TAKE:
-            self._put(event, size)
-        elif verdict is Verdict.GAP:
-            self.gaps += 1
-            self._put(gap_of(self.known, event), size)
         else:
-            self.gaps += 1
+            self._judge(event, size)
+
+    def _judge(self, event: EventMessage, size: int) -> None:
+        verdict = judge(self.known, event)
+        if verdict is Verdict.OLD or (verdict is Verdict.JUMP and self._behind):
+            return  # behind, what does not follow was under way before we asked again
+        self._behind = self._asked_again = False
+        if verdict is Verdict.GAP:
+            self._reader.gap()
+            self._put(gap_of(self.known, event), size)
+        elif verdict is Verdict.JUMP:
             gap = jump_to(self.known, event)
             _log.error("watch.jumped", session_id=self.session_id, reason=gap.reason)
+            self._reader.gap()
             self._put(gap, 0)
             self._put(event, size)
+        else:
+            until = self._replay_to
+            if until is not None and until.epoch == event.epoch and event.seq <= until.seq:
+                self._reader.replayed()
+            self._put(event, size)
         self.known = Position(event.epoch, event.seq)
-        until = self._replay_to
-        if verdict is Verdict.TAKE and until is not None and until.epoch == event.epoch and event.seq <= until.seq:
-            self.replayed += 1
 
     def _put(self, item: Item, size: int) -> None:
         self._items.append((item, size))
@@ -130,8 +144,9 @@ class Watch:
                 if self._error is not None:
                     raise self._error
                 raise StopAsyncIteration
-            if self._behind:
-                self._tell_behind(self)
+            if self._behind and not self._asked_again:
+                self._asked_again = True
+                self._reader.catch_up(self)
             self._news.clear()
             await self._news.wait()
         item, size = self._items.popleft()
@@ -140,5 +155,5 @@ class Watch:
             self.position = item.position
         else:
             self.position = Position(item.epoch, item.seq)
-            self._delivered(item)
+            self._reader.delivered(item)
         return item

@@ -225,7 +225,7 @@ class Peer:
         """Continue another connection: its answers come here from now on. Ends it if it is still open."""
         elder._successor = self  # noqa: SLF001 -- another Peer
         self._owed = {**elder._owed, **elder._open}  # noqa: SLF001 -- another Peer
-        self._kept, elder._kept = elder._kept, []  # noqa: SLF001 -- another Peer
+        self._kept, self._kept_bytes, elder._kept = elder._kept, elder._kept_bytes, []  # noqa: SLF001 -- another Peer
         elder.close("resumed")
         return [*(request_id for request_id, _ in self._kept), *self._owed.values()]
 
