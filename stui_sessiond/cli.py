@@ -10,7 +10,7 @@ from typing import Any, NoReturn, TypeVar
 
 import click
 
-from stui_sessiond import __version__, cli_store
+from stui_sessiond import __version__, cli_store, cli_token
 
 T = TypeVar("T")
 
@@ -27,6 +27,7 @@ def main() -> None:
 
 
 main.add_command(cli_store.store)
+main.add_command(cli_token.token)
 
 
 _AT = click.option(
@@ -65,9 +66,13 @@ def serve(config_file: Path | None, **given: str | None) -> None:
     from stui_sessiond import config, daemon, errors, logs  # noqa: PLC0415 -- the other commands start faster without
 
     try:
-        settings = config.load_settings(config_file, os.environ, given)
+
+        def read() -> config.Settings:
+            return config.load_settings(config_file, os.environ, given)
+
+        settings = read()
         logs.set_up_logs(settings.server.log_format, settings.server.log_level)
-        _run(daemon.serve(settings))
+        _run(daemon.serve(settings, config.Reread(config_file, read)))
     except (errors.ConfigError, errors.StorageError) as error:
         _fail(str(error), EXIT_USAGE)
 

@@ -6,7 +6,7 @@ A wrong setting stops the start with the place, the key and what is allowed. Onl
 import ipaddress
 import tomllib
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -16,6 +16,8 @@ from msgspec import Meta
 
 from stui_sessiond.errors import ConfigError
 from stui_sessiond.logs import LogFormat, LogLevel
+from stui_sessiond.security.access import AccessLists, AccessRules, AddressLists, check_networks
+from stui_sessiond.security.policy import PolicyRules, broken_pattern
 
 APP = "stui-sessiond"
 ENV_PREFIX = "STUI_SESSIOND_"
@@ -87,11 +89,35 @@ class LimitSettings(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     subscriptions: Quantity = 128
 
 
+class QuotaSettings(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """[quotas]: for everybody with a token; 0 per second: without bound."""
+
+    requests_per_second: Annotated[float, Meta(ge=0)] = 50.0
+    requests_burst: Quantity = 100
+    evaluations_per_second: Annotated[float, Meta(ge=0)] = 10.0
+    evaluations_burst: Quantity = 20
+    client_bytes: Quantity = 100_000_000
+
+
+class PolicySettings(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """[policy]: regular expressions that are searched in code; `ask` waits for approval; clients as in [access]."""
+
+    forbid: list[str] = []
+    ask: list[str] = []
+    ask_clients: list[str] = []
+
+
 class AccessSettings(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """[access]: names may have `*` and `?`; what is denied wins; an empty list of allowed ones allows all."""
 
     clients_allow: list[str] = []
     clients_deny: list[str] = []
+    images_allow: list[str] = []
+    images_deny: list[str] = []
+    addresses_allow: list[str] = []
+    addresses_deny: list[str] = []
+    commands_allow: list[str] = []
+    commands_deny: list[str] = []
     origins: list[str] = []
     hosts: list[str] = []
 
@@ -105,7 +131,16 @@ class Settings(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     events: EventSettings = msgspec.field(default_factory=EventSettings)
     backups: BackupSettings = msgspec.field(default_factory=BackupSettings)
     limits: LimitSettings = msgspec.field(default_factory=LimitSettings)
+    quotas: QuotaSettings = msgspec.field(default_factory=QuotaSettings)
+    policy: PolicySettings = msgspec.field(default_factory=PolicySettings)
     access: AccessSettings = msgspec.field(default_factory=AccessSettings)
+
+
+class Reread(msgspec.Struct, frozen=True):
+    """How to read the settings again, and the file whose change is a reason to."""
+
+    file: Path | None
+    read: Callable[[], Settings]
 
 
 _SECTIONS: dict[str, type[msgspec.Struct]] = {
@@ -115,6 +150,8 @@ _SECTIONS: dict[str, type[msgspec.Struct]] = {
     "events": EventSettings,
     "backups": BackupSettings,
     "limits": LimitSettings,
+    "quotas": QuotaSettings,
+    "policy": PolicySettings,
     "access": AccessSettings,
 }
 
@@ -138,7 +175,22 @@ def load_settings(
     if settings.sessions.default_timeout > settings.sessions.max_timeout:
         msg = "sessions.default_timeout: at most sessions.max_timeout"
         raise ConfigError(msg)
+    _check_lists(settings)
     return settings
+
+
+def _check_lists(settings: Settings) -> None:
+    access, policy = settings.access, settings.policy
+    for key in ("addresses_allow", "addresses_deny"):
+        wrong = check_networks(getattr(access, key))
+        if wrong is not None:
+            msg = f"access.{key}: {wrong!r} is no address and no network such as 192.0.2.0/24"
+            raise ConfigError(msg)
+    for key in ("forbid", "ask"):
+        wrong = broken_pattern(getattr(policy, key))
+        if wrong is not None:
+            msg = f"policy.{key}: {wrong!r} is no regular expression"
+            raise ConfigError(msg)
 
 
 def _read_file(file: Path) -> dict[str, Any]:
@@ -168,7 +220,7 @@ def _read_environment(environment: Mapping[str, str]) -> dict[str, Any]:
         if key not in fields:
             msg = f"{variable}: no such setting; [{section}] has {', '.join(fields)}"
             raise ConfigError(msg)
-        is_list = section == "access"
+        is_list = section in {"access", "policy"}
         parts = [part.strip() for part in text.split(",") if part.strip()]
         tree.setdefault(section, {})[key] = parts if is_list else text
     return tree
@@ -249,6 +301,21 @@ def _check_addresses(server: ServerSettings) -> None:
                 "listen on 127.0.0.1 or ::1, and come in from elsewhere through an SSH tunnel"
             )
             raise ConfigError(msg)
+
+
+def access_rules(access: AccessSettings) -> AccessRules:
+    """The operator's lists."""
+    return AccessRules(
+        clients=AccessLists(access.clients_allow, access.clients_deny),
+        images=AccessLists(access.images_allow, access.images_deny),
+        addresses=AddressLists(access.addresses_allow, access.addresses_deny),
+        commands=AccessLists(access.commands_allow, access.commands_deny),
+    )
+
+
+def policy_rules(policy: PolicySettings) -> PolicyRules:
+    """What code is forbidden, or waits for approval."""
+    return PolicyRules(forbid=policy.forbid, ask=policy.ask, ask_clients=policy.ask_clients)
 
 
 def data_dir(server: ServerSettings) -> Path:

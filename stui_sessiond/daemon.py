@@ -1,6 +1,7 @@
 """The composition root: the only place that picks implementations and knows everybody."""
 
 import asyncio
+import functools
 import os
 import secrets
 import signal
@@ -15,12 +16,13 @@ import structlog
 from msgspec.structs import replace
 
 from stui_sessiond import __version__, config
+from stui_sessiond.commands.approval import Approvals
 from stui_sessiond.commands.connection import ConnectionCommands, ServerFacts
 from stui_sessiond.commands.context import ContextCommands
 from stui_sessiond.commands.development import DevelopmentCommands
 from stui_sessiond.commands.dispatch import Dispatcher
 from stui_sessiond.commands.event import EventCommands
-from stui_sessiond.commands.gate import SessionGate
+from stui_sessiond.commands.gate import Quotas, SessionGate
 from stui_sessiond.commands.history import HistoryCommands
 from stui_sessiond.commands.image import ImageCommands
 from stui_sessiond.commands.relay import Relay
@@ -35,10 +37,15 @@ from stui_sessiond.ids import SessionId
 from stui_sessiond.images.registry import ImageRegistry
 from stui_sessiond.model.event import Position
 from stui_sessiond.model.request import RequestEntry
+from stui_sessiond.security.access import Access
+from stui_sessiond.security.policy import Policy
+from stui_sessiond.security.principal import Principal
+from stui_sessiond.security.quota import Rate
 from stui_sessiond.security.resume import KEY_BYTES, ResumeTokens, open_key
-from stui_sessiond.security.token import TokenFile
+from stui_sessiond.security.token import Tokens
 from stui_sessiond.server.listeners import Endpoints, Server, ServerRules
-from stui_sessiond.server.peer import PeerLimits
+from stui_sessiond.server.peer import Peer, PeerLimits
+from stui_sessiond.server.reload import Reloader
 from stui_sessiond.sessions.driving import Driving
 from stui_sessiond.sessions.feed import Feed
 from stui_sessiond.sessions.history import HistoryRules
@@ -48,7 +55,7 @@ from stui_sessiond.sessions.log import LogRules
 from stui_sessiond.sessions.manager import LEDGER, SessionManager
 from stui_sessiond.sessions.requests import RequestBook
 from stui_sessiond.sessions.retention import LifeRules
-from stui_sessiond.sessions.validator import AccessLists, SessionRules, SessionValidator
+from stui_sessiond.sessions.validator import SessionRules, SessionValidator
 from stui_sessiond.storage.api import SessionStorage
 from stui_sessiond.storage.file import FileStorage
 from stui_sessiond.tasks import TaskOwner
@@ -97,7 +104,10 @@ class Daemon:
         self._clock = clock
         self._started = time.monotonic()
         self._tasks = TaskOwner("daemon")
-        self._tokens: TokenFile | None = None
+        self._tokens: Tokens | None = None
+        self._access = Access(config.access_rules(settings.access))
+        self._policy = Policy(config.policy_rules(settings.policy))
+        self._quotas = _quotas(settings)
         self._resume_tokens = ResumeTokens(secrets.token_bytes(KEY_BYTES))
 
         sessions, limits, access = settings.sessions, settings.limits, settings.access
@@ -106,6 +116,7 @@ class Daemon:
             default_timeout_s=sessions.default_timeout,
             max_timeout_s=sessions.max_timeout,
             max_bytes=sessions.max_bytes,
+            max_client_bytes=settings.quotas.client_bytes,
             history=HistoryRules(
                 max_versions=settings.history.versions,
                 max_bytes=settings.history.bytes,
@@ -126,7 +137,7 @@ class Daemon:
             on_failure=self._give_up,
             backup_interval_s=settings.backups.interval or None,
         )
-        validator = SessionValidator(rules, AccessLists(access.clients_allow, access.clients_deny))
+        validator = SessionValidator(rules, self._access)
         hub = Hub(_encode_event, clock, self.server_id)
         events = settings.events
         log_rules = LogRules(max_events=events.count, max_bytes=events.bytes, max_age_s=events.age)
@@ -137,7 +148,8 @@ class Daemon:
         driving = Driving(keeper, hub, clock)
         feed = Feed(keeper, hub, driving, life.retention_s)
         self._image_commands = ImageCommands(self.images, self.manager, keeper, book, hub)
-        self._relay = relay = Relay(self.manager, book, self.images, clock)
+        approvals = Approvals(self._policy, keeper.post_to, clock)
+        self._relay = relay = Relay(self.manager, book, self.images, approvals, clock)
         told = Limits(
             message_bytes=limits.client_message_bytes,
             json_depth=MAX_DEPTH,
@@ -158,6 +170,7 @@ class Daemon:
             HistoryCommands(self.manager),
             StorageCommands(self._storage),
             self._image_commands,
+            approvals,
             EventCommands(self.manager, book, relay, self.images, feed, hub, limits.subscriptions),
             SharingCommands(self.manager, feed, hub, driving),
             ConnectionCommands(
@@ -169,14 +182,20 @@ class Daemon:
                 self.images,
                 self._image_commands,
                 relay.receive_stray,
-                self._admits_token,
+                self._find_token,
+                self._access,
                 lambda: self._resume_tokens,
                 self._remembered,
             ),
         )
         table = CommandTable(contract, [command for family in families for command in family.commands()])
         self.server = Server(
-            Dispatcher(table, contract.errors, clock, SessionGate(keeper.shelf, driving)),
+            Dispatcher(
+                table,
+                contract.errors,
+                clock,
+                SessionGate(keeper.shelf, driving, self._access, self._quotas, time.monotonic),
+            ),
             contract.close_reasons,
             self._image_commands,
             self.images.leave,
@@ -190,6 +209,7 @@ class Daemon:
             ),
             ServerRules(
                 token_needed=settings.server.auth == "token",
+                access=self._access,
                 max_connections=limits.max_connections,
                 ping_interval_s=HEARTBEAT_S,
                 origins=tuple(access.origins),
@@ -210,7 +230,7 @@ class Daemon:
         _remove_ready(server.ready_file)  # one that was killed left its own
         try:
             if server.auth == "token" and (server.http or server.lines):
-                self._tokens, self.new_token = TokenFile.open(config.data_dir(server))
+                self._tokens, self.new_token = Tokens.open(config.data_dir(server), self._clock)
             if isinstance(self._storage, FileStorage):
                 self._resume_tokens = ResumeTokens(open_key(config.data_dir(server)))
             asked = Endpoints(
@@ -256,8 +276,38 @@ class Daemon:
     def _presence(self) -> Presence:
         return Presence(round(self.uptime_s(), 3), self.server.counts())
 
-    def _admits_token(self, token: str | None) -> bool:
-        return self._tokens is not None and self._tokens.admits(token)
+    def _find_token(self, token: str) -> tuple[Principal | None, str]:
+        return (None, "unknown") if self._tokens is None else self._tokens.find(token)
+
+    def _may_stay(self, peer: Peer) -> bool:
+        if peer.principal is None:
+            return True
+        if self._tokens is not None and not self._tokens.still_valid(peer.principal):
+            return False
+        return peer.client_id is None or self._access.rules.clients.admits(peer.client_id)
+
+    def _recheck(self) -> int:
+        return self.server.recheck(self._may_stay)
+
+    def apply(self, settings: Settings) -> None:
+        """Put into force what can change while the daemon runs: lists, quotas, policy."""
+        self._access.rules = config.access_rules(settings.access)
+        self._policy.replace(config.policy_rules(settings.policy))
+        fresh = _quotas(settings)
+        self._quotas.requests, self._quotas.evaluations = fresh.requests, fresh.evaluations
+
+    def reloader(self, reread: config.Reread) -> Reloader:
+        """Make what looks at the files of settings and tokens."""
+        return Reloader(
+            reread.file,
+            lambda: self.apply(reread.read()),
+            lambda: self._tokens is not None and self._tokens.reload(),
+            self._recheck,
+        )
+
+    def watch(self, reloader: Reloader) -> None:
+        """Look at those files as long as the daemon runs."""
+        self._tasks.start(reloader.run(), "reload")
 
     def _remembered(self, request: RequestEntry) -> bytes | None:
         return self.server.dispatcher.remembered(request)
@@ -275,8 +325,8 @@ class Daemon:
         )
 
 
-async def serve(settings: Settings) -> None:
-    """Run a daemon until SIGTERM or SIGINT; a second SIGINT ends it at once.
+async def serve(settings: Settings, reread: config.Reread) -> None:
+    """Run a daemon until SIGTERM or SIGINT; a second SIGINT ends it at once. SIGHUP reads lists and tokens again.
 
     Raises:
         ConfigError, StorageError: it cannot start.
@@ -292,6 +342,9 @@ async def serve(settings: Settings) -> None:
     loop.add_signal_handler(signal.SIGTERM, daemon.stop_asked.set)
     loop.add_signal_handler(signal.SIGINT, interrupted)
     await daemon.start()
+    reloader = daemon.reloader(reread)
+    daemon.watch(reloader)
+    loop.add_signal_handler(signal.SIGHUP, functools.partial(reloader.check, now=True))
     if daemon.new_token is not None:
         print(  # noqa: T201 -- the one time the token is shown; it must not reach the log
             f"A token was made for this data folder; it is shown only now:\n\n    {daemon.new_token}\n\n"
@@ -312,6 +365,14 @@ async def _every(interval_s: float, work: Callable[[], object]) -> None:
         result = work()
         if asyncio.iscoroutine(result):
             await result
+
+
+def _quotas(settings: Settings) -> Quotas:
+    quotas = settings.quotas
+    return Quotas(
+        Rate(quotas.requests_per_second, quotas.requests_burst),
+        Rate(quotas.evaluations_per_second, quotas.evaluations_burst),
+    )
 
 
 def _encode_event(

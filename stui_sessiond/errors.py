@@ -130,6 +130,42 @@ class ClientNotAllowedError(RefusedError):
     code = "client_not_allowed"
 
 
+class ImageNotAllowedError(RefusedError):
+    """The image is on the blacklist, not on the whitelist, or not the one that the token is for."""
+
+    code = "image_not_allowed"
+
+
+class CommandNotAllowedError(RefusedError):
+    """The operator's lists do not let this command be used."""
+
+    code = "command_not_allowed"
+
+
+class RateLimitedError(RefusedError):
+    """This client asks too often; `details.retry_after` says when to ask again."""
+
+    code = "rate_limited"
+
+
+class EvaluationForbiddenError(RefusedError):
+    """The operator's policy forbids this code."""
+
+    code = "evaluation_forbidden"
+
+
+class ApprovalRejectedError(RefusedError):
+    """Somebody who had to agree did not."""
+
+    code = "approval_rejected"
+
+
+class ApprovalNotFoundError(RefusedError):
+    """Nothing waits for a decision under this id."""
+
+    code = "approval_not_found"
+
+
 # ---- ParameterError: the request's own values are wrong
 
 
@@ -200,6 +236,12 @@ class SessionLimitError(SessionError):
     """The client has as many sessions as it may have."""
 
     code = "session_limit_reached"
+
+
+class ClientQuotaError(SessionError):
+    """With this change the client would have more than it may have, in all its sessions together."""
+
+    code = "client_quota_exceeded"
 
 
 class SessionNotOwnedError(SessionError):

@@ -12,7 +12,9 @@ from stui_sessiond.contract import Contract
 from stui_sessiond.errors import (
     AlreadyGreetedError,
     AuthenticationFailedError,
+    ClientNotAllowedError,
     ImageIdInUseError,
+    ImageNotAllowedError,
     ParameterError,
     StuiError,
     UnknownCommandError,
@@ -22,6 +24,8 @@ from stui_sessiond.ids import ConnectionId
 from stui_sessiond.images.link import ImageLink
 from stui_sessiond.images.registry import ImageRegistry
 from stui_sessiond.model.request import RequestEntry
+from stui_sessiond.security.access import Access
+from stui_sessiond.security.principal import LOCAL, Principal
 from stui_sessiond.security.resume import Resumed, ResumeTokens, new_connection_id
 from stui_sessiond.sessions.hub import Hub
 from stui_sessiond.sessions.requests import RequestBook
@@ -53,7 +57,8 @@ class ConnectionCommands:
         images: ImageRegistry,
         image_commands: ImageCommands,
         receive_stray: Callable[[ImageLink, Reply], bool],
-        admits_token: Callable[[str | None], bool],
+        find_token: Callable[[str], tuple[Principal | None, str]],
+        access: Access,
         tokens: Callable[[], ResumeTokens],
         remembered: Callable[[RequestEntry], bytes | None],
     ) -> None:
@@ -65,7 +70,8 @@ class ConnectionCommands:
         self._images = images
         self._image_commands = image_commands
         self._receive_stray = receive_stray
-        self._admits_token = admits_token
+        self._find_token = find_token
+        self._access = access
         self._tokens = tokens
         self._remembered = remembered
 
@@ -86,16 +92,12 @@ class ConnectionCommands:
         if asked.protocol and not any(speaks(version) for version in asked.protocol):
             msg = f"this daemon speaks protocol {PROTOCOL_VERSION}; none of {', '.join(asked.protocol)[:100]}"
             raise UnsupportedVersionError(msg, supported=[PROTOCOL_VERSION])
-        if caller.must_greet and not self._admits_token(asked.token or caller.proof):
-            caller.refuse_later("authentication_failed")
-            msg = "the token is missing" if not (asked.token or caller.proof) else "the token is not valid here"
-            raise AuthenticationFailedError(msg)
-        if asked.client_id is not None:
-            self._validator.admit_client(asked.client_id)
-        link = self._link(caller, asked) if asked.role == "image" else None
+        principal = self._principal(caller, asked)
+        self._bind_client(principal, asked)
+        link = self._link(caller, asked, principal) if asked.role == "image" else None
         resumed = self._resumed(asked)
         connection_id = ConnectionId(resumed.connection_id) if resumed else new_connection_id()
-        in_flight = caller.greet(asked, link, connection_id)
+        in_flight = caller.greet(asked, link, connection_id, principal)
         if link is not None:
             self._image_commands.announce(link, connected=True)
         result = wire.HelloResult(
@@ -136,13 +138,52 @@ class ConnectionCommands:
 
         return Followed(result, then)
 
-    def _link(self, caller: Caller, asked: wire.Hello) -> ImageLink:
+    def _principal(self, caller: Caller, asked: wire.Hello) -> Principal:
+        """Find out who this is.
+
+        Raises:
+            AuthenticationFailedError: it has to show a token, and does not show a valid one.
+        """
+        if not caller.must_greet:
+            return LOCAL
+        token = asked.token or caller.proof
+        if not token:
+            principal, state = None, "missing"
+        else:
+            principal, state = self._find_token(token)
+        if principal is None:
+            caller.refuse_later("authentication_failed")
+            words = {"missing": "the token is missing", "unknown": "the token is not valid here"}
+            raise AuthenticationFailedError(words.get(state, f"the token is {state}"), reason=state)
+        return principal
+
+    def _bind_client(self, principal: Principal, asked: wire.Hello) -> None:
+        """Make sure that the client's name is one that it may use. A token that is for one client alone names it.
+
+        Raises:
+            ClientNotAllowedError: it is not; or the lists keep it out.
+            ParameterError: it is no proper name.
+        """
+        if asked.role == "image":
+            return
+        if asked.client_id is None:
+            asked.client_id = principal.only_client()
+        if asked.client_id is not None:
+            self._validator.admit_client(asked.client_id)
+        if principal.bound and (asked.client_id is None or not principal.may_be_client(asked.client_id)):
+            msg = "hello: the token is for other clients; say `client_id` as the token has it"
+            raise ClientNotAllowedError(msg, client_id=asked.client_id)
+
+    def _link(self, caller: Caller, asked: wire.Hello, principal: Principal) -> ImageLink:
         identity = asked.identity
         try:
             if identity is None:
                 msg = "hello: `identity` is missing: an image says who it is"
                 raise ParameterError(msg, field="identity")
             self._validator.check_text(identity.image_id, "identity.image_id")
+            if not principal.may_be_image(identity.image_id) or not self._access.rules.images.admits(identity.image_id):
+                msg = f"image {identity.image_id!r} is not allowed here, or the token is for something else"
+                raise ImageNotAllowedError(msg, image_id=identity.image_id)
             link = ImageLink(identity, caller, self._receive_stray)
             replaced = self._images.admit(link)
         except StuiError as error:

@@ -37,7 +37,7 @@ class DevelopmentCommands:
         def handle(caller: Caller, asked: Any) -> Any:  # noqa: ANN401 -- `wanted`, known at run time
             if name in RUNS_CODE:
                 return self._relay.run(caller, name, asked, wanted)
-            return self._relay.ask(name, asked, wanted)
+            return self._relay.ask(name, asked, wanted, caller.client_id)
 
         return handle
 

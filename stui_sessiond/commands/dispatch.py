@@ -40,7 +40,21 @@ class Answer(NamedTuple):
 
 
 class Gate(Protocol):
-    """Knows who may do what with a session."""
+    """Knows who may do what."""
+
+    def admit(self, descriptor: Descriptor, caller: Caller) -> None:
+        """Go on only if the caller may use the command now.
+
+        Raises:
+            RefusedError: it may not.
+        """
+
+    def check_client(self, descriptor: Descriptor, client_id: object, caller: Caller) -> None:
+        """Go on only if the caller may use a client's name.
+
+        Raises:
+            ClientNotAllowedError: it may not.
+        """
 
     def check(self, descriptor: Descriptor, session_id: str, caller: Caller) -> None:
         """Go on only if the caller may.
@@ -91,7 +105,10 @@ class Dispatcher:
     def _parameters(self, request: Request, command: Command, caller: Caller) -> Any:  # noqa: ANN401 -- the command's own
         parameters = decode_parameters(request, command.parameters)
         entry = self._table.find(request.command)
-        if entry is not None and entry.descriptor.session_role is not None and parameters.session_id:
+        if entry is None or caller.must_greet:
+            return parameters
+        self._gate.check_client(entry.descriptor, getattr(parameters, "client_id", None), caller)
+        if entry.descriptor.session_role is not None and parameters.session_id:
             self._gate.check(entry.descriptor, parameters.session_id, caller)
         return parameters
 
@@ -133,6 +150,8 @@ class Dispatcher:
         if descriptor.right not in caller.rights:
             msg = f"{name} takes the right `{descriptor.right}`, which this connection does not have"
             raise RefusedError(msg, right=descriptor.right)
+        if not caller.must_greet:
+            self._gate.admit(descriptor, caller)
         if entry.command is None:
             if descriptor.sender == "daemon":
                 msg = f"{name} is sent by the daemon to images, not to the daemon"

@@ -1,9 +1,18 @@
-"""May this caller do this with this session? The one place where roles and driving are enforced, for every command."""
+"""May this caller do this, now, with this session? The one place where lists, rates, roles and driving are enforced."""
+
+from collections.abc import Callable
 
 from stui_sessiond.commands.table import Caller
 from stui_sessiond.contract import Descriptor
-from stui_sessiond.errors import SessionNotSharedError
+from stui_sessiond.errors import (
+    ClientNotAllowedError,
+    CommandNotAllowedError,
+    RateLimitedError,
+    SessionNotSharedError,
+)
 from stui_sessiond.ids import SessionId
+from stui_sessiond.security.access import Access
+from stui_sessiond.security.quota import Rate, RateLimiter
 from stui_sessiond.sessions.driving import Driving
 from stui_sessiond.sessions.shelf import Shelf
 
@@ -12,12 +21,62 @@ _WITHOUT_WHEEL = frozenset({"drive_session"})
 """What an editor may do while somebody else drives."""
 
 
-class SessionGate:
-    """Knows sessions and drivers."""
+_ABOUT_OTHERS = frozenset({"sharing"})
+"""Families whose `client_id` names somebody else."""
 
-    def __init__(self, shelf: Shelf, driving: Driving) -> None:
+
+class Quotas:
+    """The rates that hold for everybody but the daemon's own user."""
+
+    def __init__(self, requests: Rate, evaluations: Rate) -> None:
+        self.requests = RateLimiter(requests)
+        self.evaluations = RateLimiter(evaluations)
+
+
+class SessionGate:
+    """Knows sessions, drivers, lists and rates."""
+
+    def __init__(
+        self, shelf: Shelf, driving: Driving, access: Access, quotas: Quotas, monotonic: Callable[[], float]
+    ) -> None:
         self._shelf = shelf
         self._driving = driving
+        self._access = access
+        self._quotas = quotas
+        self._monotonic = monotonic
+
+    def admit(self, descriptor: Descriptor, caller: Caller) -> None:
+        """Go on only if the command is let in by the lists, and the caller does not ask too often.
+
+        Raises:
+            CommandNotAllowedError, RateLimitedError: it is not.
+        """
+        if not self._access.rules.commands.admits(descriptor.command):
+            msg = f"{descriptor.command} is not allowed here"
+            raise CommandNotAllowedError(msg, command=descriptor.command)
+        if caller.principal is None or caller.principal.trusted:
+            return
+        asker = f"{caller.principal.token_id}:{caller.client_id}"
+        now = self._monotonic()
+        wait = self._quotas.requests.take(asker, now)
+        if not wait and descriptor.right == "eval":
+            wait = self._quotas.evaluations.take(asker, now)
+        if wait:
+            msg = f"too many requests; ask again in {wait:.2f} s"
+            raise RateLimitedError(msg, retry_after=round(wait, 3))
+
+    def check_client(self, descriptor: Descriptor, client_id: object, caller: Caller) -> None:
+        """Go on only if the caller may use a client's name.
+
+        Raises:
+            ClientNotAllowedError: its token is for other clients.
+        """
+        principal = caller.principal
+        if principal is None or not principal.bound or descriptor.family in _ABOUT_OTHERS:
+            return
+        if isinstance(client_id, str) and not principal.may_be_client(client_id):
+            msg = f"the token is not for client {client_id!r}"
+            raise ClientNotAllowedError(msg, client_id=client_id)
 
     def check(self, descriptor: Descriptor, session_id: str, caller: Caller) -> None:
         """Go on only if the caller has the role that the command takes, and nobody else drives.

@@ -15,6 +15,7 @@ import structlog
 from msgspec import UNSET
 from msgspec.structs import replace
 
+from stui_sessiond.commands.approval import Approvals
 from stui_sessiond.commands.table import Caller
 from stui_sessiond.errors import (
     ImageError,
@@ -63,11 +64,17 @@ class Relay:
     """Asks the images that requests are for."""
 
     def __init__(
-        self, manager: SessionManager, book: RequestBook, images: ImageRegistry, clock: Callable[[], float]
+        self,
+        manager: SessionManager,
+        book: RequestBook,
+        images: ImageRegistry,
+        approvals: Approvals,
+        clock: Callable[[], float],
     ) -> None:
         self._manager = manager
         self._book = book
         self._images = images
+        self._approvals = approvals
         self._clock = clock
         self._tasks = TaskOwner("relay")
         self._running: dict[tuple[SessionId, str], _Running] = {}
@@ -78,7 +85,7 @@ class Relay:
 
     # ---- requests that only read
 
-    async def ask(self, command: str, asked: wire.Relayed, wanted: type[T]) -> T:
+    async def ask(self, command: str, asked: wire.Relayed, wanted: type[T], client_id: str | None = None) -> T:
         """Relay a request and return the image's answer.
 
         Raises:
@@ -86,6 +93,9 @@ class Relay:
             ParameterError, ImageError: see `images.router.choose` and `images.link.ImageLink.ask`.
         """
         header = self._manager.use(asked.session_id) if asked.session_id else None
+        if (code := code_of(asked)) is not None:
+            session_id = None if header is None else header.session_id
+            await self._approvals.require(command, code, client_id, session_id, None)
         link = await self._link(header, asked)
         timeout_s = asked.timeout or (None if command in RUNS_CODE else ANSWER_TIMEOUT_S)
         return await link.ask(command, _sent(asked), wanted, timeout_s)
@@ -126,7 +136,7 @@ class Relay:
             if asked.idempotency_key:
                 msg = f"{command}: `idempotency_key` takes a `session_id`: outcomes are remembered per session"
                 raise ParameterError(msg, field="session_id")
-            return await self.ask(command, asked, wanted)
+            return await self.ask(command, asked, wanted, client_id)
         header = self._manager.use(asked.session_id)
         digest = ledger.digest_of(command, asked)
         key = asked.idempotency_key or self._own_key(header.session_id, origin)
@@ -185,6 +195,9 @@ class Relay:
                 before = ledger.recall_entry(await self._book.recall(header.session_id, request.key), request.digest)
                 if before is not None:
                     return _again(before, wanted)
+            code = code_of(asked)
+            if code is not None:
+                await self._approvals.require(request.command, code, request.client_id, header.session_id, request.key)
             link = await self._link(header, asked)
             link.check(request.command)
             request = replace(
@@ -193,7 +206,6 @@ class Relay:
                 image_id=link.image_id,
                 instance_id=InstanceId(link.identity.instance_id),
             )
-            code = asked.code if isinstance(asked, wire.Evaluate) else None
             work = self._begin(header.session_id, request, code)
             beginning: asyncio.Task[StuiError | None] = self._tasks.start(work, f"begin.{request.key}")
             if asked.idempotency_key and (refusal := await beginning) is not None:
@@ -256,6 +268,13 @@ class Relay:
         except StuiError as error:
             answer = error
         await _quietly(self._book.finish_late(session_id, reply.id, outcome_of(answer)), session_id)
+
+
+def code_of(asked: wire.Relayed) -> str | None:
+    """The code that an image is asked to run, if it is."""
+    if isinstance(asked, wire.Evaluate):
+        return asked.code
+    return asked.target if isinstance(asked, wire.Inspect) else None
 
 
 def outcome_of(answer: object) -> Outcome:

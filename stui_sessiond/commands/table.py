@@ -13,6 +13,7 @@ from stui_sessiond.contract import Contract, Descriptor
 from stui_sessiond.ids import ConnectionId, SessionId
 from stui_sessiond.images.link import ImageLink
 from stui_sessiond.model.request import Origin
+from stui_sessiond.security.principal import Principal
 from stui_sessiond.sessions.hub import Subscriber, Subscription, Topic
 from stui_sessiond.wire.messages.connection import Hello
 
@@ -33,6 +34,10 @@ class Caller(Subscriber, Protocol):
         """What it may do now."""
 
     @property
+    def principal(self) -> Principal | None:
+        """Who it is; None before it was let in."""
+
+    @property
     def greeted(self) -> bool:
         """Whether it has said hello."""
 
@@ -40,7 +45,9 @@ class Caller(Subscriber, Protocol):
     def must_greet(self) -> bool:
         """Whether it has to say hello before anything else is answered."""
 
-    def greet(self, hello: Hello, link: ImageLink | None, connection_id: ConnectionId) -> Sequence[str]:
+    def greet(
+        self, hello: Hello, link: ImageLink | None, connection_id: ConnectionId, principal: Principal
+    ) -> Sequence[str]:
         """Take up the role; `link` is set for an image.
 
         The answers that an earlier connection of this name is owed come over this one; tell the ids of their requests.

@@ -19,6 +19,7 @@ from stui_sessiond.contract import CloseReason
 from stui_sessiond.errors import ConfigError
 from stui_sessiond.ids import ConnectionId
 from stui_sessiond.images.link import ImageLink
+from stui_sessiond.security.access import Access
 from stui_sessiond.security.origin import allowed_hosts
 from stui_sessiond.server.peer import ImageEvents, Peer, PeerLimits, hello_watch
 from stui_sessiond.sessions.feed import Feed
@@ -58,6 +59,7 @@ class ServerRules(msgspec.Struct, frozen=True, kw_only=True):
     token_needed: bool
     """Whether peers over TCP and HTTP have to show a token; over the unix socket the system vouches for them."""
     max_connections: int = 1024
+    access: Access
     origins: tuple[str, ...] = ()
     hosts: tuple[str, ...] = ()
     ping_interval_s: float = 20.0
@@ -152,6 +154,10 @@ class Server:
     def _accept(self, pipe: Pipe) -> Peer | None:
         must_greet = self._rules.token_needed and not pipe.same_user
         peer = Peer(pipe, self, must_greet=must_greet)
+        if pipe.address is not None and not self._rules.access.rules.addresses.admits(pipe.address):
+            _log.warning("peer.address_not_allowed", address=pipe.address)
+            peer.close("address_not_allowed")
+            return None
         if len(self._peers) >= self._rules.max_connections or self.draining:
             peer.close("shutting_down" if self.draining else "too_many_connections")
             return None
@@ -159,6 +165,14 @@ class Server:
         if must_greet:
             self._watches.start(hello_watch(peer, HELLO_TIMEOUT_S), "watch")
         return peer
+
+    def recheck(self, may_stay: Callable[[Peer], bool]) -> int:
+        """End the connections of peers that may not stay; tell how many."""
+        ended = [peer for peer in self._peers if not may_stay(peer)]
+        for peer in ended:
+            _log.warning("peer.access_revoked", client_id=peer.client_id, role=peer.role)
+            peer.close("access_revoked")
+        return len(ended)
 
     def forget(self, peer: Peer) -> None:
         """The peer is gone. While it is owed answers its name is kept, so that it can be resumed with them."""

@@ -18,6 +18,7 @@ from stui_sessiond.errors import ShuttingDownError, TooManyInFlightError, WireEr
 from stui_sessiond.ids import ConnectionId, SessionId
 from stui_sessiond.images.link import ImageLink
 from stui_sessiond.model.request import Origin
+from stui_sessiond.security.principal import LOCAL, Principal
 from stui_sessiond.sessions.feed import Feed
 from stui_sessiond.sessions.hub import Subscription, Topic
 from stui_sessiond.tasks import TaskOwner
@@ -97,6 +98,7 @@ class Peer:
         self.client_id: str | None = None
         self.must_greet = must_greet
         self.greeted = False
+        self.principal: Principal | None = None if must_greet else LOCAL
         self.rights = _NOBODY if must_greet else _EVERYTHING
         self.proof = pipe.bearer
         self.connection_id: ConnectionId | None = None
@@ -260,13 +262,16 @@ class Peer:
 
     # ---- what commands do
 
-    def greet(self, hello: Hello, link: ImageLink | None, connection_id: ConnectionId) -> Sequence[str]:
+    def greet(
+        self, hello: Hello, link: ImageLink | None, connection_id: ConnectionId, principal: Principal
+    ) -> Sequence[str]:
         """Take up a role, and the name of a connection; tell which requests of that are owed an answer here."""
         self.greeted = True
         self.must_greet = False
         self.role = hello.role
         self.client_id = hello.client_id
-        self.rights = RIGHTS_OF_ROLE[hello.role]
+        self.principal = principal
+        self.rights = RIGHTS_OF_ROLE[hello.role] & (principal.rights | _NOBODY)
         self._link = link
         messages = self._host.limits.messages
         self._limit_bytes = messages.client_bytes if link is None else messages.image_bytes

@@ -229,6 +229,12 @@ class Keeper:
             self._tasks.start(self._write_news(entry), f"news.{entry.header.session_id}")
         entry.news.put(News(name, data, self.clock()), len(_encode(data)))
 
+    def post_to(self, session_id: SessionId, name: str, data: dict[str, Any]) -> None:
+        """Do that for a session by its id, if it is there."""
+        entry = self.shelf.find(session_id)
+        if entry is not None:
+            self.post(entry, name, data)
+
     async def settle(self) -> None:
         """Wait until all that was told is stored, or lost."""
         while len(self._tasks):

@@ -111,6 +111,7 @@ class SessionManager:
         now = self._clock()
         session = transitions.create(self._new_id(now), client, timeout_s, wish, now)
         size_bytes = self._keeper.validator.measure(session)
+        self._check_client_bytes(client, size_bytes)
         entry = Entry(session.header, size_bytes)
         with self._starting_one(client):
             news = self._news("session.created", {"client_id": client, "version": 1})
@@ -390,6 +391,11 @@ class SessionManager:
             msg = f"client {client!r} has {active} sessions; {self.rules.max_per_client} are allowed"
             raise SessionLimitError(msg, limit=self.rules.max_per_client)
 
+    def _check_client_bytes(self, client: ClientId, grown: int) -> None:
+        if grown > 0:
+            held = sum(self.size_bytes(header.session_id) for header in self._shelf.of_client(client))
+            self._keeper.validator.check_client_bytes(client, held + grown, grown)
+
     @contextmanager
     def _starting_one(self, client: ClientId) -> Iterator[None]:
         """Let a session that is being stored count already, so that many at once do not pass the limit."""
@@ -438,6 +444,7 @@ class SessionManager:
     ) -> Session:
         """Make `new` the next version, durably, and tell of it."""
         size_bytes = self._keeper.validator.measure(new)
+        self._check_client_bytes(entry.header.client_id, size_bytes - entry.size_bytes)
         versioned, version = history.advance(old, new, self._clock(), client_id, what, self.rules.history)
         requests: tuple[RequestEntry, ...] = ()
         if once is not None:

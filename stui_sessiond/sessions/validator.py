@@ -4,19 +4,19 @@ The blacklist wins; an empty whitelist lets everyone in.
 """
 
 import re
-from collections.abc import Sequence
-from fnmatch import fnmatchcase
 
 import msgspec
 
 from stui_sessiond.errors import (
     ClientNotAllowedError,
+    ClientQuotaError,
     ParameterError,
     SessionNotFoundError,
     SessionTooLargeError,
 )
 from stui_sessiond.ids import ClientId, SessionId, ToolId
 from stui_sessiond.model.session import Session
+from stui_sessiond.security.access import Access
 from stui_sessiond.sessions.history import HistoryRules
 from stui_sessiond.wire.limits import MAX_CONTENT_DEPTH, check_depth
 
@@ -36,28 +36,17 @@ class SessionRules(msgspec.Struct, frozen=True, kw_only=True):
     default_timeout_s: float = 3600.0
     max_timeout_s: float = 30 * 86400.0
     max_bytes: int = 10_000_000
+    max_client_bytes: int = 100_000_000
+    """Of all active sessions of a client together."""
     history: HistoryRules = HistoryRules()
-
-
-class AccessLists(msgspec.Struct, frozen=True):
-    """Names with `*` and `?` as wildcards."""
-
-    allow: Sequence[str] = ()
-    deny: Sequence[str] = ()
-
-    def admits(self, name: str) -> bool:
-        """Tell whether the name may come in."""
-        if any(fnmatchcase(name, pattern) for pattern in self.deny):
-            return False
-        return not self.allow or any(fnmatchcase(name, pattern) for pattern in self.allow)
 
 
 class SessionValidator:
     """Answers with silence or with the error the client is to see."""
 
-    def __init__(self, rules: SessionRules, clients: AccessLists) -> None:
+    def __init__(self, rules: SessionRules, access: Access) -> None:
         self.rules = rules
-        self._clients = clients
+        self._access = access
 
     def admit_client(self, client_id: str) -> ClientId:
         """Let a client in.
@@ -67,7 +56,7 @@ class SessionValidator:
             ClientNotAllowedError: the lists keep it out.
         """
         self._check_name(client_id, "client_id")
-        if not self._clients.admits(client_id):
+        if not self._access.rules.clients.admits(client_id):
             msg = f"client {client_id!r} is not allowed here"
             raise ClientNotAllowedError(msg, client_id=client_id)
         return ClientId(client_id)
@@ -109,6 +98,16 @@ class SessionValidator:
             msg = f"`timeout` is at most {self.rules.max_timeout_s:g} seconds"
             raise ParameterError(msg, field="timeout", maximum=self.rules.max_timeout_s)
         return asked
+
+    def check_client_bytes(self, client_id: ClientId, total: int, grown: int) -> None:
+        """Refuse a change by which a client has more than it may have. One that makes less of it is welcome.
+
+        Raises:
+            ClientQuotaError: it would have more, in all its sessions together.
+        """
+        if grown > 0 and total > self.rules.max_client_bytes:
+            msg = f"the sessions of {client_id!r} would have {total} bytes; {self.rules.max_client_bytes} are allowed"
+            raise ClientQuotaError(msg, size_bytes=total, limit_bytes=self.rules.max_client_bytes)
 
     def check_text(self, text: str | None, field: str) -> None:
         """Refuse text with control characters in a name.

@@ -30,6 +30,8 @@ class Pipe(Protocol):
     """Whether the system vouches that the peer is the daemon's own user."""
     strict_start: bool
     """Whether a first message that cannot be read ends the connection (a web page can be made to talk to us)."""
+    address: str | None
+    """The peer's IP address; None over a unix socket."""
     bearer: str | None
     """A token that came with the transport's handshake."""
 

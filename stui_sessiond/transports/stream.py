@@ -20,6 +20,7 @@ class StreamPipe(asyncio.Protocol, abc.ABC):
 
     def __init__(self, make_receiver: ReceiverFactory, limits: PipeLimits) -> None:
         self.bearer: str | None = None
+        self.address: str | None = None
         self._make_receiver = make_receiver
         self._limits = limits
         self._receiver: Receiver | None = None
@@ -36,6 +37,8 @@ class StreamPipe(asyncio.Protocol, abc.ABC):
         self._transport = cast("asyncio.Transport", transport)
         self._transport.set_write_buffer_limits(high=self._limits.outbound_soft_bytes)
         _tune_tcp(transport.get_extra_info("socket"))
+        place = transport.get_extra_info("peername")
+        self.address = place[0] if isinstance(place, tuple) else None
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop."""

@@ -13,11 +13,21 @@ import msgspec
 from msgspec import UNSET, Struct
 
 from stui_sessiond.wire import forms
-from stui_sessiond.wire.messages import connection, context, development, event, history, session, sharing, storage
+from stui_sessiond.wire.messages import (
+    approval,
+    connection,
+    context,
+    development,
+    event,
+    history,
+    session,
+    sharing,
+    storage,
+)
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 
-_MODULES: Final = (connection, context, development, event, history, session, sharing, storage)
+_MODULES: Final = (approval, connection, context, development, event, history, session, sharing, storage)
 _RESULT: Final = "Result"
 
 _TOP_LEVEL_FIELDS: Final = ("client_id", "session_id", "client_info", "workspace_context", "object_registry")
