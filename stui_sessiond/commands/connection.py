@@ -1,5 +1,6 @@
 """The commands about the connection itself: hello and describe."""
 
+import secrets
 from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
@@ -143,7 +144,7 @@ class ConnectionCommands:
                 msg = "hello: `identity` is missing: an image says who it is"
                 raise ParameterError(msg, field="identity")
             self._validator.check_text(identity.image_id, "identity.image_id")
-            link = ImageLink(identity, caller, self._receive_stray)
+            link = ImageLink(identity, caller, self._receive_stray, f"d-{secrets.token_hex(4)}-")
             replaced = self._images.admit(link)
         except StuiError as error:
             if not isinstance(error, ImageIdInUseError):
