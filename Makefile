@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 AMBER := examples/amber_image
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help install demo run image test check conformance crash bench clean
+.PHONY: help install demo run image test check conformance crash chaos bench clean
 
 help:            ## show this list
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -46,6 +46,9 @@ conformance: install ## the protocol's vectors and transcripts against a daemon 
 
 crash: install   ## the proofs of the storage, whole: power loss, damage, failing disks, kill -9 (some minutes)
 	$(BIN)/python tests/crash/run.py
+
+chaos: install   ## cuts, restarts and half-open links at random: nothing lost, nothing run twice (some minutes)
+	$(BIN)/python tests/chaos/run.py
 
 bench: install   ## start-up, memory, latencies, and the storage beside SQLite and Redis
 	$(BIN)/python benchmarks/baseline.py

@@ -2,14 +2,16 @@
 // host.js answers: who works on which request, and what is answered at once?
 //
 // The main-thread side of the virtual machine. One request is with the worker at a time, the others
-// wait here in order; ping is answered here, so a busy Smalltalk still answers it. What waits for a
-// connection that has gone is dropped before it ever ran.
+// wait here in order; ping is answered here, so a busy Smalltalk still answers it. A request that changes
+// something is carried out even if its connection is gone meanwhile, and its answer goes over the next
+// one; one that only reads is dropped: whoever wants to know asks again.
 
 const path = require('node:path');
 const { Worker } = require('node:worker_threads');
 const { toJson } = require('./json');
 
 const MAX_WAITING = 1000;
+const CHANGES = new Set(['evaluate', 'debug', 'release_session']);
 const LIMITS = { maxOldGenerationSizeMb: 1024, stackSizeMb: 16 };
 
 function errorBody(code, error, details = {}) {
@@ -21,7 +23,7 @@ function withId(id, body) {
 }
 
 class VmHost {
-  /** Callbacks: answer(line, connection), push(line), died(text), log(text). */
+  /** Callbacks: answer(line, {changes, connection}), push(line), died(text), log(text). */
   constructor({ answer, push, died, log }) {
     Object.assign(this, { answer, push, died, log });
     this.waiting = [];
@@ -53,23 +55,27 @@ class VmHost {
     if (message.kind === 'ready') ready({ version: message.version });
     else if (message.kind === 'event') this.push(message.line);
     else if (message.kind === 'answer' && this.current) {
-      const { id, connection } = this.current;
+      const request = this.current;
       this.current = null;
-      this.answer(withId(id, message.body), connection);
+      this.reply(request, message.body);
       this.next();
     }
   }
 
   request({ id, command, parameters }, connection) {
+    const request = { id, command, parameters, connection };
     if (command === 'ping') {
-      this.answer(withId(id, this.pong(parameters)), connection);
+      this.reply(request, this.pong(parameters));
     } else if (this.waiting.length >= MAX_WAITING) {
-      const text = `too many requests wait for the image (${MAX_WAITING})`;
-      this.answer(withId(id, errorBody('internal_error', text)), connection);
+      this.reply(request, errorBody('internal_error', `too many requests wait for the image (${MAX_WAITING})`));
     } else {
-      this.waiting.push({ id, command, parameters, connection });
+      this.waiting.push(request);
       this.next();
     }
+  }
+
+  reply({ id, command, connection }, body) {
+    this.answer(withId(id, body), { changes: CHANGES.has(command), connection });
   }
 
   next() {
@@ -89,9 +95,11 @@ class VmHost {
     return toJson({ status: 'success', result: { message: message || '', status, uptime } });
   }
 
-  /** Forgets what waits for a connection that is gone. */
+  /** Forgets what waits for a connection that is gone and changes nothing. */
   forget(connection) {
-    this.waiting = this.waiting.filter((request) => request.connection !== connection);
+    this.waiting = this.waiting.filter(
+      (request) => request.connection !== connection || CHANGES.has(request.command),
+    );
   }
 
   ended(cause) {
@@ -100,7 +108,7 @@ class VmHost {
     const pending = this.current ? [this.current, ...this.waiting] : this.waiting;
     this.current = null;
     this.waiting = [];
-    for (const { id, connection } of pending) this.answer(withId(id, body), connection);
+    for (const request of pending) this.reply(request, body);
     this.died(cause);
   }
 

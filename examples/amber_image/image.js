@@ -58,7 +58,7 @@ async function main() {
   let link = null;
   const leave = (code) => (link ? link.close(() => process.exit(code)) : process.exit(code));
   const host = new VmHost({
-    answer: (line, connection) => link.answer(line, connection),
+    answer: (line, request) => link.answer(line, request),
     push: (line) => link && link.push(line),
     died: (cause) => {
       log(`the Smalltalk virtual machine died: ${cause}`);

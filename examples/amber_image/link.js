@@ -2,13 +2,14 @@
 // link.js answers: how does the image stay connected to the daemon?
 //
 // It dials, says hello, hands over requests and writes answers, and dials again for ever when the
-// connection is gone. Connections are numbered: an answer is written only to the connection its
-// request came from.
+// connection is gone. Connections are numbered: the answer to a request that only reads is written only to
+// the connection the request came from; one that changed something is told over whichever there is next.
 
 const net = require('node:net');
 const { Backoff } = require('./backoff');
 const { toJson } = require('./json');
 const { LineSplitter } = require('./lines');
+const { Outbox } = require('./outbox');
 
 const HELLO_ID = 'hello-1';
 const HELLO_TIMEOUT_MS = 10000;
@@ -29,6 +30,7 @@ class Link {
     this.greeted = false;
     this.closing = false;
     this.droppedEvents = 0;
+    this.outbox = new Outbox();
   }
 
   open() {
@@ -77,6 +79,7 @@ class Link {
       this.greeted = true;
       this.backoff.reset();
       this.log(`connected to ${this.address.text}`);
+      this.answerAgain();
       return;
     }
     const text = `hello refused: ${message.error || message.code || 'no reason given'}`;
@@ -101,9 +104,18 @@ class Link {
     this.retryTimer = setTimeout(() => this.open(), delay);
   }
 
-  /** Writes one answer line, unless the connection it belongs to is gone. */
-  answer(line, connection) {
-    if (this.greeted && connection === this.connection) this.socket.write(`${line}\n`);
+  /** Writes the answer to a request; that of one that changed something is kept for the next connection. */
+  answer(line, { changes, connection }) {
+    const written = this.greeted && (changes || connection === this.connection);
+    if (written) this.socket.write(`${line}\n`);
+    if (changes) this.outbox.keep(line, written);
+  }
+
+  answerAgain() {
+    const { dropped } = this.outbox;
+    if (dropped > 0) this.log(`dropped ${dropped} answer(s): the daemon was gone for too long`);
+    this.outbox.dropped = 0;
+    for (const line of this.outbox.again()) this.socket.write(`${line}\n`);
   }
 
   /** Writes one event line; drops it when nobody is connected or the daemon does not keep up. */

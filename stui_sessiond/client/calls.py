@@ -15,13 +15,25 @@ from stui_sessiond.contract import Contract
 MAX_WAITING_CALLS = 1_000
 """Calls without an answer. More at once is a loop in the application, or a daemon that is away for long."""
 
-MAX_SENDS = 5
-"""A request that was under way at so many cuts may be what cuts the connection; it is not sent again."""
+MAX_CUTS = 5
+"""A request that was sent again after so many cuts may be what cuts the connection; it is not sent once more."""
 
 KEY = "idempotency_key"
+_SCOPE = "session_id"
 
 _HARMLESS_RIGHTS = frozenset({"connect", "observe"})
 _READING_ROLE = "viewer"
+_RUNS_CODE = "eval"
+
+_OPEN_OUTCOMES = frozenset({"image_lost", "outcome_unknown"})
+"""The image was cut off while it worked on it, and tells when it is back."""
+
+_OPEN_AFTER_CUT = frozenset({"image_unavailable"})
+"""A daemon that was just started again has its images back a moment after its clients."""
+
+MAX_TOLD = 100
+"""Ids a `hello` asks for: it must be short where the daemon does not know us yet (4 KiB)."""
+
 _NOTHING_DONE = "shutting_down"
 """The error of a daemon that stops: it did nothing, and the next one will."""
 
@@ -39,19 +51,28 @@ class Fate(Enum):
 class Call:
     """One request on its way."""
 
-    def __init__(self, request_id: str, command: str, parameters: object, key: str | None, *, repeatable: bool) -> None:
+    def __init__(self, request_id: str, contract: Contract, command: str, parameters: object, key: str | None) -> None:
         self.request_id = request_id
         self.command = command
         self.parameters = parameters
         self.key = key
-        self.repeatable = repeatable
+        self.repeatable = key is not None or only_reads(contract, command)
+        self.runs_code = key is not None and contract.commands[command].right == _RUNS_CODE
         self.sends = 0
+        self.cuts = 0
+        """How often it was under way at a cut, and its answer did not come by itself."""
+        self.crossed = False
+        """Whether it waited while the client connected again."""
         self.answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
 
     @property
     def may_have_run(self) -> bool:
         """Whether somebody should look before asking for it again."""
         return self.sends > 0
+
+    def is_open(self, code: str) -> bool:
+        """Tell whether this error is no outcome yet: asking again, under the same key, may give another answer."""
+        return self.key is not None and (code in _OPEN_OUTCOMES or (self.crossed and code in _OPEN_AFTER_CUT))
 
     def unknown(self, why: str) -> OutcomeUnknownError:
         """Make the error for who waits."""
@@ -64,13 +85,13 @@ class Call:
         return OutcomeUnknownError(msg, command=self.command, idempotency_key=self.key)
 
 
-def fate_of(*, sends: int, repeatable: bool, in_flight: bool) -> Fate:
+def fate_of(sends: int, cuts: int, *, repeatable: bool, in_flight: bool) -> Fate:
     """Decide about a call after a cut. Pure."""
     if sends == 0:
         return Fate.SEND
     if in_flight:
         return Fate.WAIT
-    return Fate.SEND if repeatable and sends < MAX_SENDS else Fate.UNKNOWN
+    return Fate.SEND if repeatable and cuts < MAX_CUTS else Fate.UNKNOWN
 
 
 def with_key(contract: Contract, command: str, parameters: Any) -> tuple[Any, str | None]:  # noqa: ANN401 -- Struct or JSON
@@ -78,13 +99,19 @@ def with_key(contract: Contract, command: str, parameters: Any) -> tuple[Any, st
     described = contract.commands.get(command)
     if described is None or KEY not in described.parameters:
         return parameters, None
-    present = parameters.get(KEY) if isinstance(parameters, dict) else getattr(parameters, KEY, None)
+    present = _given(parameters, KEY)
     if isinstance(present, str):
         return parameters, present
+    if _SCOPE in described.parameters and not isinstance(_given(parameters, _SCOPE), str):
+        return parameters, None  # outcomes are remembered per session
     key = secrets.token_hex(16)
     if isinstance(parameters, dict):
         return {**parameters, KEY: key}, key
     return msgspec.structs.replace(parameters, **{KEY: key}), key
+
+
+def _given(parameters: Any, name: str) -> object:  # noqa: ANN401 -- Struct or JSON
+    return parameters.get(name) if isinstance(parameters, dict) else getattr(parameters, name, None)
 
 
 def only_reads(contract: Contract, command: str) -> bool:
@@ -92,7 +119,7 @@ def only_reads(contract: Contract, command: str) -> bool:
     described = contract.commands.get(command)
     if described is None:
         return False
-    return described.right in _HARMLESS_RIGHTS or getattr(described, "session_role", None) == _READING_ROLE
+    return described.right in _HARMLESS_RIGHTS or described.session_role == _READING_ROLE
 
 
 class CallTable:
@@ -121,6 +148,14 @@ class CallTable:
         if call.answer.done() and not call.answer.cancelled():
             call.answer.exception()  # seen, or nobody is there to see it
 
+    def again(self, call: Call) -> None:
+        """Let a call that was answered wait for another answer."""
+        call.answer = asyncio.get_running_loop().create_future()
+
+    def running(self) -> list[str]:
+        """List the calls that may have run code, the newest ones."""
+        return [call.request_id for call in self._calls.values() if call.runs_code and call.sends > 0][-MAX_TOLD:]
+
     def answered(self, answer: Answer) -> None:
         """Give an answer to who waits for it."""
         call = self._calls.get(answer.id or "")
@@ -131,22 +166,20 @@ class CallTable:
         else:
             call.answer.set_result(answer)
 
-    def sort_out(self, in_flight: Collection[str]) -> list[Call]:
-        """After a cut: tell which calls are to be sent, in the order they were made, and end those that cannot be."""
+    def sort_out(self, in_flight: Collection[str], *, again: bool) -> list[Call]:
+        """Tell which calls are to be sent over a new connection, as they were made, and end those that cannot be."""
         to_send = []
         for call in tuple(self._calls.values()):
             if call.answer.done():
                 continue
-            fate = fate_of(sends=call.sends, repeatable=call.repeatable, in_flight=call.request_id in in_flight)
+            call.crossed = call.crossed or again
+            fate = fate_of(call.sends, call.cuts, repeatable=call.repeatable, in_flight=call.request_id in in_flight)
+            call.cuts += call.sends > 0 and fate is not Fate.WAIT
             if fate is Fate.SEND:
                 to_send.append(call)
             elif fate is Fate.UNKNOWN:
                 call.answer.set_exception(call.unknown("the connection broke before the answer came"))
         return to_send
-
-    def waiting(self, request_ids: Collection[str]) -> int:
-        """Count those of these ids that somebody waits for."""
-        return sum(request_id in self._calls for request_id in request_ids)
 
     def fail_all(self, error: ClientError) -> None:
         """There will be no more answers."""

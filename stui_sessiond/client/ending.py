@@ -22,7 +22,7 @@ MEND_FIRST = range(4000, 4400)
 _ADVICE = {
     "protocol_violation": "Check that the address is the daemon's and of the right kind.",
     "refused_by_http": "Check host, port and path of the address; the daemon takes only names of this machine.",
-    "resumed": "Another program continues this connection. End one of the two, or give them resume tokens of their own.",
+    "resumed": "Another program continues this connection. End one of the two.",
     "unreachable": "Start the daemon (`stui-sessiond serve`), or check the address.",
 }
 

@@ -56,6 +56,8 @@ class Guest(msgspec.Struct, frozen=True):
     """An answer came to what was sent with `Conversation.send`."""
     restore: Callable[[Conversation, HelloResult, Visit], Awaitable[None]]
     """There is a connection: put everything back. What is asked of it fails when it ends."""
+    unanswered: Callable[[], list[str]]
+    """Ids of requests that ran code and have no answer."""
     failed: Callable[[ConnectionFailedError], None]
     """There will be no connection by itself any more."""
 
@@ -122,7 +124,7 @@ class Keeper:
         return conversation
 
     def reconnect(self, token: str | None = None) -> None:
-        """Try at once, also after a failure: somebody did something about it. `token` takes the place of the old one."""
+        """Try at once, also after a failure: somebody did something about it. `token` replaces the old one."""
         if token is not None:
             self._hello = msgspec.structs.replace(self._hello, token=token)
         self._asked.set()
@@ -207,8 +209,9 @@ class Keeper:
         try:
             channel = await self._world.connect(self._address, self._patience.connect_s)
             conversation = Conversation(channel, self._tasks, self.ids, self._guest.heard, self._guest.answered)
+            hello = msgspec.structs.replace(self._hello, unanswered=self._guest.unanswered())
             async with asyncio.timeout(self._patience.connect_s):
-                raw = await conversation.ask("hello", self._hello)
+                raw = await conversation.ask("hello", hello)
             self.greeting = msgspec.json.decode(raw, type=HelloResult)
         except CallFailedError as error:
             ending = refused(error.code, error.message)

@@ -8,8 +8,7 @@ What is kept is kept in memory: a program that ends keeps `Watch.position` itsel
 """
 
 import asyncio
-import contextlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, Self, TypeVar, cast
 
@@ -17,9 +16,9 @@ import msgspec
 from msgspec import Raw
 
 from stui_sessiond.client.address import parse_url
-from stui_sessiond.client.calls import Call, CallTable, only_reads, with_key
+from stui_sessiond.client.calls import Call, CallTable, with_key
 from stui_sessiond.client.commands import Commands
-from stui_sessiond.client.conversation import Answer, Conversation
+from stui_sessiond.client.conversation import Conversation
 from stui_sessiond.client.failure import (
     CallFailedError,
     ConnectionFailedError,
@@ -29,16 +28,17 @@ from stui_sessiond.client.failure import (
 from stui_sessiond.client.history import Visit
 from stui_sessiond.client.keeper import Guest, Keeper, Surroundings
 from stui_sessiond.client.outbox import Update
-from stui_sessiond.client.patience import Patience
+from stui_sessiond.client.patience import OUTCOME_WAITS, Patience
 from stui_sessiond.client.saver import Delivery, Resolver, Saver, Superseded, Wire, result_of
 from stui_sessiond.client.status import Status
+from stui_sessiond.client.subscriber import Subscriber
 from stui_sessiond.client.version import Versions
 from stui_sessiond.client.watch import Watch
 from stui_sessiond.contract import load_contract
 from stui_sessiond.tasks import TaskOwner
 from stui_sessiond.wire.forms import PROTOCOL_VERSION, EventMessage, command_name
 from stui_sessiond.wire.messages import Position
-from stui_sessiond.wire.messages.connection import Hello, HelloResult, StateAt, Subscribe, SubscribeResult, Unsubscribe
+from stui_sessiond.wire.messages.connection import Hello, HelloResult
 from stui_sessiond.wire.messages.context import SaveContext
 from stui_sessiond.wire.messages.history import RevertSessionResult
 from stui_sessiond.wire.messages.session import (
@@ -85,10 +85,13 @@ class LastingClient(Commands):
         self._contract = load_contract()
         self._calls = CallTable()
         self._versions = Versions()
-        self._watches: dict[str, list[Watch]] = {}
         self._tasks = TaskOwner("client.work")
-        guest = Guest(self._hear, self._calls.answered, self._restore, self._fail)
-        self._keeper = Keeper(self.address, hello, guest, patience or Patience(), surroundings or Surroundings())
+        guest = Guest(self._hear, self._calls.answered, self._restore, self._calls.running, self._fail)
+        self._patience = patience or Patience()
+        world = surroundings or Surroundings()
+        self._draw = world.draw
+        self._keeper = Keeper(self.address, hello, guest, self._patience, world)
+        self._subscriber = Subscriber(self._keeper, self._versions, self._tasks)
         wire = Wire(self._send_update, self._keeper.connection, self._look, self._keeper.note_unsaved)
         self._saver = Saver(wire, self._versions, self._tasks, resolve)
 
@@ -105,8 +108,7 @@ class LastingClient(Commands):
         error = self._keeper.failure.result()
         self._calls.fail_all(error)
         self._saver.close(error)
-        for watch in self._all_watches():
-            watch.end()
+        self._subscriber.end()
         await self._tasks.close()
 
     # ---- the connection
@@ -140,7 +142,8 @@ class LastingClient(Commands):
             async with asyncio.timeout(timeout_s):
                 await self._keeper.connection()
         except TimeoutError:
-            raise self._offline(f"no connection within {timeout_s:g} s") from None
+            msg = f"no connection within {timeout_s:g} s"
+            raise self._offline(msg) from None
 
     def reconnect(self, token: str | None = None) -> None:
         """Try at once, also after a failure. With a connection, check it. `token` takes the place of the old one."""
@@ -195,8 +198,7 @@ class LastingClient(Commands):
         Raises:
             QueueFullError: too much waits; it was not taken.
         """
-        if self._keeper.failure.done():
-            raise self._keeper.failure.result()
+        self._check(wait=True)
         keyed, _ = with_key(self._contract, command_name(type(update).__name__), update)
         return self._saver.save(keyed, online=self._keeper.conversation is not None)
 
@@ -209,43 +211,56 @@ class LastingClient(Commands):
         await self._saver.flush()
 
     async def _save_and_wait(self, update: Update, *, wait: bool, timeout_s: float | None) -> object:
-        if not wait and self._keeper.conversation is None:
-            raise self._offline("there is no connection now")
+        self._check(wait=wait)
         delivery, failure = self.save(update), self._keeper.failure
+        ends: set[asyncio.Future[Any]] = {delivery.settled, failure}
         try:
             async with asyncio.timeout(timeout_s):
                 while True:
-                    await asyncio.wait({delivery.settled, failure}, return_when=asyncio.FIRST_COMPLETED)
+                    await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
                     outcome = delivery.outcome
                     if outcome is None:
                         raise failure.result()
                     if not isinstance(outcome, Superseded):
                         return result_of(outcome)
                     delivery = outcome.by
+                    ends = {delivery.settled, failure}
         except TimeoutError:
             msg = f"the update is not stored after {timeout_s:g} s; it stays in the queue"
             raise OfflineError(msg, self.status.reason) from None
 
     async def _call(self, command: str, parameters: Any, *, wait: bool = True, timeout_s: float | None = None) -> Raw:  # noqa: ANN401 -- Struct or JSON
-        if self._keeper.failure.done():
-            raise self._keeper.failure.result()
-        if not wait and self._keeper.conversation is None:
-            raise self._offline("there is no connection now")
+        self._check(wait=wait)
         parameters, key = with_key(self._contract, command, parameters)
-        repeatable = key is not None or only_reads(self._contract, command)
-        call = Call(next(self._keeper.ids), command, parameters, key, repeatable=repeatable)
+        call = Call(next(self._keeper.ids), self._contract, command, parameters, key)
         self._calls.add(call)
         try:
             async with asyncio.timeout(timeout_s):
-                if (conversation := self._keeper.conversation) is not None:
-                    await self._send(conversation, call)
-                answer = await call.answer
+                return await self._outcome(call)
         except TimeoutError:
             why = f"no answer came within {timeout_s:g} s"
             raise call.unknown(why) if call.may_have_run else self._offline(why) from None
         finally:
             self._calls.remove(call)
-        return answer.outcome()
+
+    async def _outcome(self, call: Call) -> Raw:
+        """Send a call and wait for what comes of it; as long as the daemon does not know itself, ask again."""
+        loop = asyncio.get_running_loop()
+        wait_s, since = None, None
+        while True:
+            if (conversation := self._keeper.conversation) is not None:
+                await self._send(conversation, call)
+            answer = await call.answer
+            try:
+                return answer.outcome()
+            except CallFailedError as error:
+                since = loop.time() if since is None else since
+                if not call.is_open(error.code) or loop.time() - since >= self._patience.outcome_s:
+                    raise
+            wait_s = OUTCOME_WAITS.wait(wait_s, self._draw)
+            await asyncio.sleep(wait_s)
+            self._check(wait=True)
+            self._calls.again(call)
 
     async def _send(self, conversation: Conversation, call: Call) -> None:
         call.sends += 1
@@ -261,6 +276,13 @@ class LastingClient(Commands):
         return msgspec.json.decode(
             await self._call("restore_session", RestoreSession(session_id)), type=RestoreSessionResult
         )
+
+    def _check(self, *, wait: bool) -> None:
+        if self._keeper.failure.done():
+            raise self._keeper.failure.result()
+        if not wait and self._keeper.conversation is None:
+            msg = "there is no connection now"
+            raise self._offline(msg)
 
     def _offline(self, text: str) -> OfflineError:
         return OfflineError(f"{text} ({self.status}); nothing was sent", self.status.reason)
@@ -283,114 +305,26 @@ class LastingClient(Commands):
             CallFailedError: the daemon does not let us.
             ConnectionFailedError: there will be no connection by itself.
         """
-        watch = Watch(session_id, since, deltas=deltas, reader=self)
-        watches = self._watches.setdefault(session_id, [])
-        watches.append(watch)
-        try:
-            while not watch.opened:
-                conversation = await self._keeper.connection()
-                try:
-                    await self._subscribe(conversation, watch, with_state=with_state)
-                except ConnectionLostError:
-                    continue
+        async with self._subscriber.watch(session_id, since, deltas=deltas, with_state=with_state) as watch:
             yield watch
-        finally:
-            watch.end()
-            watches.remove(watch)
-            if not watches:
-                self._watches.pop(session_id, None)
-                self._unsubscribe(session_id)
-
-    async def _subscribe(self, conversation: Conversation, watch: Watch, *, with_state: bool = False) -> None:
-        watches = self._watches[watch.session_id]
-        asked = Subscribe(
-            watch.session_id,
-            since=_oldest(watch.known, [other.known for other in watches if other.opened]),
-            deltas=all(other.deltas for other in watches),
-            with_state=with_state,
-        )
-        result = msgspec.json.decode(await conversation.ask("subscribe", asked), type=SubscribeResult)
-        if isinstance(result.state, StateAt):
-            watch.state = result.state
-            self._versions.learn(watch.session_id, result.state.version, whole=True)
-        watch.open(result.position)
-
-    async def _resubscribe(self, conversation: Conversation, watch: Watch) -> None:
-        try:
-            await self._subscribe(conversation, watch)
-        except CallFailedError as error:
-            watch.end(error)
-        except (ConnectionLostError, KeyError):
-            return  # the next connection does it; or the watch was left meanwhile
-
-    def _unsubscribe(self, session_id: str) -> None:
-        conversation = self._keeper.conversation
-        if conversation is not None:
-            self._tasks.start(self._leave(conversation, session_id), "unsubscribe")
-
-    async def _leave(self, conversation: Conversation, session_id: str) -> None:
-        if session_id in self._watches:
-            return
-        with contextlib.suppress(CallFailedError, ConnectionLostError):  # then there is no subscription either
-            await conversation.ask("unsubscribe", Unsubscribe(session_id))
-
-    def _all_watches(self) -> list[Watch]:
-        return [watch for watches in self._watches.values() for watch in watches]
-
-    # ---- from watches
-
-    def delivered(self, event: EventMessage) -> None:
-        """The application took an event."""
-        self._versions.learn_event(event.session_id, event.event, event.data)
-
-    def replayed(self) -> None:
-        """An event came that happened before the subscription."""
-        if (visit := self._keeper.history.last) is not None:
-            visit.replayed += 1
-
-    def gap(self) -> None:
-        """Events are missing."""
-        if (visit := self._keeper.history.last) is not None:
-            visit.gaps += 1
-
-    def catch_up(self, watch: Watch) -> None:
-        """The watch let go of events; ask for them again."""
-        conversation = self._keeper.conversation
-        if conversation is not None:
-            self._tasks.start(self._resubscribe(conversation, watch), "catch-up")
 
     # ---- from the keeper
 
     def _hear(self, event: EventMessage, size: int) -> None:
-        for watch in self._watches.get(event.session_id or "", ()):
-            watch.take(event, size)
+        self._subscriber.heard(event, size)
 
     async def _restore(self, conversation: Conversation, greeting: HelloResult, visit: Visit) -> None:
-        calls = self._calls.sort_out(frozenset(greeting.in_flight))
-        visit.in_flight = self._calls.waiting(greeting.in_flight)
+        calls = self._calls.sort_out(frozenset(greeting.in_flight), again=self._keeper.history.count > 1)
+        visit.in_flight = len(greeting.in_flight)
         visit.sent_again = sum(call.sends > 0 for call in calls)
         for call in calls:
             await self._send(conversation, call)
-        again = [
-            self._tasks.start(self._resubscribe(conversation, watch), "resubscribe")
-            for watch in self._all_watches()
-            if watch.opened
-        ]
-        if again:
-            await asyncio.wait(again)
+        await self._subscriber.restore(conversation)
         self._saver.resume()
 
     def _fail(self, error: ConnectionFailedError) -> None:
         self._calls.fail_all(error)
-        for watch in self._all_watches():
-            watch.end(error)
-
-
-def _oldest(own: Position | None, others: Sequence[Position | None]) -> Position | None:
-    """Tell from where one subscription serves all: the daemon has one for a session, and each watch drops what is old."""
-    epoch = next((position.epoch for position in (own, *others) if position is not None), None)
-    comparable = [position for position in (own, *others) if position is not None and position.epoch == epoch]
-    return min(comparable, key=lambda position: position.seq, default=None)
+        self._subscriber.end(error)
 
 
 class _Within(Commands):

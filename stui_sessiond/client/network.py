@@ -29,7 +29,7 @@ _BURST_BYTES = 65_536
 
 _FAR_V4 = ("192.0.2.1", 9)
 _FAR_V6 = ("2001:db8::1", 9)
-"""Addresses for documentation. A UDP socket that is connected sends nothing; it tells the address it would send from."""
+"""Addresses for documentation. Connecting a UDP socket sends nothing; it tells the address it would send from."""
 
 
 class Tick(msgspec.Struct, frozen=True):

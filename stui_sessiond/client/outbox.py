@@ -1,7 +1,7 @@
 """Which updates still have to be stored, in which order, and made from what? Pure.
 
-Each session has a lane: its updates are sent one after the other, lanes do not wait for each other. In memory only: what
-is here is gone when the program ends.
+Each session has a lane: its updates are sent one after the other, lanes do not wait for each other. In memory only:
+what is here is gone when the program ends.
 """
 
 from collections import deque
@@ -68,8 +68,8 @@ class Outbox:
         """
         explicit = update.expected_version if isinstance(update, UpdateSessionState) else None
         base = known if explicit is None else explicit
-        if isinstance(update, UpdateSessionState) and not online and explicit is None:
-            update = msgspec.structs.replace(update, expected_version=known)
+        if not online:
+            update = _based(update, base)
         lane = self._lanes.get(update.session_id)
         last = lane[-1] if lane else None
         replaced = last if last is not None and _takes_place(update, base, last) else None
@@ -94,6 +94,13 @@ class Outbox:
         self.count, self.size = count, total
         return letter, replaced
 
+    def was_cut(self) -> None:
+        """The connection was lost before these letters were sent: they waited, whatever was thought of it then."""
+        for letter in self.letters():
+            if not letter.sent:
+                letter.waited = True
+                letter.update = _based(letter.update, letter.base)
+
     def sessions(self) -> list[str]:
         """List the sessions with updates that wait."""
         return list(self._lanes)
@@ -116,14 +123,14 @@ class Outbox:
     def saved(self, letter: Letter, version: int, state: Any) -> None:  # noqa: ANN401 -- any JSON
         """A letter was stored, as `version`; `state` is what the session's state became (None after a context)."""
         self._remove(letter)
-        if letter.base is None:
-            return
-        alone = version == letter.base + 1
-        if isinstance(letter.update, UpdateSessionState) and letter.update.mode == "replace":
-            alone = alone or letter.update.state_data == state
+        as_written = (
+            isinstance(letter.update, UpdateSessionState)
+            and letter.update.mode == "replace"
+            and letter.update.state_data == state
+        )
         for later in self._lanes.get(letter.session_id, ()):
-            if later.base == letter.base and not later.sent:
-                _follow(later, letter, version, state, alone=alone)
+            if later.base is not None and later.base < version and not later.sent:
+                _follow(later, letter, version, state, alone=as_written or version == later.base + 1)
 
     def refused(self, letter: Letter) -> None:
         """A letter was not stored and will not be."""
@@ -145,6 +152,13 @@ class Outbox:
             self.size -= letter.size
             if not lane:
                 del self._lanes[letter.session_id]
+
+
+def _based(update: Update, base: int | None) -> Update:
+    """Let an update say what it was made from."""
+    if isinstance(update, SaveContext) or update.expected_version is not None:
+        return update
+    return msgspec.structs.replace(update, expected_version=base)
 
 
 def _takes_place(update: Update, base: int | None, last: Letter) -> bool:

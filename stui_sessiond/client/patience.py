@@ -13,6 +13,12 @@ SILENCE_S = 5.0
 PROBE_S = 1.0
 """For the answer to a ping after the network changed: there a dead connection is likely, and a person waits."""
 
+OUTCOME_S = 10.0
+"""For an outcome that the daemon does not know yet, because it or the image was cut off: an image is back in less."""
+
+OUTCOME_WAITS = Backoff(first_s=0.1, cap_s=1.0)
+"""Between two questions for such an outcome."""
+
 RENEWALS = 2
 """Heartbeats within the interval that the daemon names."""
 
@@ -26,6 +32,7 @@ class Patience(msgspec.Struct, frozen=True, kw_only=True):
     """Between heartbeats; half of what the daemon names if None, which is also the longest."""
     silence_s: float = SILENCE_S
     probe_s: float = PROBE_S
+    outcome_s: float = OUTCOME_S
     give_up_s: float | None = None
     """Without a connection for so long, it counts as failed; None goes on trying for ever."""
 

@@ -139,7 +139,8 @@ class Saver:
         return delivery
 
     def resume(self) -> None:
-        """There is a connection: send what waits."""
+        """There is a connection again: send what waits."""
+        self._outbox.was_cut()
         for session_id in self._outbox.sessions():
             self._start(session_id)
 
@@ -225,7 +226,7 @@ class Saver:
         elif letter.rounds < MAX_ROUNDS and isinstance(update, UpdateSessionState):
             try:
                 state = await self._resolve(conflict)
-            except Exception:  # the application's own code: its fault must not stop what else waits
+            except Exception:  # noqa: BLE001 -- the application's fault must not stop what else waits
                 _log.exception("saver.resolver_crashed", session_id=conflict.session_id)
         if state is None or not isinstance(update, UpdateSessionState):
             self._drop(letter, conflict)

@@ -3,7 +3,7 @@
 from typing import Any
 
 MAX_SESSIONS = 1_000
-"""Sessions whose versions are remembered, those touched last; of others an update does not say what it was made from."""
+"""Sessions whose versions are remembered: those touched last. Updates of others do not say what they were made from."""
 
 
 class Versions:

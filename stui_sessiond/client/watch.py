@@ -68,6 +68,9 @@ class Watch:
         self._bytes = 0
         self._held: list[tuple[EventMessage, int]] = []
         self._replay_to: Position | None = None
+        self._asking = False
+        self._taken: list[Position] = []
+        """While the daemon is asked to subscribe us: which of these are replayed is known when its answer is."""
         self._behind = False
         self._asked_again = False
         self._over = False
@@ -76,9 +79,17 @@ class Watch:
 
     # ---- from the connection
 
+    def ask(self) -> None:
+        """The daemon is about to be asked to subscribe us, from `known` on."""
+        self._asking = True
+
     def open(self, position: Position) -> None:
         """The daemon subscribed us; `position` is the end of the stream."""
         self._replay_to = position
+        self._asking = False
+        taken, self._taken = self._taken, []
+        for place in taken:
+            self._count(place)
         if self.opened:
             return
         self.opened = True
@@ -116,11 +127,18 @@ class Watch:
             self._put(gap, 0)
             self._put(event, size)
         else:
-            until = self._replay_to
-            if until is not None and until.epoch == event.epoch and event.seq <= until.seq:
-                self._reader.replayed()
             self._put(event, size)
+            place = Position(event.epoch, event.seq)
+            if self._asking:
+                self._taken.append(place)
+            else:
+                self._count(place)
         self.known = Position(event.epoch, event.seq)
+
+    def _count(self, place: Position) -> None:
+        until = self._replay_to
+        if until is not None and until.epoch == place.epoch and place.seq <= until.seq:
+            self._reader.replayed()
 
     def _put(self, item: Item, size: int) -> None:
         self._items.append((item, size))

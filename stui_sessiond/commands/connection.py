@@ -1,5 +1,6 @@
 """The commands about the connection itself: hello and describe."""
 
+import secrets
 from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
@@ -184,7 +185,7 @@ class ConnectionCommands:
             if not principal.may_be_image(identity.image_id) or not self._access.rules.images.admits(identity.image_id):
                 msg = f"image {identity.image_id!r} is not allowed here, or the token is for something else"
                 raise ImageNotAllowedError(msg, image_id=identity.image_id)
-            link = ImageLink(identity, caller, self._receive_stray)
+            link = ImageLink(identity, caller, self._receive_stray, f"d-{secrets.token_hex(4)}-")
             replaced = self._images.admit(link)
         except StuiError as error:
             if not isinstance(error, ImageIdInUseError):

@@ -116,6 +116,9 @@ class EventCommands:
 
     def unsubscribe(self, caller: Caller, asked: wire.Unsubscribe) -> wire.UnsubscribeResult:
         """Carry out `unsubscribe`."""
+        if asked.session_id is None and asked.topics is None:
+            msg = "unsubscribe: give `session_id`, `topics`, or both"
+            raise ParameterError(msg, field="session_id")
         found = False
         for topic in map(_topic, asked.topics or ()):
             caller.topics.discard(topic)

@@ -1,6 +1,6 @@
 """What the daemon tells of images, and what it does with what images tell."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -24,6 +24,13 @@ _log = structlog.get_logger(__name__)
 
 PUSHED_EVENTS = frozenset({"transcript", "code_changed", "debugger_opened", "progress"})
 """What an image may tell unasked (PROTOCOL.md, Events)."""
+
+
+MAX_PUSHED_BYTES = 64 * 1024
+"""Of the data of one event of an image; longer ones would push the others out of the session's log."""
+
+PART_CHARS = 16 * 1024
+"""Into such parts a long text is cut: none is longer than that bound, whatever its characters."""
 
 
 class ImageCommands:
@@ -87,9 +94,8 @@ class ImageCommands:
         except msgspec.DecodeError:
             _log.warning("image.event_unreadable", image_id=link.image_id, event_name=pushed.event)
             return
-        entry = self._keeper.shelf.find(header.session_id)
-        if entry is not None:
-            self._keeper.post(entry, pushed.event, data)
+        for part in _in_parts(pushed, data):
+            self._keeper.post_to(header.session_id, pushed.event, part)
 
     def announce(self, link: ImageLink, *, connected: bool) -> None:
         """Tell the sessions of an image that it has come or gone."""
@@ -121,3 +127,15 @@ class ImageCommands:
         """Finish telling."""
         await self._tasks.drain(None)
         await self._tasks.close()
+
+
+def _in_parts(pushed: PushedEvent, data: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Cut what is long: text into several events; of other things only how long they were is told."""
+    text = data.get("text")
+    if len(pushed.data) <= MAX_PUSHED_BYTES:
+        yield data
+    elif pushed.event == "transcript" and isinstance(text, str):
+        for start in range(0, len(text), PART_CHARS):
+            yield {"text": text[start : start + PART_CHARS]}
+    else:
+        yield {"truncated": True, "size_bytes": len(pushed.data)}

@@ -77,11 +77,17 @@ class Relay:
         self._approvals = approvals
         self._clock = clock
         self._tasks = TaskOwner("relay")
+        self._notes = TaskOwner("notes")
         self._running: dict[tuple[SessionId, str], _Running] = {}
 
     async def close(self) -> None:
-        """Stop waiting for images. What they work on stays in the book, and ends when they tell."""
+        """Stop waiting for images. What they work on stays in the book, and ends when they tell.
+
+        What they have told is noted first.
+        """
         await self._tasks.close()
+        await self._notes.drain(None)
+        await self._notes.close()
 
     # ---- requests that only read
 
@@ -194,7 +200,7 @@ class Relay:
             if asked.idempotency_key:
                 before = ledger.recall_entry(await self._book.recall(header.session_id, request.key), request.digest)
                 if before is not None:
-                    return _again(before, wanted)
+                    return _again(before, wanted, gone=self._is_gone(before))
             code = code_of(asked)
             if code is not None:
                 await self._approvals.require(request.command, code, request.client_id, header.session_id, request.key)
@@ -206,9 +212,9 @@ class Relay:
                 image_id=link.image_id,
                 instance_id=InstanceId(link.identity.instance_id),
             )
-            work = self._begin(header.session_id, request, code)
-            beginning: asyncio.Task[StuiError | None] = self._tasks.start(work, f"begin.{request.key}")
-            if asked.idempotency_key and (refusal := await beginning) is not None:
+            work = self._begin(header.session_id, request, code, awaited=bool(asked.idempotency_key))
+            beginning: asyncio.Task[StuiError | None] = self._notes.start(work, f"begin.{request.key}")
+            if asked.idempotency_key and (refusal := await asyncio.shield(beginning)) is not None:
                 return refusal
             begun.set()
             ended: T | StuiError = await self._ask_and_note(link, header.session_id, request, asked, wanted, beginning)
@@ -216,9 +222,11 @@ class Relay:
             return error
         return ended
 
-    async def _begin(self, session_id: SessionId, request: RequestEntry, code: str | None) -> StuiError | None:
+    async def _begin(
+        self, session_id: SessionId, request: RequestEntry, code: str | None, *, awaited: bool
+    ) -> StuiError | None:
         try:
-            await self._book.begin(session_id, request, code)
+            await self._book.begin(session_id, request, code, awaited=awaited)
         except StuiError as error:
             return error
         return None
@@ -241,12 +249,19 @@ class Relay:
             return error
         except StuiError as error:
             answer = error
-        if await beginning is None:  # as long as it is in no book, its client does not go on to the next one
+        if (
+            await asyncio.shield(beginning) is None
+        ):  # as long as it is in no book, its client does not go on to the next one
             finishing = self._book.finish(session_id, request.key, outcome_of(answer))
-            noted = self._tasks.start(_quietly(finishing, session_id), f"finish.{request.key}")
+            noted = self._notes.start(_quietly(finishing, session_id), f"finish.{request.key}")
             if asked.idempotency_key:
-                await noted
+                await asyncio.shield(noted)
         return answer
+
+    def _is_gone(self, request: RequestEntry) -> bool:
+        """Tell whether the image that worked on a request is known to be gone: another one is in its place."""
+        link = self._images.find(request.image_id) if request.image_id is not None else None
+        return link is not None and link.identity.instance_id != request.instance_id
 
     # ---- what comes later
 
@@ -255,15 +270,19 @@ class Relay:
         session_id, _, serial = reply.id.rpartition(":")
         if not session_id or not serial:
             return False
-        self._tasks.start(self._finish_late(link, SessionId(session_id), reply), "late")
+        self._notes.start(self._finish_late(link, SessionId(session_id), reply), "late")
         return True
 
     async def _finish_late(self, link: ImageLink, session_id: SessionId, reply: Reply) -> None:
         answer: object
         try:
             request = await self._book.find_relayed(session_id, reply.id)
-            if request is None or request.image_id != link.image_id:
-                return
+        except StuiError as error:
+            _log.warning("evaluation.not_noted", session_id=session_id, code=error.code)
+            return
+        if request is None or request.image_id != link.image_id:
+            return
+        try:
             answer = decode_result(reply, RUNS_CODE[request.command]) if reply.result is not None else link.error(reply)
         except StuiError as error:
             answer = error
@@ -291,8 +310,10 @@ def outcome_of(answer: object) -> Outcome:
     return Outcome(result, shown=result)
 
 
-def _again(before: RequestEntry, wanted: type[T]) -> T | StuiError:
-    """Make the first outcome again."""
+def _again(before: RequestEntry, wanted: type[T], *, gone: bool) -> T | StuiError:
+    """Make the first outcome again. `gone`: the image that was asked is not there any more."""
+    if before.state == "running" and gone:
+        before = replace(before, state="lost")
     failure = ledger.failure_of(before)
     if failure is not None:
         return failure

@@ -64,13 +64,17 @@ class LinkPipe(Protocol):
 
 
 class ImageLink:
-    """The connection to one live image."""
+    """The connection to one live image.
+
+    `own_ids` is how ids of its requests begin: no other link's may begin so, for an image may say late answers again.
+    """
 
     def __init__(
         self,
         identity: ImageIdentity,
         pipe: LinkPipe,
         receive_stray: Callable[["ImageLink", Reply], bool] = lambda _link, _reply: False,
+        own_ids: str = "d-",
     ) -> None:
         self.identity = identity
         self.image_id = ImageId(identity.image_id)
@@ -80,6 +84,7 @@ class ImageLink:
         self._serial = itertools.count(1)
         self._lost = False
         self._receive_stray = receive_stray
+        self._own_ids = own_ids
 
     @property
     def pending(self) -> int:
@@ -123,7 +128,7 @@ class ImageLink:
             ImageError: the image answered with an error, or not as agreed.
         """
         self.check(command)
-        request_id = request_id or f"d-{next(self._serial)}"
+        request_id = request_id or f"{self._own_ids}{next(self._serial)}"
         answer: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
         self._pending[request_id] = answer
         try:

@@ -52,7 +52,10 @@ class RequestEntry(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     @property
     def size_bytes(self) -> int:
         """How much it takes, roughly."""
-        return len(self.result or "") + (len(self.failure.message) if self.failure else 0)
+        failure = self.failure
+        if failure is None:
+            return len(self.result or "")
+        return len(failure.message) + (len(msgspec.json.encode(failure.details)) if failure.details else 0)
 
 
 class Requests(msgspec.Struct, frozen=True, gc=False):

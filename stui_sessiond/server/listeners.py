@@ -90,8 +90,8 @@ class Server:
         self._peers: set[Peer] = set()
         self._by_name: dict[ConnectionId, Peer] = {}
         """The newest peer of each connection: those that are there, and those that are parked."""
-        self._parked: OrderedDict[ConnectionId, Peer] = OrderedDict()
-        """Peers that are gone and are owed answers."""
+        self._parked: OrderedDict[ConnectionId, asyncio.TimerHandle] = OrderedDict()
+        """Peers that are gone and are owed answers, and what ends that."""
         self._watches = TaskOwner("hello")
         self._listeners: list[asyncio.AbstractServer] = []
         self._uvicorn: uvicorn.Server | None = None
@@ -183,15 +183,13 @@ class Server:
         if not peer.owes or self.draining:
             del self._by_name[name]
             return
-        self._parked[name] = peer
-        while len(self._parked) > MAX_PARKED:
-            oldest = next(iter(self._parked))
-            del self._parked[oldest], self._by_name[oldest]
-        asyncio.get_running_loop().call_later(PARKED_S, self._let_go, name, peer)
+        self._parked[name] = asyncio.get_running_loop().call_later(PARKED_S, self._let_go, name)
+        if len(self._parked) > MAX_PARKED:
+            self._let_go(next(iter(self._parked)))
 
-    def _let_go(self, name: ConnectionId, peer: Peer) -> None:
-        if self._parked.get(name) is peer:
-            del self._parked[name], self._by_name[name]
+    def _let_go(self, name: ConnectionId) -> None:
+        self._parked.pop(name).cancel()
+        del self._by_name[name]
 
     def take_over(self, peer: Peer) -> Peer | None:
         """Let the peer have the name of its connection; return the one that had it before."""
@@ -199,7 +197,8 @@ class Server:
         if name is None:
             return None
         elder, self._by_name[name] = self._by_name.get(name), peer
-        self._parked.pop(name, None)
+        if name in self._parked:
+            self._parked.pop(name).cancel()
         return elder
 
     def counts(self) -> ConnectionCounts:
@@ -228,6 +227,8 @@ class Server:
         await self.tasks.close()
         for peer in list(self._peers):
             peer.close("shutting_down")
+        for name in list(self._parked):
+            self._let_go(name)
         if self._uvicorn is not None:
             self._uvicorn.should_exit = True
             await asyncio.wait([self._uvicorn_task], timeout=5)

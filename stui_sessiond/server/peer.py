@@ -61,6 +61,10 @@ KEPT_BYTES = 4 * 1024 * 1024
 """The same bound in bytes."""
 
 
+_OWN = frozenset({"hello", "subscribe", "unsubscribe"})
+"""Requests about the connection they come over: another one has no use for their answers."""
+
+
 class ImageEvents(Protocol):
     """Who hears of images."""
 
@@ -113,6 +117,8 @@ class Peer:
         self._understood = False
         self._open: dict[int, str] = {}
         """Ids of requests that are not answered."""
+        self._own: set[int] = set()
+        """Those of them that concern this connection alone."""
         self._owed: dict[int, str] = {}
         """The same of earlier connections of this name, by the request's place there."""
         self._kept: list[tuple[str, bytes]] = []
@@ -173,6 +179,8 @@ class Peer:
             return
         serial = next(_serials)
         self._open[serial] = request.id
+        if request.command in _OWN:
+            self._own.add(serial)
         self._relayed += relays
         host.tasks.start(self._finish(serial, answer, relays=relays), f"request.{request.command}")
         if len(self._open) - self._relayed >= host.limits.requests_in_flight and not self._holding:
@@ -184,10 +192,14 @@ class Peer:
             answer = await answering
         finally:
             request_id = self._open.pop(serial)
+            owed = serial not in self._own
+            self._own.discard(serial)
             self._relayed -= relays
         if self._lost or self._successor is not None:
-            if self.connection_id is not None:
+            if owed and self.connection_id is not None:
                 self._send_late(serial, request_id, answer.message)
+            if self._lost:  # it may have subscribed only now
+                self._leave_sessions()
             return
         self._send_answer(answer)
         if self._holding and len(self._open) - self._relayed < self._host.limits.requests_in_flight:
@@ -221,12 +233,13 @@ class Peer:
     @property
     def owes(self) -> bool:
         """Whether there are answers, or will be, for the connection that resumes this one."""
-        return bool(self._open or self._owed or self._kept)
+        return bool(len(self._open) > len(self._own) or self._owed or self._kept)
 
     def _inherit(self, elder: "Peer") -> Sequence[str]:
         """Continue another connection: its answers come here from now on. Ends it if it is still open."""
         elder._successor = self  # noqa: SLF001 -- another Peer
-        self._owed = {**elder._owed, **elder._open}  # noqa: SLF001 -- another Peer
+        theirs = {serial: each for serial, each in elder._open.items() if serial not in elder._own}  # noqa: SLF001 -- another Peer
+        self._owed = {**elder._owed, **theirs}  # noqa: SLF001 -- another Peer
         self._kept, self._kept_bytes, elder._kept = elder._kept, elder._kept_bytes, []  # noqa: SLF001 -- another Peer
         elder.close("resumed")
         return [*(request_id for request_id, _ in self._kept), *self._owed.values()]
@@ -247,6 +260,12 @@ class Peer:
     def lost(self) -> None:
         """The pipe is gone: leave everything this peer took part in."""
         self._lost = True
+        self._leave_sessions()
+        if self._link is not None and self._host.leave_image(self._link):
+            self._host.image_events.announce(self._link, connected=False)
+        self._host.forget(self)
+
+    def _leave_sessions(self) -> None:
         feed = self._host.feed
         for topic in self.topics:
             feed.ignore(topic, self, self.subscriptions)
@@ -256,9 +275,6 @@ class Peer:
             feed.unsubscribe(session_id, self, reason)
         self.subscriptions.clear()
         self._behind.clear()
-        if self._link is not None and self._host.leave_image(self._link):
-            self._host.image_events.announce(self._link, connected=False)
-        self._host.forget(self)
 
     # ---- what commands do
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from stui_sessiond.errors import StuiError
+from stui_sessiond.errors import StorageError, StuiError
 from stui_sessiond.ids import SessionId
 from stui_sessiond.model.event import Position
 from stui_sessiond.model.session import Session, SessionHeader
@@ -78,6 +78,8 @@ class Feed:
                 session = await self._keeper.load(entry)
                 if self._hub.holds(subscription) and not subscription.live:
                     self._replay(subscription, session)
+        except StorageError:  # the next event finds that it is behind, and tries again
+            subscription.live = True
         except StuiError:  # it is gone: whoever listened is told by `unsubscribed`
             return
 
@@ -110,7 +112,8 @@ class Feed:
         found = self._hub.ignore(topic, subscriber)
         for session_id, each in list(subscriptions.items()):
             entry = self._keeper.shelf.find(session_id)
-            if each.by_topic and (entry is None or topic in topics_of(entry.header)):
+            topics = [] if entry is None else topics_of(entry.header)
+            if each.by_topic and (entry is None or topic in topics) and not self._hub.listens(subscriber, topics):
                 self._hub.remove(session_id, subscriber)
                 del subscriptions[session_id]
         return found

@@ -123,6 +123,10 @@ class Hub:
             del self._topics[topic]
         return True
 
+    def listens(self, subscriber: Subscriber, topics: Iterable[Topic]) -> bool:
+        """Tell whether a subscriber hears of one of these topics."""
+        return any(subscriber in self._topics.get(topic, ()) for topic in topics)
+
     def attached(self, session_id: SessionId) -> list[Subscription]:
         """List who listens to a session because it asked for this session."""
         return [each for each in self._sessions.get(session_id, {}).values() if not each.by_topic]
@@ -160,13 +164,18 @@ class Hub:
             each.position = header.position
 
     def encode(self, session: Session, events: Sequence[Event], *, deltas: bool) -> list[bytes]:
-        """Make the messages of events; without `deltas` the newest change of the state has the whole of it."""
+        """Make the messages of events; the newest change of the state has the whole of it.
+
+        With `deltas` only if a change among them is too large to have its patch.
+        """
         header = session.header
-        newest = None if deltas else next((one for one in reversed(events) if one.name == STATE_EVENT), None)
+        changes = [one for one in events if one.name == STATE_EVENT]
+        whole = not deltas or any(one.data.get("patch") is None for one in changes)
+        newest = changes[-1] if changes and whole else None
         messages = []
         for event in events:
             data = event.data
-            if event is newest and data.get("version") is not None:
+            if event is newest:
                 data = {**data, "session_state": session.state}
             position = Position(header.epoch, event.seq)
             messages.append(self._encode(event.name, header.session_id, position, data, event.at))

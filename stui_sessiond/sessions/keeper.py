@@ -66,7 +66,7 @@ class Keeper:
             self._epoch_end = f".{opened.incarnation}"
         for stored in opened.sessions:
             entry = Entry(stored.header, stored.size_bytes)
-            if entry.header.epoch and not entry.header.epoch.endswith(self._epoch_end):
+            if not entry.header.epoch or not entry.header.epoch.endswith(self._epoch_end):
                 self.end_epoch(entry)
             self.shelf.add(entry)
         self.damaged = opened.damaged
@@ -134,8 +134,10 @@ class Keeper:
             raise SessionDamagedError(msg, session_id=session_id)
         if loaded.session.header.version != entry.header.version:  # damaged: believe what can be read
             entry.header = loaded.session.header
-        else:  # closing, reopening and binding count no version: what is known is as new or newer
-            loaded = replace(loaded, session=_with_header_of(entry, loaded.session))
+            if not entry.header.epoch:
+                self.end_epoch(entry)
+        # closing, reopening and binding count no version: what is known is as new or newer
+        loaded = replace(loaded, session=_with_header_of(entry, loaded.session))
         self.shelf.hold(loaded, entry.size_bytes)
         return loaded
 
@@ -166,7 +168,7 @@ class Keeper:
         session = replace(session, header=header)
         told = (*before, *news)
         if told:
-            session, events = log.append(session, told, self._new_epoch() + self._epoch_end, self.clock(), self._rules)
+            session, events = log.append(session, told, self._another_epoch(), self.clock(), self._rules)
         else:
             events = ()
         size_bytes = entry.size_bytes if size_bytes is None else size_bytes
@@ -191,8 +193,7 @@ class Keeper:
         Raises:
             StorageError: there is none.
         """
-        epoch = self._new_epoch() + self._epoch_end
-        session, events = log.append(session, news, epoch, self.clock(), self._rules)
+        session, events = log.append(session, news, self._another_epoch(), self.clock(), self._rules)
         await self.storage.commit(Commit(session, entry.size_bytes, 0, whole=True))
         entry.header = session.header
         self.shelf.add(entry)
@@ -207,8 +208,8 @@ class Keeper:
             StorageError: it is as it was.
         """
         await self.storage.remove(entry.header.session_id)
-        entry.news = None
-        told, events = log.append(session, news, self._new_epoch(), self.clock(), self._rules)
+        news = (*self._take_news(entry), *news)
+        told, events = log.append(session, news, self._another_epoch(), self.clock(), self._rules)
         self.hub.deliver(told, events)
         self.shelf.remove(entry)
         self.hub.forget(entry.header.session_id)
@@ -270,11 +271,15 @@ class Keeper:
         return () if waiting is None else waiting.take(self.clock())
 
     def end_epoch(self, entry: Entry) -> None:
-        """Take note that events are lost: the next one begins another epoch."""
-        entry.header = replace(entry.header, epoch="", seq=0)
+        """Take note that events are lost: another epoch begins, so that who listens from now on misses nothing."""
+        entry.header = replace(entry.header, epoch=self._another_epoch(), seq=0)
         held = self.shelf.content(entry.header.session_id)
         if held is not None:
-            self.shelf.hold(replace(held, session=held.session.without_events()), entry.size_bytes)
+            session = replace(held.session.without_events(), header=entry.header)
+            self.shelf.hold(replace(held, session=session), entry.size_bytes)
+
+    def _another_epoch(self) -> str:
+        return self._new_epoch() + self._epoch_end
 
     def touch(self, entry: Entry) -> None:
         """Count as activity now."""

@@ -17,11 +17,14 @@ from stui_sessiond.errors import (
     StuiError,
     error_of,
 )
-from stui_sessiond.model.request import RequestEntry, Requests
+from stui_sessiond.model.request import Failure, RequestEntry, Requests
 from stui_sessiond.model.session import HistoryEntry
 
 MAX_RESULT_BYTES = 256 * 1024
-"""A longer result is not kept: its request is remembered as done."""
+"""A longer result is not kept: its request is remembered as done, or as failed with the beginning of the text."""
+
+MAX_FAILURE_CHARS = 200
+"""How much of an error's text stays when its outcome is not kept."""
 
 
 class LedgerRules(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,8 +64,8 @@ def once_of(command: str, asked: Any, client_id: str | None) -> Once | None:  # 
 
 def noted(requests: Requests, entry: RequestEntry, now: float, rules: LedgerRules) -> Requests:
     """Remember a request as it is now."""
-    if entry.result is not None and len(entry.result) > MAX_RESULT_BYTES:
-        entry = replace(entry, result=None)
+    if entry.size_bytes > MAX_RESULT_BYTES:
+        entry = _without_outcome(entry)
     before = requests.entries.get(entry.key)
     entries = {**requests.entries, entry.key: entry}
     size_bytes = requests.size_bytes + entry.size_bytes - (before.size_bytes if before else 0)
@@ -73,10 +76,18 @@ def noted(requests: Requests, entry: RequestEntry, now: float, rules: LedgerRule
         for key, each in list(entries.items()):
             if size_bytes <= rules.max_result_bytes // 2:
                 break
-            if each.result is not None and key != entry.key:
-                entries[key] = replace(each, result=None)
-                size_bytes -= len(each.result)
+            if key != entry.key:
+                entries[key] = _without_outcome(each)
+                size_bytes -= each.size_bytes - entries[key].size_bytes
     return Requests(entries, size_bytes)
+
+
+def _without_outcome(entry: RequestEntry) -> RequestEntry:
+    """Forget what came of it, but not that it ended, nor with which error."""
+    failure = entry.failure
+    return replace(
+        entry, result=None, failure=failure and Failure(failure.code, failure.message[:MAX_FAILURE_CHARS], {})
+    )
 
 
 def _without_oldest(entries: dict[str, RequestEntry], now: float, rules: LedgerRules) -> dict[str, RequestEntry]:

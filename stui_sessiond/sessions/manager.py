@@ -30,6 +30,9 @@ from stui_sessiond.storage.api import Loaded
 
 LEDGER = ledger.LedgerRules()
 
+MAX_PATCH_BYTES = 64 * 1024
+"""A longer patch is not in its event: the event would push the others out of the log."""
+
 
 class Totals(msgspec.Struct, frozen=True):
     """Counts over all active sessions."""
@@ -463,7 +466,7 @@ def _state_event(client_id: str | None, mode: str) -> Callable[[Session, History
             "client_id": client_id or session.header.client_id,
             "version": version.version,
             "mode": mode,
-            "patch": [step.to_json() for step in version.steps],
+            "patch": None if version.size_bytes > MAX_PATCH_BYTES else [step.to_json() for step in version.steps],
         }
         return News("session.updated", data, version.at)
 

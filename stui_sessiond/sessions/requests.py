@@ -65,11 +65,11 @@ class RequestBook:
             entries = (await self._keeper.load(entry)).requests.entries.values()
         return next((one for one in entries if one.relay_id == relay_id and one.state == "running"), None)
 
-    async def begin(self, session_id: SessionId, request: RequestEntry, code: str | None) -> None:
-        """Put a request into the book, durably.
+    async def begin(self, session_id: SessionId, request: RequestEntry, code: str | None, *, awaited: bool) -> None:
+        """Put a request into the book, durably. `awaited`: it is not carried out if that fails.
 
         Raises:
-            StorageError: it is not in the book.
+            StorageError: it is not in the book; if it is carried out all the same, the epoch ends.
         """
         accepted = {
             "evaluation": request.key,
@@ -90,7 +90,7 @@ class RequestBook:
                 News("evaluation.accepted", accepted, request.accepted_at),
                 self._keeper.news("evaluation.started", started),
             )
-            await self._note(entry, session, (request,), news)
+            await self._note(entry, session, (request,), news, happened=not awaited)
 
     async def finish(self, session_id: SessionId, key: str, outcome: Outcome, *, late: bool = False) -> bool:
         """End a request, durably; False when it had ended, or is not in the book.
@@ -185,7 +185,13 @@ class RequestBook:
         return found
 
     async def _note(
-        self, entry: Entry, session: Session, requests: Sequence[RequestEntry], news: Sequence[News]
+        self,
+        entry: Entry,
+        session: Session,
+        requests: Sequence[RequestEntry],
+        news: Sequence[News],
+        *,
+        happened: bool = True,
     ) -> None:
         noted = session.requests
         for one in requests:
@@ -193,5 +199,6 @@ class RequestBook:
         try:
             await self._keeper.store(entry, replace(session, requests=noted), news, requests=requests)
         except StorageError:
-            self._keeper.end_epoch(entry)  # it happened, and there will be no event of it
+            if happened:  # and there will be no event of it
+                self._keeper.end_epoch(entry)
             raise

@@ -38,7 +38,7 @@ class Newsbox:
 
     def put(self, news: News, size_bytes: int) -> None:
         """Let a piece of news wait, or count it as lost."""
-        if len(self._items) >= MAX_WAITING_NEWS or self._bytes + size_bytes > MAX_WAITING_BYTES:
+        if self.lost or len(self._items) >= MAX_WAITING_NEWS or self._bytes + size_bytes > MAX_WAITING_BYTES:
             self.lost += 1
             return
         self._items.append(news)

@@ -35,6 +35,8 @@ from stui_sessiond.model.session import (
 FORMAT = "stui-session"
 FORMAT_VERSION = 2
 
+STATE_EVENT = "session.updated"
+"""Its data has the patch of a version, which the history has as well."""
 
 NO_SHARES: Final[dict[ClientId, Role]] = {}
 """One for all the sessions that are not shared; nobody changes it."""
@@ -290,8 +292,6 @@ def misses_events(session: Session | None, change: ChangeRecord) -> bool:
 
 
 def _log_after(session: Session, change: ChangeRecord) -> EventLog:
-    if not change.events:
-        return session.log
     events = _events(change.events, () if change.entry is None else (_entry(change.entry),))
     goes_on = change.header is not None and change.header.epoch == session.header.epoch
     old = session.log if goes_on and not misses_events(session, change) else EventLog()
@@ -317,7 +317,7 @@ def event_records(events: Sequence[Event], entries: Sequence[HistoryEntry]) -> l
             event.name,
             event.at,
             {name: value for name, value in event.data.items() if name != "patch"}
-            if event.data.get("version") in versions and "patch" in event.data
+            if event.name == STATE_EVENT and event.data.get("version") in versions and "patch" in event.data
             else event.data,
             event.size_bytes,
         )
@@ -331,7 +331,7 @@ def _events(records: Sequence[EventRecord], entries: Sequence[HistoryEntry]) -> 
 
 
 def _with_patch(record: EventRecord, patches: Mapping[int, Sequence[Step]]) -> dict[str, Any]:
-    if record.name != "session.updated" or "patch" in record.data:
+    if record.name != STATE_EVENT or "patch" in record.data:
         return record.data
     steps = patches.get(record.data.get("version", 0), ())
     return {**record.data, "patch": [step.to_json() for step in steps]}

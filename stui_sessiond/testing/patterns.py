@@ -14,7 +14,7 @@ Names = MutableMapping[str, Any]
 MAX_SHOWN_CHARS = 200
 """How much of a value a difference shows."""
 
-_WHOLE = re.compile(r"\{\{(\*|[a-z_][a-z0-9_]*)(?::([a-z]+)|\+([0-9]+))?\}\}")
+_WHOLE = re.compile(r"\{\{(\*|[a-z_][a-z0-9_]*)(?::([a-z]+)|\+([0-9]+)|\*([0-9]+))?\}\}")
 _INSIDE = re.compile(r"\{\{(.*?)\}\}")
 _TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?Z")
 _OTHERS = "{{*:others}}"
@@ -50,15 +50,25 @@ def fill(template: Any, names: Mapping[str, Any]) -> Any:  # noqa: ANN401 -- any
         PatternError: there is no such name.
     """
     if isinstance(template, dict):
-        return {key: fill(value, names) for key, value in template.items()}
+        return {_filled_text(key, names): fill(value, names) for key, value in template.items()}
     if isinstance(template, list):
         return [fill(value, names) for value in template]
     if not isinstance(template, str) or "{{" not in template:
         return template
     whole = _WHOLE.fullmatch(template)
+    if whole is not None and whole[4] is not None:
+        return _text(whole[1], names) * int(whole[4])
     if whole is not None and whole[2] is None:
         return _value(whole[1], whole[3], names)
-    return _INSIDE.sub(lambda found: str(_value(found[1], None, names)), template)
+    return _filled_text(template, names)
+
+
+def _filled_text(template: str, names: Mapping[str, Any]) -> str:
+    return _INSIDE.sub(lambda found: _text(found[1], names), template)
+
+
+def _text(name: str, names: Mapping[str, Any]) -> str:
+    return str(_value(name, None, names))
 
 
 def differences(pattern: Any, found: Any, names: Names, path: str = "") -> list[str]:  # noqa: ANN401 -- any JSON
@@ -71,13 +81,14 @@ def differences(pattern: Any, found: Any, names: Names, path: str = "") -> list[
         if not isinstance(found, dict):
             return [_line(path, "an object", found)]
         lines = []
-        for key, value in pattern.items():
+        for template, value in pattern.items():
+            key = _filled_text(template, names)
             lines += differences(value, found.get(key, _MISSING), names, f"{path}.{key}" if path else key)
         return lines
     if isinstance(pattern, list):
         return _array_differences(pattern, found, names, path)
     whole = _WHOLE.fullmatch(pattern) if isinstance(pattern, str) else None
-    if whole is not None and whole[3] is None and (whole[1] == "*" or whole[1] not in names):
+    if whole is not None and whole[3] is None and whole[4] is None and (whole[1] == "*" or whole[1] not in names):
         return _capture(whole, found, names, path)
     expected = fill(pattern, names)
     return [] if _same(expected, found) else [_line(path, show(expected), found)]

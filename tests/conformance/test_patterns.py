@@ -115,6 +115,20 @@ def test_name_within_a_text() -> None:
     assert differences("client-{{run}}-a", "client-x2-a", {"run": "x1"}) != []
 
 
+def test_name_times_number() -> None:
+    """`{{run*3}}` is the text of a name, three times; for what is too long to write down."""
+    assert fill({"a": "{{run*3}}"}, {"run": "ab"}) == {"a": "ababab"}
+    assert differences("{{run*2}}", "abab", {"run": "ab"}) == []
+    assert differences("{{run*2}}", "ab", {"run": "ab"}) == ['the message: expected "abab", got "ab"']
+
+
+def test_name_within_a_key() -> None:
+    """Keys may hold names as texts may, in what is sent and in what is expected."""
+    assert fill({"a-{{run}}": {"{{run}}": 1}}, {"run": "x"}) == {"a-x": {"x": 1}}
+    assert differences({"a-{{run}}": 1}, {"a-x": 1}, {"run": "x"}) == []
+    assert differences({"{{run}}": 1}, {"y": 1}, {"run": "x"}) == ["x: expected 1, got nothing"]
+
+
 def test_others_capture_only_from_what_matches() -> None:
     """Elements that were tried in vain leave no names behind."""
     names: Names = {}
@@ -131,6 +145,7 @@ def test_others_capture_only_from_what_matches() -> None:
         ("{{n+1}}", {}),
         ("{{n+1}}", {"n": "text"}),
         ("a {{unknown}} b", {}),
+        ("{{unknown*2}}", {}),
         ("a {{x:string}} b", {"x": "y"}),
     ],
 )

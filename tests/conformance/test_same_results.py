@@ -34,8 +34,8 @@ _COMMANDS: tuple[tuple[str, Json], ...] = (
     ("get_session_statistics", {}),
     ("close_session", {"save_state": False}),
 )
-_VARY = {"size_bytes", "saved_at"}
-"""What is stored holds times, with more digits or fewer."""
+_VARY = {"size_bytes", "saved_at", "epoch"}
+"""What is stored holds times, with more digits or fewer; each session has an epoch of its own."""
 _WITHOUT_SESSION = {"create_session", "list_client_sessions", "get_session_statistics"}
 
 

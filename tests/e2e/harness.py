@@ -270,6 +270,24 @@ class Connection:
             if event["event"] == name:
                 return event
 
+    def next_event(self) -> Json:
+        """The next event of any name."""
+        while not self._events:
+            self._take()
+        return self._events.pop(0)
+
+    def take_events(self) -> list[Json]:
+        """All events that came on the way to answers, none of which is waited for."""
+        taken, self._events = self._events, []
+        return taken
+
+    def events_to(self, position: Json) -> list[Json]:
+        """All events up to a position in a stream."""
+        heard: list[Json] = []
+        while not heard or (heard[-1]["epoch"], heard[-1]["seq"]) != (position["epoch"], position["seq"]):
+            heard.append(self.next_event())
+        return heard
+
     def _take(self) -> None:
         message = self.read()
         assert message is not None, "the daemon closed the connection"
@@ -316,9 +334,9 @@ class Connection:
 class ScriptedImage(Connection):
     """An image that a test plays itself: it takes requests and answers when the test says so, or never."""
 
-    def __init__(self, place: Path | tuple[str, int], image_id: str) -> None:
+    def __init__(self, place: Path | tuple[str, int], image_id: str, instance_id: str | None = None) -> None:
         super().__init__(place)
-        identity = {"image_id": image_id, "instance_id": uuid.uuid4().hex, "dialect": "Scripted"}
+        identity = {"image_id": image_id, "instance_id": instance_id or uuid.uuid4().hex, "dialect": "Scripted"}
         self.greeting = self.result("hello", role="image", protocol=["1.0.0"], identity=identity)
 
     def request(self) -> Json:

@@ -555,19 +555,67 @@ def test_transcript_of_forked_code_keeps_its_session(image: Image, session: str)
 
 
 def test_reconnect_keeps_variables_and_instance(image: Image, session: str) -> None:
-    """After a lost connection the image dials again and still has its objects; old answers stay away."""
+    """After a lost connection the image dials again, is the same instance, and still has its objects."""
     instance = image.hello["parameters"]["identity"]["instance_id"]
     image.value("kept := #(1 2 3)", session)
-    image.start("evaluate", code=f"{BUSY_LOOP}. late := 1", session_id=session)
-    image.start("evaluate", code="never := 1", session_id=session)
     image.link.close()
     image.accept()
     image.welcome()
     assert image.hello["parameters"]["identity"]["instance_id"] == instance
-    answer = image.ask("evaluate", code="kept size + late", session_id=session)
-    assert answer["result"]["result"] == "4"
-    assert image.link.answers == {}
-    assert image.error("never", session)["class"] == "UnknownVariableError"
+    assert image.value("kept size", session) == "3"
+
+
+def test_reconnect_carries_answers_to_what_ran_meanwhile(own_image: Image, session: str) -> None:
+    """What the old connection asked is finished once, and answered over the new one, after hello, under any id."""
+    own_image.welcome()
+    ids = ["late/1", 'sess\u00e4on:\u20ac:"2"']
+    for request_id in ids:
+        code = f"{BUSY_LOOP}. late := (late ifNil: [0]) + 1"
+        parameters = {"code": code, "session_id": session}
+        own_image.link.send({"id": request_id, "command": "evaluate", "parameters": parameters})
+    read_only = own_image.start("inspect", target="3", session_id=session)
+    own_image.ask("ping")
+    own_image.link.close()
+    own_image.accept()
+    own_image.welcome()
+    assert [own_image.link.answer_to(request_id)["result"]["result"] for request_id in ids] == ["1", "2"]
+    assert own_image.value("late", session) == "2"
+    assert read_only not in own_image.link.answers
+
+
+def test_reconnect_says_again_what_may_not_have_arrived(own_image: Image, session: str) -> None:
+    """An answer that was written to a connection that broke may be lost, so it comes again over the next one."""
+    own_image.welcome()
+    first = own_image.start("evaluate", code="3 + 4", session_id=session)
+    assert own_image.link.answer_to(first)["result"]["result"] == "7"
+    own_image.link.close()
+    own_image.accept()
+    own_image.welcome()
+    assert own_image.link.answer_to(first)["result"]["result"] == "7"
+
+
+def test_reconnect_keeps_no_more_answers_than_its_bound(tmp_path: Path) -> None:
+    """The oldest answers give way, by number, by size and, once written, by age; those never written are counted."""
+    program = tmp_path / "check.js"
+    program.write_text(OUTBOX_CHECK, "utf-8")
+    environment = {**os.environ, "OUTBOX": str(FOLDER / "outbox.js")}
+    done = subprocess.run([find_node(), str(program)], env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+OUTBOX_CHECK = """
+const assert = require('node:assert');
+const { Outbox } = require(process.env.OUTBOX);
+let now = 0;
+const box = new Outbox({ maxAnswers: 3, maxChars: 10, writtenMs: 100, now: () => now });
+for (const line of ['a', 'b', 'c', 'd']) box.keep(line, line === 'd');
+assert.deepStrictEqual([box.again(), box.dropped], [['b', 'c', 'd'], 1]);
+box.keep('eeeeeeeee', false);
+assert.deepStrictEqual(box.again(), ['d', 'eeeeeeeee']);
+now = 100;
+box.keep('f', false);
+assert.deepStrictEqual([box.again(), box.chars], [['f'], 1]);
+"""
 
 
 # Inspecting and browsing

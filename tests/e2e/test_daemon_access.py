@@ -80,7 +80,8 @@ def test_token_right_opens_tcp(guarded: Daemon) -> None:
     with Connection(guarded.place("lines")) as client:
         greeting = client.result("hello", role="client", protocol=["1.0.0"], token=guarded.token(), client_id="tcp")
         assert greeting["server_id"] == guarded.ready["server_id"]
-        assert client.result("get_session_info", session_id=client.new_session())["version"] == 1
+        mine = client.new_session(client_id="tcp")
+        assert client.result("get_session_info", session_id=mine)["version"] == 1
 
 
 def test_token_in_hello_opens_websocket(guarded: Daemon) -> None:
@@ -247,13 +248,13 @@ def test_connections_leave_nothing_behind(open_daemon: Daemon) -> None:
             return
         place = open_daemon.socket_path if number % 3 == 1 else open_daemon.place("lines")
         with Connection(place) as client:
-            client.result("hello", role="client", client_id=f"visitor {number}")
+            client.result("hello", role="client", client_id="visitor" if number % 4 else None)
             client.result("subscribe", session_id=session)
             if number % 2:
                 client.start("update_session_state", session_id=session, state_data={"n": number})
 
     with Connection(open_daemon.socket_path) as watcher:
-        session = watcher.new_session()
+        session = watcher.new_session(client_id="visitor")
         for number in range(6):
             visit(number)
         watcher.result("subscribe", session_id=session)

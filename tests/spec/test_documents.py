@@ -8,7 +8,7 @@ import json
 import re
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,9 +23,9 @@ from stui_sessiond.config import ServerSettings, Settings
 from stui_sessiond.contract import load_contract
 from stui_sessiond.daemon import Daemon
 from stui_sessiond.images import link
-from stui_sessiond.server import listeners
+from stui_sessiond.server import listeners, peer
 from stui_sessiond.server.peer import RIGHTS_OF_ROLE
-from stui_sessiond.sessions import transitions, validator
+from stui_sessiond.sessions import digest, driving, hub, ledger, manager, requests, shelf, transitions, validator
 from stui_sessiond.storage.memory import MemoryStorage
 from stui_sessiond.transports import stream, websocket
 from stui_sessiond.transports.pipe import PipeLimits
@@ -190,7 +190,8 @@ async def connect(path: str) -> Line:
 
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 _SESSION = re.compile(r"session_1_[0-9]+_[A-Za-z0-9_-]{22,}")
-_VARIES = {"server_id", "resume_token", "epoch", "uptime"}
+_CONNECTION = re.compile(r"conn_[A-Za-z0-9_-]{16}")
+_VARIES = {"server_id", "resume_token", "epoch", "uptime", "duration"}
 
 
 def settled(value: Any, session_id: str) -> Any:  # noqa: ANN401 -- any JSON
@@ -200,39 +201,69 @@ def settled(value: Any, session_id: str) -> Any:  # noqa: ANN401 -- any JSON
     if isinstance(value, list):
         return [settled(item, session_id) for item in value]
     if isinstance(value, str):
-        return _SESSION.sub(session_id, _TIME.sub("<time>", value))
+        return _CONNECTION.sub("<connection>", _SESSION.sub(session_id, _TIME.sub("<time>", value)))
     return value
 
 
-def with_session(value: Json, session_id: str) -> Json:
-    """The message about the session that is really there."""
-    found: Json = json.loads(_SESSION.sub(session_id, json.dumps(value)))
-    return found
+class Real:
+    """What the daemon really calls the things that the text names."""
+
+    def __init__(self) -> None:
+        self._names: dict[str, str] = {}
+
+    def learn(self, shown: Any, got: Any) -> None:  # noqa: ANN401 -- any JSON
+        """Remember how ids of sessions and requests, epochs and tokens in a message differ from those in the text."""
+        if isinstance(shown, dict) and isinstance(got, dict):
+            for key in shown.keys() & got.keys():
+                if key in {"session_id", "resume_token", "epoch"} and isinstance(shown[key], str):
+                    self._names[shown[key]] = str(got[key])
+                self.learn(shown[key], got[key])
+
+    def learn_request(self, shown: Json, got: Json) -> None:
+        """Remember under which id an image is really asked."""
+        self._names[shown["id"]] = got["id"]
+
+    def put_in(self, value: Any) -> Any:  # noqa: ANN401 -- any JSON
+        """The message with the real names."""
+        if isinstance(value, dict):
+            return {key: self.put_in(item) for key, item in value.items()}
+        if isinstance(value, list):
+            return [self.put_in(item) for item in value]
+        return self._names.get(value, value) if isinstance(value, str) else value
 
 
-async def play(conversation: list[Example]) -> None:
-    """Send what peers send; compare what the daemon sends."""
+async def play(conversation: list[Example], told: Callable[[Json, Json], None]) -> None:
+    """Send what peers send; hand over what the daemon sends, with what the text says of it."""
     async with running() as (_, path):
-        peers = {"client": await connect(path), "image": await connect(path)}
-        session_id = "none yet"
+        peers: dict[str, Line] = {}
+        real = Real()
         for way, value in conversation:
             sender, _, receiver = way.partition(" -> ")
             if sender != "daemon":
-                peers[sender].send(with_session(value, session_id))
+                if sender not in peers:
+                    peers[sender] = await connect(path)
+                peers[sender].send(real.put_in(value))
                 continue
             got = await peers[receiver].receive()
-            if "session_id" in got.get("result", {}):
-                session_id = got["result"]["session_id"]
-            assert settled(got, "<session>") == settled(value, "<session>")
+            real.learn(value, got)
+            if receiver == "image" and "command" in got:
+                real.learn_request(value, got)
+                got["id"] = value["id"]
+            told(value, got)
         for peer in peers.values():
             await peer.close()
 
 
+def compare(shown: Json, got: Json) -> None:
+    """Fail unless a message is what the text says, but for what differs each time."""
+    assert settled(got, "<session>") == settled(shown, "<session>")
+
+
 def test_examples_of_the_protocol_are_true() -> None:
     """The examples of PROTOCOL.md, played in order, get the answers that it shows."""
-    conversation = examples("PROTOCOL.md")
-    assert len(conversation) > 50
-    asyncio.run(play(conversation))
+    conversation = [example for example in examples("PROTOCOL.md") if example.way]
+    assert len(conversation) > 90
+    asyncio.run(play(conversation, compare))
 
 
 def test_programs_of_the_readme_work() -> None:
@@ -272,10 +303,25 @@ FIXED = {
     "tools with a context per session": validator.MAX_TOOLS,
     "operations in one JSON Patch": transitions.MAX_PATCH_OPERATIONS,
     "unanswered requests per image": link.MAX_PENDING,
+    "an idempotency key, characters": 200,
+    "requests that a session remembers": manager.LEDGER.max_requests,
+    "results that a session remembers, together, bytes": manager.LEDGER.max_result_bytes,
+    "a result that is remembered, bytes": ledger.MAX_RESULT_BYTES,
+    "age of remembered requests that go first, seconds": manager.LEDGER.max_age_s,
+    "answers kept for a connection that broke": peer.KEPT_ANSWERS,
+    "answers kept for a connection that broke, bytes": peer.KEPT_BYTES,
+    "answers kept for a connection that broke, seconds": listeners.PARKED_S,
+    "connections that answers are kept for": listeners.MAX_PARKED,
+    "events of one session that wait for the disk": shelf.MAX_WAITING_NEWS,
+    "events of one session that wait for the disk, bytes": shelf.MAX_WAITING_BYTES,
+    "clients that a session is shared with": transitions.MAX_SHARES,
+    "clients that ask to drive one session": driving.MAX_REQUESTS,
+    "a request to drive before its client may take over, seconds": driving.PATIENCE_S,
     "an image's answer, except to `evaluate` and `debug`, seconds": relay.ANSWER_TIMEOUT_S,
     "an image's answer to `capture_context`, seconds": context.CAPTURE_TIMEOUT_S,
     "a `hello` that is needed, seconds": listeners.HELLO_TIMEOUT_S,
-    "unsent bytes above which a peer is not read": PipeLimits(message_bytes=1).outbound_soft_bytes,
+    "unsent bytes above which a peer is not read and gets no events": PipeLimits(message_bytes=1).outbound_soft_bytes,
+    "a peer with so much unsent that reads nothing is cut off, seconds": PipeLimits(message_bytes=1).stall_s,
     "unsent bytes above which a peer is cut off": PipeLimits(message_bytes=1).outbound_hard_bytes,
     "WebSocket: between pings, seconds": listeners.ServerRules(token_needed=True).ping_interval_s,
     "WebSocket: wait for any frame after a ping, seconds": websocket.WebSocketRules(
@@ -302,6 +348,36 @@ def test_limits_in_the_text_are_those_in_the_code() -> None:
     assert fixed == FIXED.keys()
 
 
+def test_longest_idempotency_key_is_that_of_the_structs() -> None:
+    """The number of characters in the table is the one that the parameters are checked with."""
+    schema = SCHEMAS["evaluate"]["$defs"]["Evaluate"]["properties"]["idempotency_key"]
+    assert {each.get("maxLength") for each in schema["anyOf"]} == {
+        FIXED["an idempotency key, characters"],
+        None,
+    }
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"its first {requests.SHOWN_CODE_CHARS:,} characters",
+        f"the first {requests.SHOWN_RESULT_CHARS:,} characters",
+        f"it has the newest {digest.MAX_ROWS}",
+        f"{Settings().events.count:,} events, {Settings().events.bytes // 1024} KiB",
+        f"last {manager.LEDGER.max_requests:,} requests and {manager.LEDGER.max_result_bytes // 2**20} MiB",
+        f"more than {ledger.MAX_RESULT_BYTES // 1024} KiB is not kept",
+        f"kept for {listeners.PARKED_S / 60:g} minutes: at most {peer.KEPT_ANSWERS}, and {peer.KEPT_BYTES // 2**20} MiB",
+        f"for {listeners.MAX_PARKED:,} connections",
+        f"request is {driving.PATIENCE_S:g} seconds old",
+        f"nothing at all for {PipeLimits(message_bytes=1).stall_s:g} seconds",
+        f"more than {PipeLimits(message_bytes=1).outbound_soft_bytes // 2**20} MiB unread",
+    ],
+)
+def test_figures_in_the_text_are_those_in_the_code(text: str) -> None:
+    """The numbers in the prose of PROTOCOL.md are the real ones."""
+    assert text in " ".join(page("PROTOCOL.md").split())
+
+
 def test_limits_that_hello_tells_are_in_the_text() -> None:
     """The first rows of the table are the fields of `limits` in the reply to `hello`."""
     told = next(e.value for e in examples("PROTOCOL.md") if e.value.get("id") == "h1" and "result" in e.value)
@@ -326,9 +402,15 @@ def test_figures_in_framing_are_those_in_the_code(text: str) -> None:
     assert text in " ".join(page("FRAMING.md").split())
 
 
-def published() -> Iterator[str]:
-    """The names that the code gives to `publish`, found in its source."""
-    for file in (ROOT / "stui_sessiond").rglob("*.py"):
+_TELLING = {"News", "news", "_news", "post", "announce"}
+"""What makes or tells an event: its name is among the arguments."""
+_EVENT_NAME = re.compile(r"[a-z]+\.[a-z_]+|gap")
+
+
+def told_events() -> Iterator[str]:
+    """The names of events that the code tells, found in its source."""
+    yield hub.GAP_EVENT
+    for file in (*(ROOT / "stui_sessiond" / "sessions").rglob("*.py"), ROOT / "stui_sessiond/commands/image.py"):
         for function in ast.walk(ast.parse(file.read_text("utf-8"))):
             if not isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
                 continue
@@ -337,9 +419,14 @@ def published() -> Iterator[str]:
                 if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
                     named[node.targets[0].id] = _texts(node.value)
             for node in ast.walk(function):
-                if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "publish":
-                    name = node.args[1]
-                    yield from named.get(name.id, []) if isinstance(name, ast.Name) else _texts(name)
+                if isinstance(node, ast.Call) and _called(node) in _TELLING:
+                    for given in node.args[:2]:
+                        names = named.get(given.id, []) if isinstance(given, ast.Name) else _texts(given)
+                        yield from filter(_EVENT_NAME.fullmatch, names)
+
+
+def _called(node: ast.Call) -> str:
+    return node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
 
 
 def _texts(node: ast.expr) -> list[str]:
@@ -349,11 +436,11 @@ def _texts(node: ast.expr) -> list[str]:
 
 
 def test_events_in_the_text_are_those_in_the_code() -> None:
-    """The table of events has every name that is published, passed on or sent last, and no other."""
+    """The table of events has every name that is told, passed on or sent last, and no other."""
     listed = [row[0].strip("`") for row in rows(section(page("PROTOCOL.md"), "Events"))]
     assert len(set(listed)) == len(listed)
     closing = str(ClosingEvent.__struct_config__.tag)
-    assert set(listed) == {*published(), *image.PUSHED_EVENTS, closing}
+    assert set(listed) == {*told_events(), *image.PUSHED_EVENTS, closing}
 
 
 def test_rights_in_the_text_are_those_in_the_code() -> None:

@@ -48,7 +48,20 @@ def test_command_that_comes_later() -> None:
     """A version that is not reached yet is not built."""
     commands = load_contract().commands
     assert commands["ping"].built
-    assert not commands["get_request_status"].built
+    assert commands["get_request_status"].built
+    assert not commands["cleanup_image_sessions"].built
+
+
+def test_contract_names_the_role_that_each_command_takes_in_a_session() -> None:
+    """Every command that a client may send about one session has one, and none that is about no session."""
+    named: dict[str | None, set[str]] = {}
+    for descriptor in load_contract().commands.values():
+        named.setdefault(descriptor.session_role, set()).add(descriptor.command)
+        assert descriptor.session_role is None or "session_id" in descriptor.parameters, descriptor.command
+    assert set(named) == {None, "viewer", "editor", "owner"}
+    assert {"subscribe", "get_digest", "get_presence", "get_request_status"} <= named["viewer"]
+    assert {"evaluate", "update_session_state", "save_context", "drive_session"} <= named["editor"]
+    assert {"share_session", "detach_client", "close_session"} <= named["owner"]
 
 
 def test_close_reasons_tell_whether_to_come_back() -> None:

@@ -2,15 +2,21 @@
 
 import asyncio
 import itertools
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
 
-from stui_sessiond.ids import ClientId, SessionId
-from stui_sessiond.model.event import Event
+from stui_sessiond.ids import ClientId, ConnectionId, SessionId
+from stui_sessiond.model.event import Event, Position
 from stui_sessiond.model.session import Session, SessionHeader
-from stui_sessiond.sessions.hub import Hub
-from stui_sessiond.sessions.manager import SessionManager
+from stui_sessiond.sessions.driving import Driving
+from stui_sessiond.sessions.feed import Feed, Start
+from stui_sessiond.sessions.hub import Hub, Subscription
+from stui_sessiond.sessions.keeper import Keeper
+from stui_sessiond.sessions.log import LogRules
+from stui_sessiond.sessions.manager import LEDGER, SessionManager
+from stui_sessiond.sessions.requests import RequestBook
 from stui_sessiond.sessions.retention import LifeRules
 from stui_sessiond.sessions.transitions import Change, NewSession
 from stui_sessiond.sessions.validator import AccessLists, SessionRules, SessionValidator
@@ -49,11 +55,12 @@ class TestStorage:
         self.commits: list[Commit] = []
         self.damage: dict[SessionId, Loaded] = {}
         self.damaged: frozenset[SessionId] = frozenset()
+        self.incarnation = ""
 
     async def open(self) -> Opened:
         """List what is there."""
         opened = await self.inner.open()
-        return Opened(opened.sessions, self.damaged)
+        return Opened(opened.sessions, self.damaged, self.incarnation)
 
     async def load(self, session_id: SessionId) -> Loaded | None:
         """Read a session; what the test put into `damage`, if there is something for it."""
@@ -104,10 +111,70 @@ class Heard(NamedTuple):
     name: str
     seq: int
     data: dict[str, Any]
+    epoch: str = ""
+
+
+class Listener:
+    """A subscriber; `room` is how many more events it takes before it has to be `drained`."""
+
+    def __init__(
+        self, client_id: str | None = None, connection_id: str | None = None, *, role: str | None = None
+    ) -> None:
+        self.client_id = client_id
+        self.connection_id = None if connection_id is None else ConnectionId(connection_id)
+        self.role = role
+        self.room: int | None = None
+        self.heard: list[Heard] = []
+        self.by_session: dict[SessionId | None, list[Heard]] = {}
+        self.subscriptions: dict[SessionId, Subscription] = {}
+        self.behind: list[Subscription] = []
+        self.gone: list[SessionId] = []
+
+    def has_room(self) -> bool:
+        """Tell whether another event is taken."""
+        return self.room is None or self.room > 0
+
+    def deliver(self, message: bytes) -> None:
+        """Take an event."""
+        told = json.loads(message)
+        heard = Heard(told["event"], told["seq"], told["data"], told["epoch"])
+        self.heard.append(heard)
+        self.by_session.setdefault(told["session_id"], []).append(heard)
+        if self.room is not None:
+            self.room -= 1
+
+    def joined(self, subscription: Subscription) -> None:
+        """Take note of a subscription."""
+        self.subscriptions[subscription.session_id] = subscription
+
+    def fell_behind(self, subscription: Subscription) -> None:
+        """Take note that there are events in the log."""
+        self.behind.append(subscription)
+
+    def unsubscribed(self, subscription: Subscription) -> None:
+        """Take note that no more will come."""
+        self.gone.append(subscription.session_id)
+        self.subscriptions.pop(subscription.session_id, None)
+
+    @property
+    def names(self) -> list[str]:
+        """List the names of what was heard."""
+        return [each.name for each in self.heard]
+
+    @property
+    def numbers(self) -> list[int]:
+        """List the `seq` of what was heard."""
+        return [each.seq for each in self.heard]
+
+
+def encode(name: str, session_id: SessionId | None, position: Position, data: dict[str, Any], at: float) -> bytes:
+    """Write an event as the tests read it."""
+    told = {"event": name, "session_id": session_id, "epoch": position.epoch, "seq": position.seq, "at": at}
+    return json.dumps({**told, "data": data}).encode()
 
 
 class House:
-    """A manager and what it was built from; `events` has everything that was published."""
+    """A manager and what it was built from; `heard` has every event of the sessions that `create` made."""
 
     def __init__(
         self,
@@ -116,32 +183,48 @@ class House:
         rules: SessionRules | None = None,
         clients: AccessLists = EVERYONE,
         life: LifeRules | None = None,
+        log: LogRules | None = None,
     ) -> None:
         self.clock = clock or FakeClock()
         self.storage = storage or MemoryStorage()
-        self.heard: dict[SessionId, list[Heard]] = {}
-        self.gone: list[SessionId] = []
-        serial = itertools.count(1)
-        self.hub = Hub(self._encode, self.clock, lambda: f"epoch-{next(serial)}")
+        self.listener = Listener()
+        serial = itertools.count(next(_houses) * 1000 + 1)
+        self.hub = Hub(encode, self.clock, "daemon")
         validator = SessionValidator(rules or SessionRules(), clients)
-        self.manager = SessionManager(self.storage, validator, self.hub, life or LifeRules(), self.clock)
+        life = life or LifeRules()
+        self.keeper = Keeper(
+            self.storage, validator, self.hub, log or LogRules(), self.clock, lambda: f"epoch-{next(serial)}"
+        )
+        self.manager = SessionManager(self.keeper, life)
+        self.driving = Driving(self.keeper, self.hub, self.clock)
+        self.feed = Feed(self.keeper, self.hub, self.driving, life.retention_s)
+        self.book = RequestBook(self.keeper, LEDGER)
 
-    def _encode(self, event: Event) -> bytes:
-        self.heard.setdefault(event.session_id, []).append(Heard(event.name, event.position.seq, event.data))
-        return b"event"
-
-    def deliver(self, message: bytes) -> None:
-        """Be a subscriber; what is heard was noted when it was encoded."""
-
-    def unsubscribed(self, session_id: SessionId) -> None:
-        """Take note that there will be no more events of a session."""
-        self.gone.append(session_id)
+    @property
+    def heard(self) -> dict[SessionId | None, list[Heard]]:
+        """What was heard, by session."""
+        return self.listener.by_session
 
     async def create(self, client: str = "ada", **wishes: Any) -> SessionId:  # noqa: ANN401 -- fields of NewSession
         """Start a session and listen to it."""
         session = await self.manager.create(NewSession(client_id=client, **wishes))
-        self.hub.subscribe(session.header.session_id, self)
+        await self.listen(session.header.session_id, self.listener)
         return session.header.session_id
+
+    async def listen(
+        self, session_id: str, listener: Listener, since: Position | None = None, *, deltas: bool = False
+    ) -> Start:
+        """Subscribe as a connection does: the answer first, then what is missing, then what comes."""
+        start = await self.feed.subscribe(session_id, listener, since, deltas=deltas)
+        if not self.feed.begin(start.subscription):
+            listener.fell_behind(start.subscription)
+            await self.drained(listener)
+        return start
+
+    async def drained(self, listener: Listener) -> None:
+        """Go on with what the listener missed, as far as it has room."""
+        while listener.behind and listener.has_room():
+            await self.feed.catch_up(listener.behind.pop(0))
 
     async def put(self, session_id: str, **state: Any) -> Session:  # noqa: ANN401 -- any JSON
         """Replace a session's state."""
@@ -151,9 +234,31 @@ class House:
         """Read a session's state."""
         return (await self.manager.restore(session_id)).session.state
 
+    async def log(self, session_id: str) -> list[Event]:
+        """Read what is kept of a session's events."""
+        return list((await self.manager.session(session_id)).log.events)
+
+    async def tell(self, session_id: str, *names: str, **data: Any) -> None:  # noqa: ANN401 -- any JSON
+        """Let events of these names happen, and wait until they are stored."""
+        self.post(session_id, *names, **data)
+        await self.keeper.settle()
+
+    def post(self, session_id: str, *names: str, **data: Any) -> None:  # noqa: ANN401 -- any JSON
+        """Let events of these names happen."""
+        for name in names:
+            self.keeper.post(self.keeper.find(session_id), name, data)
+
+    def position(self, session_id: str) -> Position:
+        """Tell where a session's events are."""
+        return self.keeper.find(session_id).header.position
+
     def names(self, session_id: SessionId) -> list[str]:
         """List the names of the events of a session."""
         return [heard.name for heard in self.heard.get(session_id, [])]
+
+
+_houses = itertools.count(1)
+"""Epochs are never the same in two houses."""
 
 
 @asynccontextmanager
@@ -163,9 +268,10 @@ async def open_house(
     rules: SessionRules | None = None,
     clients: AccessLists = EVERYONE,
     life: LifeRules | None = None,
+    log: LogRules | None = None,
 ) -> AsyncIterator[House]:
     """Open a manager, and close it at the end."""
-    house = House(storage, clock, rules, clients, life)
+    house = House(storage, clock, rules, clients, life, log)
     await house.manager.open()
     try:
         yield house

@@ -112,19 +112,32 @@ async def test_describe() -> None:
 
 
 async def test_subscribe_with_a_position() -> None:
-    """The present one is recovered; an older one, and one of another epoch, are not, and the answer says why."""
+    """What came after it follows the answer; of what is not kept the answer and an event say why."""
     async with running_daemon() as running, running.talker() as client:
         session_id = await a_session(client)
         here = (await client.call("subscribe", session_id=session_id))["position"]
         again = await client.call("subscribe", session_id=session_id, since=here)
         assert (again["recovered"], again["position"]) == (True, here)
         await client.call("update_session_state", session_id=session_id, state_data={})
+        assert (await client.event())["seq"] == 2
         late = await client.call("subscribe", session_id=session_id, since=here)
-        assert (late["recovered"], late["gap"].startswith("events 2 to 2")) == (False, True)
-        other = await client.call("subscribe", session_id=session_id, since={"epoch": "x", "seq": here["seq"]})
-        assert (other["recovered"], "epoch" in other["gap"]) == (False, True)
+        assert (late["recovered"], late["position"]["seq"]) == (True, 2)
+        assert [(await client.event())["seq"]] == [2]
+        elsewhere = {"epoch": "x", "seq": here["seq"]}
+        other = await client.call("subscribe", session_id=session_id, since=elsewhere)
+        assert (other["recovered"], other["gap"]["from"], other["gap"]["to"]) == (False, elsewhere, {**here, "seq": 0})
+        assert "epoch" in other["gap"]["reason"]
+        told = [await client.event() for _ in range(3)]
+        assert [(event["event"], event["seq"]) for event in told] == [
+            ("gap", 0),
+            ("session.created", 1),
+            ("session.updated", 2),
+        ]
+        assert told[0]["data"] == {"from": elsewhere, "reason": other["gap"]["reason"]}
         assert (await client.call("subscribe"))["code"] == "invalid_parameters"
-        assert (await client.call("subscribe", topics=["x"]))["code"] == "unsupported_operation"
+        assert (await client.call("subscribe", topics=["x"]))["code"] == "invalid_parameters"
+        both = await client.call("subscribe", topics=["all"], session_id=session_id)
+        assert (both["code"], both["details"]["field"]) == ("invalid_parameters", "session_id")
 
 
 # ---- contexts

@@ -1,66 +1,55 @@
 """The one gate: every request gets one answer, whatever goes wrong."""
 
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
 import pytest
 from structlog.testing import capture_logs
 
-from stui_sessiond.commands.dispatch import Dispatcher
-from stui_sessiond.commands.table import Caller, Command, CommandTable
+from stui_sessiond.commands.dispatch import Answer, Dispatcher
+from stui_sessiond.commands.table import Caller, Command, CommandTable, Followed
 from stui_sessiond.contract import Contract, Descriptor, load_contract
-from stui_sessiond.errors import MalformedJsonError, SessionNotFoundError, StuiError
-from stui_sessiond.ids import SessionId
-from stui_sessiond.images.link import ImageLink
+from stui_sessiond.errors import MalformedJsonError, NotDrivingError, SessionNotFoundError, StuiError
+from stui_sessiond.ids import ConnectionId
+from stui_sessiond.model.request import Failure, Origin, RequestEntry
 from stui_sessiond.wire.forms import Request
-from stui_sessiond.wire.messages.connection import Hello
-
-
-class TestCaller:
-    """A connection that may do what the test says."""
-
-    __test__ = False
-
-    def __init__(self, *rights: str, must_greet: bool = False) -> None:
-        self.rights = frozenset(rights or {"connect", "session"})
-        self.greeted = False
-        self.must_greet = must_greet
-        self.client_id: str | None = None
-        self.proof: str | None = None
-        self.subscriptions: set[Any] = set()
-
-    def greet(self, hello: Hello, link: ImageLink | None) -> None:
-        """Take up a role."""
-
-    def send(self, message: bytes) -> None:
-        """Send a message."""
-
-    def deliver(self, message: bytes) -> None:
-        """Take an event."""
-
-    def unsubscribed(self, session_id: SessionId) -> None:
-        """Take note that a session is gone."""
-
-    def close(self, close_name: str) -> None:
-        """End."""
-
-    def refuse_later(self, close_name: str) -> None:
-        """End later."""
+from tests.unit.bed.caller import TestCaller
 
 
 class Wave(msgspec.Struct):
     """Parameters of the command that the tests call."""
 
     times: int = 1
+    session_id: str | None = None
 
 
-def a_dispatcher(handle: Callable[[Caller, Wave], Any] = lambda _, asked: asked.times) -> Dispatcher:
+class TestGate:
+    """Keeps what it was asked; refuses session `closed`."""
+
+    __test__ = False
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, str]] = []
+
+    def check(self, descriptor: Descriptor, session_id: str, caller: Caller) -> None:
+        """Go on, or not."""
+        del caller
+        self.asked.append((descriptor.command, session_id))
+        if session_id == "closed":
+            msg = "somebody else drives"
+            raise NotDrivingError(msg, driver="bob")
+
+
+def a_dispatcher(
+    handle: Callable[[Caller, Wave], Any] = lambda _, asked: asked.times, gate: TestGate | None = None
+) -> Dispatcher:
     """Make a dispatcher for `wave` (with this handler), `later` and `told`."""
 
     def described(name: str, *errors: str, since: str = "0.1.0", sender: str = "client") -> Descriptor:
-        return Descriptor(name, "Wave", "session", sender, since, "session", "Wave.", {}, {}, list(errors))
+        role = "editor" if name == "wave" else None
+        return Descriptor(name, "Wave", "session", sender, since, "session", "Wave.", {}, {}, list(errors), role)
 
     descriptors = (
         described("wave"),
@@ -70,7 +59,7 @@ def a_dispatcher(handle: Callable[[Caller, Wave], Any] = lambda _, asked: asked.
     )
     contract = Contract("0.1.0", {one.command: one for one in descriptors}, load_contract().errors, {})
     table = CommandTable(contract, [Command("wave", Wave, handle), Command("hello", Wave, handle)])
-    return Dispatcher(table, contract.errors, lambda: 0.0)
+    return Dispatcher(table, contract.errors, lambda: 0.0, gate or TestGate())
 
 
 def asked(command: str = "wave", parameters: str = "{}", *, envelope: bool = False) -> Request:
@@ -81,14 +70,14 @@ def asked(command: str = "wave", parameters: str = "{}", *, envelope: bool = Fal
 async def answer(dispatcher: Dispatcher, request: Request, caller: Caller | None = None) -> dict[str, Any]:
     """Carry a request out and read the answer."""
     found = dispatcher.answer(request, caller or TestCaller())
-    message: dict[str, Any] = json.loads(found if isinstance(found, bytes) else await found)
+    message: dict[str, Any] = json.loads((found if isinstance(found, Answer) else await found).message)
     return message
 
 
 async def test_request_that_is_answered_at_once() -> None:
     """A plain handler's answer is there without waiting."""
     dispatcher = a_dispatcher()
-    assert isinstance(dispatcher.answer(asked(), TestCaller()), bytes)
+    assert isinstance(dispatcher.answer(asked(), TestCaller()), Answer)
     assert (await answer(dispatcher, asked(parameters='{"times": 3}')))["result"] == 3
 
 
@@ -100,7 +89,7 @@ async def test_request_that_has_to_wait() -> None:
 
     dispatcher = a_dispatcher(handle)
     found = dispatcher.answer(asked(), TestCaller())
-    assert isinstance(found, Awaitable)
+    assert not isinstance(found, Answer)
     await found
     envelope = await answer(dispatcher, asked(envelope=True))
     assert envelope["payload"]["data"] == {"response_type": "Wave", "data": 1}
@@ -228,3 +217,66 @@ def test_requests_that_wait_for_an_image() -> None:
     assert dispatcher.relays(asked("hello"))
     assert not dispatcher.relays(asked("wave"))
     assert not dispatcher.relays(asked("wink"))
+
+
+@pytest.mark.parametrize("waits", [False, True])
+async def test_result_that_something_follows(waits: bool) -> None:
+    """What is to happen behind the answer is handed over with it, and not done before."""
+    done: list[str] = []
+
+    def follow(_: Caller, wave: Wave) -> Followed:
+        return Followed(wave.times, lambda: done.append("then"))
+
+    async def follow_later(caller: Caller, wave: Wave) -> Followed:
+        return follow(caller, wave)
+
+    found = a_dispatcher(follow_later if waits else follow).answer(asked(), TestCaller())
+    answered = found if isinstance(found, Answer) else await found
+    assert json.loads(answered.message)["result"] == 1
+    assert done == []
+    assert answered.then is not None
+    answered.then()
+    assert done == ["then"]
+
+
+async def test_command_about_a_session() -> None:
+    """The gate is asked before the handler; a command without a role in a session, or about none, passes by."""
+    handled: list[str] = []
+    gate = TestGate()
+    dispatcher = a_dispatcher(lambda _, wave: handled.append(str(wave.session_id)), gate)
+    reply = await answer(dispatcher, asked(parameters='{"session_id": "closed"}'))
+    assert (reply["code"], reply["details"], handled) == ("not_driving", {"driver": "bob"}, [])
+    assert (await answer(dispatcher, asked(parameters='{"session_id": "open"}')))["status"] == "success"
+    await answer(dispatcher, asked())
+    await answer(dispatcher, asked("hello", '{"session_id": "closed"}'))
+    assert gate.asked == [("wave", "closed"), ("wave", "open")]
+    assert handled == ["open", "None", "closed"]
+
+
+def remembered(origin: Origin | None, **fields: Any) -> dict[str, Any] | None:  # noqa: ANN401 -- fields of RequestEntry
+    """Make the answer of a request that is remembered, and read it."""
+    entry = RequestEntry(key="k", command="wave", digest="d", accepted_at=1.0, origin=origin, **fields)
+    message = a_dispatcher().remembered(entry)
+    return None if message is None else json.loads(message)
+
+
+def test_answer_of_a_request_that_is_remembered() -> None:
+    """It is what the first one would have got, to its id and in its form; what cannot be told is not answered."""
+    here = Origin(ConnectionId("conn_1"), "r-7")
+    reply = remembered(here, state="done", result='{"a":1}')
+    assert reply is not None
+    assert (reply["id"], reply["status"], reply["result"]) == ("r-7", "success", {"a": 1})
+    wrapped = remembered(Origin(ConnectionId("conn_1"), "r-8", envelope=True), state="done", result="5")
+    assert wrapped is not None
+    assert (wrapped["id"], wrapped["payload"]["data"]["data"]) == ("r-8", 5)
+    failed = remembered(here, state="failed", failure=Failure("class_not_found", "no Foo", {"name": "Foo"}))
+    assert failed is not None
+    assert (failed["id"], failed["code"], failed["details"]) == ("r-7", "class_not_found", {"name": "Foo"})
+    lost = remembered(here, state="lost")
+    assert lost is not None
+    assert lost["code"] == "lost_with_image"
+    forgotten = remembered(here, state="done")
+    assert forgotten is not None
+    assert forgotten["code"] == "outcome_not_kept"
+    assert remembered(here, state="running") is None
+    assert remembered(None, state="done", result="5") is None

@@ -232,15 +232,19 @@ async def test_session_that_vanished_from_the_storage() -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "state"),
+    ("change", "state", "patch"),
     [
-        (Change({"b": 2}), {"b": 2}),
-        (Change({"b": 2}, Mode.MERGE), {"a": 1, "b": 2}),
-        (Change([{"op": "remove", "path": "/a"}], Mode.PATCH), {}),
+        (
+            Change({"b": 2}),
+            {"b": 2},
+            [{"op": "remove", "path": "/state/a"}, {"op": "add", "path": "/state/b", "value": 2}],
+        ),
+        (Change({"b": 2}, Mode.MERGE), {"a": 1, "b": 2}, [{"op": "add", "path": "/state/b", "value": 2}]),
+        (Change([{"op": "remove", "path": "/a"}], Mode.PATCH), {}, [{"op": "remove", "path": "/state/a"}]),
     ],
 )
-async def test_update_in_each_mode(change: Change, state: dict[str, Any]) -> None:
-    """It is stored, told to subscribers, and there after a restart."""
+async def test_update_in_each_mode(change: Change, state: dict[str, Any], patch: list[Any]) -> None:
+    """It is stored, told to subscribers with the steps and the whole, and there after a restart."""
     storage = TestStorage()
     async with open_house(storage) as house:
         session_id = await house.create()
@@ -251,6 +255,7 @@ async def test_update_in_each_mode(change: Change, state: dict[str, Any]) -> Non
             "client_id": "ada",
             "version": 3,
             "mode": change.mode.value,
+            "patch": patch,
             "session_state": state,
         }
     async with open_house(storage) as house:
@@ -315,8 +320,8 @@ async def test_close_and_forget() -> None:
             await house.manager.restore(session_id, reopen=True)
         assert house.manager.of_client("ada", inactive=True) == []
         assert house.storage.status().sessions == 0
-        assert house.hub.attached(session_id) == 0
-        assert house.gone == [session_id]
+        assert house.hub.attached(session_id) == []
+        assert house.listener.gone == [session_id]
 
 
 async def test_close_while_others_wait() -> None:

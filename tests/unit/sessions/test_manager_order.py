@@ -268,6 +268,7 @@ async def test_sweep_announces_expiry_once() -> None:
         house.clock.pass_time(3600)
         await house.manager.sweep()
         await house.manager.sweep()
+        await house.keeper.settle()
         assert house.names(session_id) == ["session.expired"]
 
 
@@ -280,6 +281,7 @@ async def test_sweep_announces_expiry_again() -> None:
         await house.manager.restore(session_id, reopen=True)
         house.clock.pass_time(300)
         await house.manager.sweep()
+        await house.keeper.settle()
         assert house.names(session_id) == ["session.expired", "session.reopened", "session.expired"]
 
 

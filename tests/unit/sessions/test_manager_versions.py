@@ -107,10 +107,12 @@ async def test_revert_makes_a_new_version() -> None:
         assert (reverted.header.version, reverted.state) == (7, {"n": 3})
         assert reverted.contexts[ToolId("one")].sections == {"workspace": {"a": 1}}
         heard = house.heard[session_id][-1]
+        patch = [step.to_json() for step in reverted.history.entries[-1].steps]
         assert (heard.name, heard.data) == (
             "session.updated",
-            {"client_id": "ada", "version": 7, "mode": "revert", "session_state": {"n": 3}},
+            {"client_id": "ada", "version": 7, "mode": "revert", "patch": patch, "session_state": {"n": 3}},
         )
+        assert patch[0] == {"op": "replace", "path": "/state/n", "value": 3}
         document = reverted.history.document_at(5)
         assert document is not None
         assert document["state"] == {"n": 5}

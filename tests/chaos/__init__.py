@@ -1,0 +1,1 @@
+"""Proofs that connections which break in every way lose nothing, do nothing twice and leave nothing behind."""

@@ -1,0 +1,113 @@
+"""The real daemon as a process that is killed and started again on the same files and the same socket."""
+
+import asyncio
+import json
+import os
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections import deque
+from pathlib import Path
+from typing import Self
+
+import stui_sessiond
+
+START_S = 60.0
+"""How long a start may take."""
+
+STOP_S = 30.0
+"""How long an orderly end may take."""
+
+_GRACE_S = "0.3"
+
+
+class DaemonProcess:
+    """`stui-sessiond serve` on a folder of its own."""
+
+    def __init__(self) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="stui-chaos-"))
+        self.unix = self.folder / "run" / "daemon.sock"
+        self.log: deque[str] = deque(maxlen=400)
+        self.starts_s: list[float] = []
+        self.lines: tuple[str, int] | None = None
+        self.http: tuple[str, int] | None = None
+        self._process: asyncio.subprocess.Process | None = None
+        self._reader: asyncio.Task[None] | None = None
+        self._ready = asyncio.Event()
+
+    @property
+    def pid(self) -> int:
+        """The process."""
+        assert self._process is not None
+        return self._process.pid
+
+    async def start(self) -> None:
+        """Start it and wait until it accepts."""
+        began = time.perf_counter()
+        self._ready.clear()
+        places = ["--data-dir", str(self.folder / "data"), "--runtime-dir", str(self.folder / "run")]
+        listeners = ["--lines", "127.0.0.1:0", "--http", "127.0.0.1:0", "--auth", "none", "--log-format", "json"]
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("STUI_SESSIOND_")}
+        folder = str(Path(stui_sessiond.__file__).parents[1])
+        self._process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            *["-m", "stui_sessiond", "serve", *places, *listeners],
+            stderr=asyncio.subprocess.PIPE,
+            env={**kept, "PYTHONPATH": folder, "STUI_SESSIOND_DRAIN_TIMEOUT": _GRACE_S},
+        )
+        assert self._process.stderr is not None
+        self._reader = asyncio.create_task(self._read(self._process.stderr))
+        async with asyncio.timeout(START_S):
+            await self._ready.wait()
+        if self.lines is None:
+            msg = "the daemon did not start:\n" + "".join(self.log)
+            raise RuntimeError(msg)
+        self.starts_s.append(time.perf_counter() - began)
+
+    async def _read(self, stream: asyncio.StreamReader) -> None:
+        while line := (await stream.readline()).decode():
+            self.log.append(line)
+            if '"daemon.ready"' in line:
+                told = json.loads(line)
+                self.lines, self.http = _place(told["lines"]), _place(told["http"])
+                self._ready.set()
+        self._ready.set()
+
+    async def end(self, number: signal.Signals) -> None:
+        """End it by a signal, and wait for that."""
+        assert self._process is not None
+        assert self._reader is not None
+        self.lines = self.http = None
+        self._process.send_signal(number)
+        async with asyncio.timeout(STOP_S):
+            await self._process.wait()
+        await self._reader
+
+    def faults(self) -> list[str]:
+        """What it logged that must never be there."""
+        return [line for line in self.log if "crashed" in line or '"error"' in line]
+
+    def memory_kb(self) -> int:
+        """Resident memory."""
+        status = Path(f"/proc/{self.pid}/status").read_text("utf-8")
+        return int(next(line for line in status.splitlines() if line.startswith("VmRSS:")).split()[1])
+
+    def descriptors(self) -> int:
+        """How many files and sockets it has open."""
+        return len(list(Path(f"/proc/{self.pid}/fd").iterdir()))
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._process is not None and self._process.returncode is None:
+            await self.end(signal.SIGKILL)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _place(text: str) -> tuple[str, int]:
+    host, _, port = text.rpartition(":")
+    return host, int(port)

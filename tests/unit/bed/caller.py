@@ -1,0 +1,57 @@
+"""A connection as commands see it, without a socket."""
+
+from collections.abc import Sequence
+
+from stui_sessiond.ids import ConnectionId
+from stui_sessiond.images.link import ImageLink
+from stui_sessiond.model.request import Origin
+from stui_sessiond.sessions.hub import Topic
+from stui_sessiond.wire.messages.connection import Hello
+from tests.unit.bed.house import Listener
+
+
+class TestCaller(Listener):
+    """A caller that may do what the test says; with a connection it asks under the id in `request_id`."""
+
+    __test__ = False
+
+    def __init__(
+        self,
+        *rights: str,
+        must_greet: bool = False,
+        client_id: str | None = None,
+        connection_id: str | None = None,
+        role: str | None = None,
+    ) -> None:
+        super().__init__(client_id, connection_id, role=role)
+        self.rights = frozenset(rights or {"connect", "session"})
+        self.greeted = False
+        self.must_greet = must_greet
+        self.proof: str | None = None
+        self.topics: set[Topic] = set()
+        self.request_id = "r-1"
+        self.sent: list[bytes] = []
+
+    @property
+    def origin(self) -> Origin | None:
+        """Where the answer to the present request is owed."""
+        return None if self.connection_id is None else Origin(self.connection_id, self.request_id)
+
+    def greet(self, hello: Hello, link: ImageLink | None, connection_id: ConnectionId) -> Sequence[str]:
+        """Take up a role."""
+        del link
+        self.greeted, self.role, self.connection_id = True, hello.role, connection_id
+        return ()
+
+    def claim(self) -> None:
+        """Nothing was kept."""
+
+    def send(self, message: bytes) -> None:
+        """Take a message."""
+        self.sent.append(message)
+
+    def close(self, close_name: str) -> None:
+        """End."""
+
+    def refuse_later(self, close_name: str) -> None:
+        """End later."""
