@@ -8,7 +8,16 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from stui_sessiond.config import LimitSettings, ServerSettings, SessionSettings, Settings
+from stui_sessiond.config import (
+    AccessSettings,
+    LimitSettings,
+    PolicySettings,
+    QuotaSettings,
+    Reread,
+    ServerSettings,
+    SessionSettings,
+    Settings,
+)
 from stui_sessiond.daemon import Daemon
 from stui_sessiond.storage.api import SessionStorage
 from stui_sessiond.storage.memory import MemoryStorage
@@ -89,6 +98,9 @@ class Running:
         self.daemon = daemon
         self.clock = clock
         self.ready = daemon.ready
+        self.fresh = daemon.settings
+        """What is read when the settings are read again."""
+        self.reloader = daemon.reloader(Reread(None, lambda: self.fresh))
 
     @asynccontextmanager
     async def talker(self, address: str | None = None) -> AsyncIterator[Talker]:
@@ -128,6 +140,9 @@ async def running_daemon(
     server: Json | None = None,
     limits: Json | None = None,
     sessions: Json | None = None,
+    quotas: Json | None = None,
+    policy: Json | None = None,
+    access: Json | None = None,
 ) -> AsyncIterator[Running]:
     """Start a daemon in a folder of its own, and stop it at the end."""
     with tempfile.TemporaryDirectory(prefix="stui-") as folder:
@@ -136,6 +151,9 @@ async def running_daemon(
             server=ServerSettings(**{**places, **(server or {})}),
             limits=LimitSettings(**(limits or {})),
             sessions=SessionSettings(**(sessions or {})),
+            quotas=QuotaSettings(**(quotas or {})),
+            policy=PolicySettings(**(policy or {})),
+            access=AccessSettings(**(access or {})),
         )
         clock = clock or FakeClock()
         daemon = Daemon(settings, storage or MemoryStorage(), clock)
