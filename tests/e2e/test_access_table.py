@@ -86,9 +86,7 @@ class Desk:
 
                 yield over_websocket
                 return
-            talker = await stack.enter_async_context(
-                self.running.talker(None if transport == "unix" else ready.lines)
-            )
+            talker = await stack.enter_async_context(self.running.talker(None if transport == "unix" else ready.lines))
 
             async def over_lines(message: Json) -> Json:
                 talker.say(message)
