@@ -53,8 +53,8 @@ async def test_command_that_is_denied_is_refused() -> None:
 async def test_image_that_is_denied_is_refused_and_closed() -> None:
     """The lists of images hold for hello."""
     async with running_daemon(access={"images_allow": ["pharo*"]}) as running, running.talker() as image:
-        hello = {"role": "image", "identity": {"image_id": "squeak", "instance_id": "i"}}
-        assert (await image.call("hello", **hello))["code"] == "image_not_allowed"
+        identity = {"image_id": "squeak", "instance_id": "i"}
+        assert (await image.call("hello", role="image", identity=identity))["code"] == "image_not_allowed"
         assert (await image.event())["data"]["name"] == "image_refused"
         async with running.image("pharo-12"):
             pass
@@ -147,7 +147,7 @@ async def test_code_that_is_rejected_is_never_sent() -> None:
     ):
         session = (await ada.call("create_session", client_id="ada", image_id="pharo"))["session_id"]
         waiting = ada.ask("evaluate", session_id=session, code="Smalltalk snapshot")
-        while not (listed := (await boss.call("list_approvals"))["approvals"]):  # noqa: ASYNC110 -- its round trip is the wait
+        while not (listed := (await boss.call("list_approvals"))["approvals"]):  # its round trip is the wait
             pass
         await boss.call("reject", approval_id=listed[0]["approval_id"], reason="not on a Friday")
         refused = await ada.reply_to(waiting)
