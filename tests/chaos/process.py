@@ -54,6 +54,8 @@ class DaemonProcess:
         self._process = await asyncio.create_subprocess_exec(
             sys.executable,
             *["-m", "stui_sessiond", "serve", *places, *listeners],
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.PIPE,
             env={**kept, "PYTHONPATH": folder, "STUI_SESSIOND_DRAIN_TIMEOUT": _GRACE_S},
         )

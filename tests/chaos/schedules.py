@@ -314,9 +314,10 @@ class Schedule:
             for gap in stream.gaps:
                 self.complain("gaps", f"{client.client_id} was told of {gap}")
             end = (log[-1][0], log[-1][1])
+            heard_all = _until(client, lambda s=stream: s.position is not None and s.position[1] >= end[1])
             try:
-                async with asyncio.timeout(HEALED_S):
-                    await _until(client, lambda s=stream: s.position is not None and s.position[1] >= end[1])
+                async with asyncio.timeout(HEALED_S / 4):
+                    await heard_all
             except TimeoutError:
                 self.complain("streams disagree", f"{client.client_id} is at {stream.position}, the log at {end}")
                 continue
