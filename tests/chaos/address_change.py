@@ -111,7 +111,11 @@ async def walk() -> Json:
         if not greeting["resumed"] or greeting["connection_id"] != hello["connection_id"]:
             violations.append(f"not resumed: {greeting}")
         evaluate = {"session_id": session_id, "code": "slow", "idempotency_key": "e"}
-        answer = await new.read() if "e1" in greeting["in_flight"] else {"result": await new.ask("e1", "evaluate", **evaluate)}
+        answer = (
+            await new.read()
+            if "e1" in greeting["in_flight"]
+            else {"result": await new.ask("e1", "evaluate", **evaluate)}
+        )
         if answer["result"]["result"] != "7":
             violations.append(f"another outcome: {answer}")
         change = {"session_id": session_id, "state_data": {"a": 1}, "idempotency_key": "u"}

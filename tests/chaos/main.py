@@ -144,7 +144,9 @@ def _change_of_address() -> int:
         found = address_change.prove()
     except subprocess.TimeoutExpired as error:
         found = {"violations": [str(error)]}
-    _say(f"change of address: resumed from the new one in {found.get('resume_ms')} ms, {found.get('events')} events replayed")
+    _say(
+        f"change of address: resumed from the new one in {found.get('resume_ms')} ms, {found.get('events')} events replayed"
+    )
     for violation in found["violations"]:
         _say(f"! {violation}")
     return len(found["violations"])

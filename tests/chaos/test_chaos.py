@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 
-
 import pytest
 
 from tests.chaos import address_change
@@ -33,6 +32,5 @@ def test_address_changed_connection_resumes() -> None:
     """A client whose address is taken away resumes from another, with its answers and events."""
     reason = address_change.why_not()
     if reason is not None:
-
         pytest.skip(f"no network namespace can be had here: {reason}")
     assert address_change.prove()["violations"] == []

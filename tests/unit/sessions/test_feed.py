@@ -286,7 +286,7 @@ async def test_client_that_is_detached() -> None:
         other = await listening(house, "eve", "conn-3")
         assert await house.feed.detach(session_id, "bob", "conn-1", "ada") == 1
         assert (first.names[-1], first.gone) == ("client.detached", [session_id])
-        assert first.heard[-1].data["reason"] == "detached by ada"
+        assert (first.heard[-1].data["reason"], first.heard[-1].data["by"]) == ("detached", "ada")
         await house.tell(session_id, "a")
         assert (first.names[-1], second.names[-1]) == ("client.detached", "a")
         assert await house.feed.detach(session_id, "bob", None, "ada") == 1
