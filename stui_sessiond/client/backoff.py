@@ -20,6 +20,9 @@ found within two, and one that was away for an hour within 30 s.
 LASTING_S = 5.0
 """A connection that lasted so long was a good one: the next loss starts over. A shorter one goes on where it was."""
 
+BROKEN_S = 0.2
+"""But the daemon was there: the wait after it is counted from no more than this, so that it is below a second."""
+
 
 class Backoff(msgspec.Struct, frozen=True):
     """The bounds of the waits, in seconds."""
@@ -42,4 +45,4 @@ class Backoff(msgspec.Struct, frozen=True):
 
     def after(self, last_s: float | None, lasted_s: float) -> float | None:
         """Tell the last wait to count from, after a connection that lasted `lasted_s` seconds."""
-        return None if lasted_s >= self.lasting_s else last_s
+        return None if last_s is None or lasted_s >= self.lasting_s else min(last_s, BROKEN_S)

@@ -49,6 +49,10 @@ class _Loop:
 
     def run(self, work: Coroutine[Any, Any, R]) -> R:
         """Run a coroutine over there and wait for it; what interrupts the wait cancels it."""
+        if self._loop.is_closed():
+            work.close()
+            msg = "the client was closed"
+            raise RuntimeError(msg)
         future = asyncio.run_coroutine_threadsafe(work, self._loop)
         try:
             return future.result()
@@ -56,7 +60,15 @@ class _Loop:
             future.cancel()
             raise
 
+    def end(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run a coroutine unless it is too late for it."""
+        if self._loop.is_closed():
+            work.close()
+        else:
+            self.run(work)
+
     def stop(self) -> None:
+        """End the loop and the thread."""
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(_STOP_S)
 
@@ -171,7 +183,7 @@ class BlockingClient:
         try:
             yield BlockingWatch(self._loop, watch)
         finally:
-            self.run(_leave(watching))
+            self._loop.end(_leave(watching))
 
     create_session = _blocking(Commands.create_session)
     restore_session = _blocking(Commands.restore_session)

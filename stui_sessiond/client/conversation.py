@@ -108,7 +108,10 @@ class Conversation:
             ConnectionLostError: the connection is gone.
         """
         self._check()
-        await self._channel.send(encode_request(request_id, command, parameters))
+        try:
+            await self._channel.send(encode_request(request_id, command, parameters))
+        except ConnectionLostError as error:
+            raise ConnectionLostError(str(error), await self.over()) from error
 
     async def over(self) -> Ending:
         """Wait for the end of the connection, and tell why it ended."""

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import itertools
+import logging
 import random
 import secrets
 import time
@@ -11,7 +12,6 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
 import msgspec
-import structlog
 
 from stui_sessiond.client.address import Address
 from stui_sessiond.client.board import Board
@@ -28,7 +28,7 @@ from stui_sessiond.wire.forms import EventMessage
 from stui_sessiond.wire.messages.connection import Hello, HelloResult
 from stui_sessiond.wire.messages.development import Ping
 
-_log = structlog.get_logger(__name__)
+_log = logging.getLogger(__name__)
 
 
 class Network(Protocol):
@@ -127,12 +127,15 @@ class Keeper:
         """Try at once, also after a failure: somebody did something about it. `token` replaces the old one."""
         if token is not None:
             self._hello = msgspec.structs.replace(self._hello, token=token)
-        self._asked.set()
+        if self.failure.done() and self.board.status.state is ConnectionState.FAILED:
+            self._failure = asyncio.get_running_loop().create_future()
+            self._post(state=ConnectionState.RECONNECTING if self.history.last else ConnectionState.CONNECTING)
+            self._asked.set()
         self.stir("asked to connect")
 
     def stir(self, why: str) -> None:
         """What is known of the connection may not be true any more: look at once."""
-        _log.info("connection.stirred", reason=why)
+        _log.info("connection.stirred: %s", why)
         conversation = self.conversation
         if conversation is not None:
             self._tasks.start(self._beat(conversation, self._patience.probe_s), "probe")
@@ -264,7 +267,7 @@ class Keeper:
             beating.cancel()
         conversation.abort(ending)
         self.history.end(self._world.wall(), ending)
-        _log.info("connection.ended", reason=ending.name, text=ending.text)
+        _log.info("connection.ended: %s", ending.text)
         return ending
 
     async def _pause(self, ending: Ending, attempt: int) -> None:
@@ -285,9 +288,6 @@ class Keeper:
         self._guest.failed(error)
         self._there.set()
         await self._asked.wait()
-        self._failure = asyncio.get_running_loop().create_future()
-        known = ConnectionState.RECONNECTING if self.history.last else ConnectionState.CONNECTING
-        self._post(state=known)
 
     # ---- the heart
 

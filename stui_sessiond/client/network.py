@@ -1,14 +1,14 @@
 """Has the network changed under us, or has the machine slept? Then a connection that looks alive may be dead."""
 
 import asyncio
+import logging
 import socket
 import time
 from collections.abc import Callable
 
 import msgspec
-import structlog
 
-_log = structlog.get_logger(__name__)
+_log = logging.getLogger(__name__)
 
 TICK_S = 1.0
 """How often the clocks are compared, and the addresses where the system does not tell of changes."""
@@ -126,7 +126,7 @@ class NetworkWatch:
         except BlockingIOError:
             pass
         except OSError as error:  # the kernel had more to tell than fits: something changed all the same
-            _log.debug("network.overrun", error=str(error))
+            _log.debug("network.overrun: %s", error)
         self._stirred.set()
 
     async def _tick(self, changed: Callable[[str], None], *, poll: bool) -> None:

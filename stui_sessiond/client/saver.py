@@ -1,12 +1,12 @@
 """How do updates get stored, each once and in order, whatever the connection does, and who hears of conflicts?"""
 
 import asyncio
+import logging
 import secrets
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import msgspec
-import structlog
 from msgspec import Raw
 
 from stui_sessiond.client.conflict import Conflict
@@ -24,7 +24,7 @@ from stui_sessiond.wire.forms import command_name
 from stui_sessiond.wire.messages.context import SaveContext, SaveContextResult
 from stui_sessiond.wire.messages.session import RestoreSessionResult, UpdateSessionState, UpdateSessionStateResult
 
-_log = structlog.get_logger(__name__)
+_log = logging.getLogger(__name__)
 
 MAX_ROUNDS = 10
 """How often a settled conflict may come again; then two programs argue, and a person has to look."""
@@ -157,7 +157,7 @@ class Saver:
         letters = self._outbox.letters()
         if letters:
             sessions = sorted({letter.session_id for letter in letters})
-            _log.warning("saver.unsaved", updates=len(letters), sessions=sessions)
+            _log.warning("saver.unsaved: %d updates of %s", len(letters), ", ".join(sessions))
         for letter in letters:
             self._settle(letter, Refused(_unsure(letter, error) if letter.sent else error))
 
@@ -222,12 +222,12 @@ class Saver:
         update = letter.update
         state = None
         if self._resolve is None:
-            _log.warning("saver.conflict", session_id=conflict.session_id, version=conflict.version)
+            _log.warning("saver.conflict: session %s is at version %d", conflict.session_id, conflict.version)
         elif letter.rounds < MAX_ROUNDS and isinstance(update, UpdateSessionState):
             try:
                 state = await self._resolve(conflict)
             except Exception:  # noqa: BLE001 -- the application's fault must not stop what else waits
-                _log.exception("saver.resolver_crashed", session_id=conflict.session_id)
+                _log.exception("saver.resolver_crashed: session %s", conflict.session_id)
         if state is None or not isinstance(update, UpdateSessionState):
             self._drop(letter, conflict)
             return

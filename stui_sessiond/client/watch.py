@@ -1,17 +1,16 @@
 """How does an application get the events of a session, whole and in order, over any number of connections?"""
 
 import asyncio
+import logging
 from collections import deque
 from typing import Protocol, Self
-
-import structlog
 
 from stui_sessiond.client.stream import Gap, Verdict, gap_of, judge, jump_to
 from stui_sessiond.wire.forms import EventMessage
 from stui_sessiond.wire.messages import Position
 from stui_sessiond.wire.messages.connection import StateAt
 
-_log = structlog.get_logger(__name__)
+_log = logging.getLogger(__name__)
 
 MAX_WAITING_EVENTS = 10_000
 """Events nobody has taken yet."""
@@ -122,7 +121,7 @@ class Watch:
             self._put(gap_of(self.known, event), size)
         elif verdict is Verdict.JUMP:
             gap = jump_to(self.known, event)
-            _log.error("watch.jumped", session_id=self.session_id, reason=gap.reason)
+            _log.error("watch.jumped: session %s: %s", self.session_id, gap.reason)
             self._reader.gap()
             self._put(gap, 0)
             self._put(event, size)

@@ -123,6 +123,8 @@ class Peer:
         """The same of earlier connections of this name, by the request's place there."""
         self._kept: list[tuple[str, bytes]] = []
         self._kept_bytes = 0
+        self._claimed = False
+        """Whether the answer to hello is out; others that are owed here come after it."""
         self._successor: Peer | None = None
         self._relayed = 0
         self._holding = False
@@ -224,7 +226,7 @@ class Peer:
         heir._take_late(request_id, message)  # noqa: SLF001 -- another Peer
 
     def _take_late(self, request_id: str, message: bytes) -> None:
-        if not self._lost:
+        if self._claimed and not self._lost:
             self._pipe.send(message)
         elif len(self._kept) < KEPT_ANSWERS and self._kept_bytes + len(message) <= KEPT_BYTES:
             self._kept.append((request_id, message))
@@ -246,6 +248,7 @@ class Peer:
 
     def claim(self) -> None:
         """Send the answers that were kept for an earlier connection of this name."""
+        self._claimed = True
         kept, self._kept, self._kept_bytes = self._kept, [], 0
         for _, message in kept:
             self._pipe.send(message)

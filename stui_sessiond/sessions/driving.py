@@ -64,7 +64,7 @@ class Driving:
             NotDrivingError: too many ask already.
         """
         self._require_attached(header.session_id, client_id)
-        wheel = self._wheels.setdefault(header.session_id, _Wheel())
+        wheel = self._wheel(header.session_id)
         if wheel.driver in (None, client_id):
             if wheel.driver is None:
                 self._change(header.session_id, client_id, "requested")
@@ -100,7 +100,7 @@ class Driving:
             NotDrivingError: it is not the owner, and has not asked for long enough.
         """
         self._require_attached(header.session_id, client_id)
-        wheel = self._wheels.setdefault(header.session_id, _Wheel())
+        wheel = self._wheel(header.session_id)
         asked_at = wheel.requests.get(client_id)
         waited = asked_at is not None and self._clock() >= asked_at + PATIENCE_S
         if wheel.driver not in (None, client_id) and header.role_of(client_id) != "owner" and not waited:
@@ -130,6 +130,13 @@ class Driving:
         wheel.requests.pop(client_id, None)
         if wheel.driver == client_id:
             self._change(session_id, None, "left")
+        elif wheel.driver is None and not wheel.requests:
+            del self._wheels[session_id]
+
+    def _wheel(self, session_id: SessionId) -> _Wheel:
+        for gone in [each for each in self._wheels if self._keeper.shelf.find(each) is None]:
+            del self._wheels[gone]
+        return self._wheels.setdefault(session_id, _Wheel())
 
     def _change(self, session_id: SessionId, driver: str | None, how: str) -> None:
         wheel = self._wheels[session_id]

@@ -145,7 +145,7 @@ class Feed:
                 if not self._hub.holds(each):
                     continue
                 session = await self._keeper.load(entry)
-                news = self._keeper.news("client.detached", {**_who(subscriber), "reason": f"detached by {by}"})
+                news = self._keeper.news("client.detached", {**_who(subscriber), "reason": "detached", "by": by})
                 await self._keeper.store(entry, session, (news,))
                 self._hub.remove(header.session_id, subscriber)
                 subscriber.unsubscribed(each)

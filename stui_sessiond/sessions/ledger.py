@@ -70,7 +70,7 @@ def noted(requests: Requests, entry: RequestEntry, now: float, rules: LedgerRule
     entries = {**requests.entries, entry.key: entry}
     size_bytes = requests.size_bytes + entry.size_bytes - (before.size_bytes if before else 0)
     if before is None and len(entries) > rules.max_requests:
-        entries = _without_oldest(entries, now, rules)
+        entries = {**_without_oldest(requests.entries, now, rules), entry.key: entry}
         size_bytes = sum(each.size_bytes for each in entries.values())
     if size_bytes > rules.max_result_bytes:
         for key, each in list(entries.items()):
@@ -91,7 +91,7 @@ def _without_outcome(entry: RequestEntry) -> RequestEntry:
 
 
 def _without_oldest(entries: dict[str, RequestEntry], now: float, rules: LedgerRules) -> dict[str, RequestEntry]:
-    """Drop an eighth, and what is too old; not what is still running, unless nothing else is there."""
+    """Make room: drop an eighth, and what is too old; not what is still running, unless nothing else is there."""
     surplus = max(1, rules.max_requests // 8)
     kept: dict[str, RequestEntry] = {}
     for key, each in entries.items():
@@ -99,7 +99,7 @@ def _without_oldest(entries: dict[str, RequestEntry], now: float, rules: LedgerR
             surplus -= 1
         else:
             kept[key] = each
-    while len(kept) > rules.max_requests:
+    while len(kept) >= rules.max_requests:
         del kept[next(iter(kept))]
     return kept
 

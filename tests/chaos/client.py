@@ -88,7 +88,9 @@ class Client:
     async def close(self) -> None:
         """End."""
         self._task.cancel()
-        await asyncio.gather(self._task, return_exceptions=True)
+        (ended,) = await asyncio.gather(self._task, return_exceptions=True)
+        if isinstance(ended, Exception):
+            self._complain("wrong answers", f"{self.client_id} broke down: {ended!r}")
 
     # ---- what it is told to do
 
@@ -234,8 +236,9 @@ class Client:
 
     def _take(self, message: Json) -> None:
         if "event" in message:
-            if message["session_id"] in self.streams:
-                self._hear(self.streams[message["session_id"]], message)
+            stream = self.streams.get(message.get("session_id") or "")
+            if stream is not None:
+                self._hear(stream, message)
             return
         request_id = message["id"]
         if request_id in self._subscribing:

@@ -30,6 +30,8 @@ class DaemonProcess:
         self.folder = Path(tempfile.mkdtemp(prefix="stui-chaos-"))
         self.unix = self.folder / "run" / "daemon.sock"
         self.log: deque[str] = deque(maxlen=400)
+        self.faults: list[str] = []
+        """What it logged that must never be there."""
         self.starts_s: list[float] = []
         self.lines: tuple[str, int] | None = None
         self.http: tuple[str, int] | None = None
@@ -54,6 +56,8 @@ class DaemonProcess:
         self._process = await asyncio.create_subprocess_exec(
             sys.executable,
             *["-m", "stui_sessiond", "serve", *places, *listeners],
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.PIPE,
             env={**kept, "PYTHONPATH": folder, "STUI_SESSIOND_DRAIN_TIMEOUT": _GRACE_S},
         )
@@ -69,6 +73,13 @@ class DaemonProcess:
     async def _read(self, stream: asyncio.StreamReader) -> None:
         while line := (await stream.readline()).decode():
             self.log.append(line)
+            if (
+                "crashed" in line
+                or '"level": "error"' in line
+                or '"level":"error"' in line
+                or line.startswith("Traceback")
+            ):
+                self.faults.append(line)
             if '"daemon.ready"' in line:
                 told = json.loads(line)
                 self.lines, self.http = _place(told["lines"]), _place(told["http"])
@@ -84,10 +95,6 @@ class DaemonProcess:
         async with asyncio.timeout(STOP_S):
             await self._process.wait()
         await self._reader
-
-    def faults(self) -> list[str]:
-        """What it logged that must never be there."""
-        return [line for line in self.log if "crashed" in line or '"error"' in line]
 
     def memory_kb(self) -> int:
         """Resident memory."""

@@ -272,7 +272,7 @@ class Schedule:
                 if runs > 1:
                     self.complain("run twice", f"{code}: {runs} times")
             await self._judge_created(plain)
-        for line in self._daemon.faults():
+        for line in self._daemon.faults:
             self.complain("faults in the log", line[:600])
         for client in self._clients:
             self.counts.update(client.counts)
@@ -314,9 +314,10 @@ class Schedule:
             for gap in stream.gaps:
                 self.complain("gaps", f"{client.client_id} was told of {gap}")
             end = (log[-1][0], log[-1][1])
+            heard_all = _until(client, lambda s=stream: s.position is not None and s.position[1] >= end[1])
             try:
-                async with asyncio.timeout(HEALED_S):
-                    await _until(client, lambda s=stream: s.position is not None and s.position[1] >= end[1])
+                async with asyncio.timeout(HEALED_S / 4):
+                    await heard_all
             except TimeoutError:
                 self.complain("streams disagree", f"{client.client_id} is at {stream.position}, the log at {end}")
                 continue
@@ -334,10 +335,13 @@ class Schedule:
     async def _judge_updates(self, plain: "Plain", logs: dict[str, list[tuple[str, int, str, Json]]]) -> None:
         for session_id, log in logs.items():
             state = (await plain.result("restore_session", session_id=session_id))["session_state"]
-            made = Counter(
-                step["path"] for each in log if each[2] == "session.updated" for step in each[3]["patch"]
-            )
-            versions = {step["path"]: each[3]["version"] for each in log if each[2] == "session.updated" for step in each[3]["patch"]}
+            made = Counter(step["path"] for each in log if each[2] == "session.updated" for step in each[3]["patch"])
+            versions = {
+                step["path"]: each[3]["version"]
+                for each in log
+                if each[2] == "session.updated"
+                for step in each[3]["patch"]
+            }
             for asked in self._updates:
                 if asked.parameters["session_id"] != session_id or asked.answer is None:
                     continue
@@ -349,7 +353,9 @@ class Schedule:
                 if name not in state or made[f"/state/{name}"] == 0:
                     self.complain("acknowledged lost", f"{asked.key} in {session_id}: {name in state}, {made}")
                 elif asked.answer["result"]["version"] != versions[f"/state/{name}"]:
-                    self.complain("answer disagrees", f"{asked.key}: {asked.answer} is not {versions[f'/state/{name}']}")
+                    self.complain(
+                        "answer disagrees", f"{asked.key}: {asked.answer} is not {versions[f'/state/{name}']}"
+                    )
             for path, times in made.items():
                 if times > 1:
                     self.complain("changed twice", f"{path}: {times} times")

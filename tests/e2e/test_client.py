@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import subprocess
 import sys
 import uuid
@@ -12,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from stui_sessiond.client import CallFailedError, Client, ConnectionLostError, connect, parse_url
-from stui_sessiond.wire.messages.connection import Position
+from stui_sessiond.wire.forms import EventMessage
+from stui_sessiond.wire.messages import Position
 from stui_sessiond.wire.messages.session import CreateSession, UpdateSessionState
 from tests.e2e.harness import DEADLINE_S, ROOT, Amber, Daemon, clean_environment, folder
 
@@ -45,9 +47,9 @@ def url_of(daemon: Daemon, kind: str) -> str:
     return f"{kind}://{host}:{port}"
 
 
-async def new_session(client: Client) -> str:
-    """A session of a client of its own."""
-    return (await client.create_session(CreateSession(uuid.uuid4().hex))).session_id
+async def new_session(client: Client, client_id: str | None = None) -> str:
+    """A session of a client, or of one of its own."""
+    return (await client.create_session(CreateSession(client_id or uuid.uuid4().hex))).session_id
 
 
 @pytest.mark.parametrize("kind", ["unix", "tcp", "ws"])
@@ -56,7 +58,7 @@ async def test_every_kind_of_url_carries_the_whole_job(daemon: Daemon, kind: str
     async with connect(url_of(daemon, kind), client_id="me") as client:
         assert client.greeting is not None
         assert client.greeting.server_id == daemon.ready["server_id"]
-        session_id = await new_session(client)
+        session_id = await new_session(client, "me")
         start = (await client.subscribe(session_id)).position
         events = client.events()
         assert (await client.evaluate("3 + 4", session_id=session_id)).result == "7"
@@ -67,11 +69,51 @@ async def test_every_kind_of_url_carries_the_whole_job(daemon: Daemon, kind: str
         await client.save_context(session_id)
         assert (await client.load_context(session_id)).loaded is True
         assert (await client.clear_context(session_id)).cleared == ["default"]
-        heard = [await anext(events) for _ in range(3)]
-        assert [event.event for event in heard] == ["session.updated", "context.saved", "context.cleared"]
-        assert [event.seq for event in heard] == [start.seq + number for number in (1, 2, 3)]
+        heard: list[EventMessage] = []
+        while "context.cleared" not in [event.event for event in heard]:
+            heard.append(await anext(events))
+        changes = [event.event for event in heard if event.event.partition(".")[0] in {"session", "context"}]
+        assert changes == ["session.updated", "context.saved", "context.cleared"]
+        assert "evaluation.finished" in {event.event for event in heard}
+        assert [event.seq for event in heard] == [start.seq + number for number in range(1, len(heard) + 1)]
         assert (await client.subscribe(session_id, Position(start.epoch, heard[-1].seq))).recovered is True
         await client.close_session(session_id)
+
+
+async def test_what_happened_can_be_asked_for(daemon: Daemon) -> None:
+    """An evaluation under a key runs once, its outcome is found by key or id, and the digest sums it all up."""
+    async with connect(daemon.url, client_id="me") as client:
+        session_id = await new_session(client, "me")
+        for _ in range(2):
+            asked = client.evaluate("n := (n ifNil: [0]) + 1", session_id=session_id, idempotency_key="k", timeout_s=5)
+            assert (await asked).result == "1"
+        status = await client.get_request_status(session_id, "k")
+        assert (status.status, status.command) == ("done", "evaluate")
+        assert (await client.get_request_status(session_id, "another")).status == "unknown"
+        digest = await client.get_digest(session_id)
+        assert [(one.evaluation, one.display) for one in digest.finished] == [("k", "1")]
+        assert (await client.get_digest(session_id, digest.position)).events == 0
+
+
+async def test_session_is_shared_and_driven(daemon: Daemon) -> None:
+    """The owner lets another client in, hands over the wheel, takes it back, and shows the other out."""
+    async with connect(daemon.url, client_id="owner") as owner, connect(daemon.url, client_id="guest") as guest:
+        session_id = await new_session(owner, "owner")
+        with pytest.raises(CallFailedError) as refused:
+            await guest.subscribe(session_id)
+        assert refused.value.code == "session_not_shared"
+        assert (await owner.share_session(session_id, "guest", "editor")).shares == {"guest": "editor"}
+        await guest.subscribe(session_id, deltas=True)
+        await owner.subscribe(session_id)
+        presence = await owner.get_presence(session_id)
+        assert {one.client_id for one in presence.attached} == {"guest", "owner"}
+        assert (await guest.drive_session(session_id, "request")).granted
+        with pytest.raises(CallFailedError) as refused:
+            await owner.update_session_state(UpdateSessionState(session_id, {}))
+        assert refused.value.code == "not_driving"
+        assert (await owner.drive_session(session_id, "take_over")).driver == "owner"
+        assert (await owner.detach_client(session_id, "guest")).detached == 1
+        assert (await guest.unsubscribe(session_id)).unsubscribed is False
 
 
 @pytest.mark.parametrize("kind", ["unix", "tcp", "ws"])
@@ -195,7 +237,8 @@ async def test_calls_that_wait_to_be_sent_fail_with_the_connection() -> None:
         limits |= {"session_bytes": 1, "sessions_per_client": 1}
         result = {"server_id": "s", "server_version": "0", "protocol": "1.0.0", "resume_token": "r"}
         told = {**result, "heartbeat_interval": 20, "limits": limits, "position": {"epoch": "e", "seq": 0}}
-        writer.write(str({"id": "c-1", "status": "success", "result": told}).replace("'", '"').encode() + b"\n")
+        told |= {"connection_id": "c", "resumed": False, "in_flight": []}
+        writer.write(json.dumps({"id": "c-1", "status": "success", "result": told}).encode() + b"\n")
         await writer.drain()
         await reader.readline()
 

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from msgspec import UNSET
 
-from stui_sessiond.commands import development
+from stui_sessiond.commands import development, relay
 from stui_sessiond.commands.table import RIGHTS, CommandTable
 from stui_sessiond.config import Settings
 from stui_sessiond.contract import Descriptor, load_contract
@@ -23,6 +23,9 @@ COMMANDS = sorted(CONTRACT.commands)
 BUILT = sorted(name for name, descriptor in CONTRACT.commands.items() if descriptor.built)
 HANDLED = sorted(name for name in BUILT if CONTRACT.commands[name].sender != "daemon")
 SENDERS = {"client", "daemon", "both"}
+ROLES = ("viewer", "editor", "owner")
+KEYED = {"create_session", "update_session_state", "save_context", "revert_session", "evaluate", "debug"}
+"""Commands that take an idempotency key."""
 JSON_TYPES = {"string", "integer", "number", "boolean", "object", "array", "null", "any"}
 
 Schema = dict[str, Any]
@@ -86,6 +89,36 @@ def test_descriptor_uses_known_words(name: str) -> None:
     for field in (*descriptor.parameters.values(), *descriptor.returns.values()):
         assert set(field["type"].split("|")) <= JSON_TYPES
         assert field["doc"]
+
+
+@pytest.mark.parametrize("name", HANDLED)
+def test_command_about_a_session_names_the_role_it_takes(name: str) -> None:
+    """Whoever names a session needs a role in it; a command that names none needs none."""
+    descriptor = CONTRACT.commands[name]
+    assert (descriptor.session_role is not None) == ("session_id" in descriptor.parameters)
+    assert descriptor.session_role in {*ROLES, None}
+
+
+@pytest.mark.parametrize("name", HANDLED)
+def test_errors_of_roles_and_keys_are_listed(name: str) -> None:
+    """What the gate and the book of requests may answer stands in the descriptors of which it is true, and no other."""
+    descriptor = CONTRACT.commands[name]
+    keyed = "idempotency_key" in descriptor.parameters and name != "get_request_status"
+    assert ("session_not_shared" in descriptor.errors) == (descriptor.session_role is not None)
+    assert ("not_driving" in descriptor.errors) == (descriptor.session_role == "editor")
+    assert keyed == (name in KEYED)
+    assert ("key_reused" in descriptor.errors) == keyed
+    assert ("outcome_not_kept" in descriptor.errors) == (keyed and descriptor.session_role == "editor")
+    runs_code = name in relay.RUNS_CODE
+    assert {"outcome_unknown", "lost_with_image"} & set(descriptor.errors) == (
+        {"outcome_unknown", "lost_with_image"} if runs_code else set()
+    )
+
+
+def test_who_only_looks_needs_no_more_than_to_view() -> None:
+    """A command that takes the right `observe` changes nothing, so it asks for the weakest role."""
+    looking = [CONTRACT.commands[name] for name in HANDLED if CONTRACT.commands[name].right == "observe"]
+    assert {descriptor.session_role for descriptor in looking} <= {"viewer", None}
 
 
 @pytest.mark.parametrize("name", BUILT)

@@ -8,6 +8,7 @@ import json
 import re
 import sys
 import tempfile
+import typing
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,7 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from stui_sessiond.commands import context, image, relay
+from stui_sessiond.commands import context, gate, image, relay
 from stui_sessiond.commands.table import RIGHTS
 from stui_sessiond.config import ServerSettings, Settings
 from stui_sessiond.contract import load_contract
@@ -27,10 +28,11 @@ from stui_sessiond.server import listeners, peer
 from stui_sessiond.server.peer import RIGHTS_OF_ROLE
 from stui_sessiond.sessions import digest, driving, hub, ledger, manager, requests, shelf, transitions, validator
 from stui_sessiond.storage.memory import MemoryStorage
-from stui_sessiond.transports import stream, websocket
+from stui_sessiond.transports import lines, stream, websocket
 from stui_sessiond.transports.pipe import PipeLimits
 from stui_sessiond.wire.forms import ClosingEvent, command_name
 from stui_sessiond.wire.limits import MAX_DEPTH, MessageLimits
+from stui_sessiond.wire.messages import event
 from stui_sessiond.wire.schema import all_schemas
 
 ROOT = Path(__file__).parents[2]
@@ -303,6 +305,9 @@ FIXED = {
     "tools with a context per session": validator.MAX_TOOLS,
     "operations in one JSON Patch": transitions.MAX_PATCH_OPERATIONS,
     "unanswered requests per image": link.MAX_PENDING,
+    "a patch in an event, bytes": manager.MAX_PATCH_BYTES,
+    "an image's event, data as JSON, bytes": image.MAX_PUSHED_BYTES,
+    "a part of an image's long output, characters": image.PART_CHARS,
     "an idempotency key, characters": 200,
     "requests that a session remembers": manager.LEDGER.max_requests,
     "results that a session remembers, together, bytes": manager.LEDGER.max_result_bytes,
@@ -362,11 +367,15 @@ def test_longest_idempotency_key_is_that_of_the_structs() -> None:
     [
         f"its first {requests.SHOWN_CODE_CHARS:,} characters",
         f"the first {requests.SHOWN_RESULT_CHARS:,} characters",
+        f"`patch` of more than {manager.MAX_PATCH_BYTES // 1024} KiB",
+        f"longer than {image.MAX_PUSHED_BYTES // 1024} KiB",
+        f"at most {image.PART_CHARS:,} characters",
         f"it has the newest {digest.MAX_ROWS}",
         f"{Settings().events.count:,} events, {Settings().events.bytes // 1024} KiB",
         f"last {manager.LEDGER.max_requests:,} requests and {manager.LEDGER.max_result_bytes // 2**20} MiB",
         f"more than {ledger.MAX_RESULT_BYTES // 1024} KiB is not kept",
-        f"kept for {listeners.PARKED_S / 60:g} minutes: at most {peer.KEPT_ANSWERS}, and {peer.KEPT_BYTES // 2**20} MiB",
+        f"kept for {listeners.PARKED_S / 60:g} minutes: at most {peer.KEPT_ANSWERS}, and",
+        f"and {peer.KEPT_BYTES // 2**20} MiB, for a connection",
         f"for {listeners.MAX_PARKED:,} connections",
         f"request is {driving.PATIENCE_S:g} seconds old",
         f"nothing at all for {PipeLimits(message_bytes=1).stall_s:g} seconds",
@@ -393,6 +402,8 @@ def test_limits_that_hello_tells_are_in_the_text() -> None:
         f"a ping every {websocket.WebSocketRules(hosts=(), origins=()).ping_interval_s:g} s",
         f"close frame within {websocket.CLOSE_TIMEOUT_S:g} s",
         f"{stream.TCP_USER_TIMEOUT_MS // 1000} s is gone",
+        f"nothing at all for {PipeLimits(message_bytes=1).stall_s:g} s, the connection is closed (4401)",
+        f"after another {lines.LINGER_S:g} s (over WebSocket, {websocket.CLOSE_TIMEOUT_S:g} s)",
         f"({Settings().server.drain_timeout:g} s at most)",
         f"up to {['', 'once', 'twice'][websocket._FRAME_SLACK]} the limit",
     ],
@@ -405,6 +416,27 @@ def test_figures_in_framing_are_those_in_the_code(text: str) -> None:
 _TELLING = {"News", "news", "_news", "post", "announce"}
 """What makes or tells an event: its name is among the arguments."""
 _EVENT_NAME = re.compile(r"[a-z]+\.[a-z_]+|gap")
+
+
+def test_statuses_of_a_request_are_those_in_the_code() -> None:
+    """STATES.md lists every status that `get_request_status` may tell, and no other."""
+    table = rows(section(page("STATES.md"), "A request that is carried out once"))
+    listed = {row[0].strip("`") for row in table if len(row) == 3}
+    assert listed == set(typing.get_args(event.RequestStatus))
+
+
+def test_events_in_the_states_are_in_the_table() -> None:
+    """Every event that STATES.md names stands in the table of PROTOCOL.md."""
+    known = {row[0].strip("`") for row in rows(section(page("PROTOCOL.md"), "Events"))}
+    named = set(re.findall(r"`((?:session|context|evaluation|client|driver|image)\.[a-z]+)`", page("STATES.md")))
+    assert len(named) > 10
+    assert named <= known
+
+
+def test_roles_in_the_text_are_those_of_the_gate() -> None:
+    """The table of roles has each role, the weakest first."""
+    table = [row[0].strip("`") for row in rows(section(page("PROTOCOL.md"), "Sharing and driving"))]
+    assert ("none", *table) == gate._RANKS
 
 
 def told_events() -> Iterator[str]:

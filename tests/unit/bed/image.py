@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Callable
 from typing import Any
 
 from stui_sessiond.images.link import ImageLink
@@ -27,11 +28,14 @@ class ImagePipe:
 
 
 def a_link(
-    image_id: str = "pharo", instance_id: str = "i-1", capabilities: tuple[str, ...] = ()
+    image_id: str = "pharo",
+    instance_id: str = "i-1",
+    capabilities: tuple[str, ...] = (),
+    receive_stray: Callable[[ImageLink, Reply], bool] = lambda _link, _reply: False,
 ) -> tuple[ImageLink, ImagePipe]:
     """Make a link and the pipe it runs over."""
     pipe = ImagePipe()
-    return ImageLink(ImageIdentity(image_id, instance_id, capabilities=list(capabilities)), pipe), pipe
+    return ImageLink(ImageIdentity(image_id, instance_id, capabilities=list(capabilities)), pipe, receive_stray), pipe
 
 
 def reply(request_id: str, **fields: Any) -> Reply:  # noqa: ANN401 -- fields of a reply

@@ -23,10 +23,16 @@ def test_wait_grows_up_to_the_cap() -> None:
     assert waits == [1.0, 3.0, 9.0, 27.0, 30.0, 30.0]
 
 
-@pytest.mark.parametrize(("lasted_s", "counted"), [(4.9, 7.0), (5.0, None), (3600.0, None)])
-def test_connection_that_lasted_starts_the_waits_over(lasted_s: float, counted: float | None) -> None:
-    """A connection that broke soon goes on with the waits where they were; a good one starts over."""
-    assert Backoff(lasting_s=5.0).after(7.0, lasted_s) == counted
+@pytest.mark.parametrize(
+    ("last_s", "lasted_s", "counted"),
+    [(0.1, 4.9, 0.1), (7.0, 4.9, 0.2), (7.0, 5.0, None), (7.0, 3600.0, None), (None, 0.0, None)],
+)
+def test_connection_that_lasted_starts_the_waits_over(
+    last_s: float | None, lasted_s: float, counted: float | None
+) -> None:
+    """One that broke soon goes on with the waits where they were, below a second; a good one starts over."""
+    assert Backoff(lasting_s=5.0).after(last_s, lasted_s) == counted
+    assert Backoff().wait(counted, lambda: 0.999) < 1.0
 
 
 @pytest.mark.parametrize("away_s", [0.0, 0.3, 0.5, 0.7])

@@ -90,9 +90,10 @@ async def test_watch_continues_another_day() -> None:
         working = asyncio.ensure_future(work())
         request = await talk.take("subscribe")
         assert request["parameters"]["since"] == {"epoch": EPOCH, "seq": 2}
-        gap = {"from": {"epoch": EPOCH, "seq": 2}, "to": {"epoch": "e2", "seq": 7}, "reason": "too old"}
+        known = {"epoch": EPOCH, "seq": 2}
+        gap = {"from": known, "to": {"epoch": "e2", "seq": 7}, "reason": "too old"}
         talk.answer(request, {"recovered": False, "position": {"epoch": "e2", "seq": 8}, "gap": gap})
-        talk.tell(7, "gap", epoch="e2", **{"from": gap["from"], "reason": "too old"})
+        talk.tell(7, "gap", epoch="e2", reason="too old")
         talk.tell(8, epoch="e2")
         first, second = await working
         assert first == Gap(SESSION, Position("e2", 7), Position(EPOCH, 2), "too old")
@@ -179,12 +180,11 @@ async def test_failure_and_end_of_the_client_end_its_watches() -> None:
                 await anext(watch)
         with pytest.raises(ConnectionFailedError):
             await client.watch(SESSION).__aenter__()
-    async with ScriptedDaemon() as daemon:
-        async with lasting(daemon) as client:
-            talk = await daemon.greeted()
-            async with watching(client, talk, 4) as watch:
-                await client.close()
-                assert [item async for item in watch] == []
+    async with ScriptedDaemon() as daemon, lasting(daemon) as client:
+        talk = await daemon.greeted()
+        async with watching(client, talk, 4) as watch:
+            await client.close()
+            assert [item async for item in watch] == []
 
 
 async def test_slow_application_gets_everything_later(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -32,7 +32,7 @@ def update(**members: object) -> UpdateSessionState:
 async def restored(talk: Talk, version: int, state: object) -> None:
     """Answer the next restore_session."""
     result: Json = dict.fromkeys(("created_at", "last_modified", "client_id", "expires_at"), "")
-    result |= dict.fromkeys(("workspace_context", "inspector_state", "object_registry"), {})
+    result |= {"workspace_context": {}, "inspector_state": {}, "object_registry": {}}
     result |= {"session_id": SESSION, "timeout": 1, "is_active": True, "session_state": state, "image_id": None}
     result |= {"name": None, "integrity": {"status": "ok"}, "version": version}
     talk.answer(await talk.take("restore_session"), result)

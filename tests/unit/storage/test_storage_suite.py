@@ -16,7 +16,18 @@ from stui_sessiond.sessions.transitions import clear_context, found_checksum, sa
 from stui_sessiond.storage.api import Commit, Loaded, Opened, SessionStorage
 from stui_sessiond.storage.file import FileStorage
 from stui_sessiond.storage.memory import MemoryStorage
-from tests.unit.bed.changes import RULES, a_full_session, a_new_session, header_only, put_versions, step, whole
+from tests.unit.bed.changes import (
+    RULES,
+    a_full_session,
+    a_new_session,
+    happening,
+    header_only,
+    put_versions,
+    requests,
+    step,
+    told_step,
+    whole,
+)
 
 NOBODY = SessionId("session_9_9_nobody")
 
@@ -152,6 +163,35 @@ async def test_every_kind_of_change(place: Place) -> None:
             assert await read(storage, session.header.session_id) == session
         async with place.reopen() as storage:
             assert await read(storage, session.header.session_id) == session
+    opened = await place.opened()
+    assert [stored.header for stored in opened.sessions] == [session.header]
+
+
+async def test_events_and_requests_follow_each_other(place: Place) -> None:
+    """What happened and what was asked is there after a restart, in its place, with versions and without."""
+    session = a_new_session()
+    changes: list[Callable[[Session], Commit]] = [
+        whole,
+        lambda old: happening(old, "a", "b"),
+        lambda old: told_step(old, "k", a=1),
+        *(lambda old, one=one: happening(old, "asked", request=one) for one in requests()),  # type: ignore[misc]
+        lambda old: happening(old, "told", request=replace(requests()[0], state="done", result="7")),
+        lambda old: told_step(old, "l", a=2),
+        lambda old: Commit(snapshot(old, "name", 8.0), 100, old.header.version, whole=True, base_seq=old.header.seq),
+        lambda old: happening(old.without_events(), "of another epoch", epoch="e2"),
+        lambda old: header_only(old.without_events(), epoch="e3"),
+        lambda old: happening(old, "first of the third", epoch="no other"),
+        lambda old: header_only(old, shares={ClientId("bob"): "viewer"}),
+    ]
+    for change in changes:
+        async with place.reopen() as storage:
+            made = change(session)
+            await storage.commit(made)
+            session = made.session
+            assert await read(storage, session.header.session_id) == session
+        async with place.reopen() as storage:
+            assert await read(storage, session.header.session_id) == session
+    assert (session.header.epoch, session.header.seq, len(session.requests.entries)) == ("e3", 1, 7)
     opened = await place.opened()
     assert [stored.header for stored in opened.sessions] == [session.header]
 

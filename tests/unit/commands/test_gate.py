@@ -1,0 +1,93 @@
+"""Who may do what with a session."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from stui_sessiond.commands.gate import SessionGate
+from stui_sessiond.contract import load_contract
+from stui_sessiond.errors import NotDrivingError, SessionNotSharedError
+from stui_sessiond.ids import SessionId
+from tests.unit.bed.caller import TestCaller
+from tests.unit.bed.house import House, Listener, open_house
+
+VIEW, EDIT, OWN, DRIVE = "get_digest", "evaluate", "share_session", "drive_session"
+EVERYTHING = {VIEW, EDIT, OWN}
+
+
+@asynccontextmanager
+async def a_gate() -> AsyncIterator[tuple[SessionGate, House, SessionId]]:
+    """Make a gate in front of a session of ada's, which bob may edit and tom may see."""
+    async with open_house() as house:
+        session_id = await house.create("ada")
+        await house.manager.share(session_id, "bob", "editor", by="ada")
+        await house.manager.share(session_id, "tom", "viewer", by="ada")
+        yield SessionGate(house.keeper.shelf, house.driving), house, session_id
+
+
+def admits(gate: SessionGate, command: str, session_id: str, caller: TestCaller) -> bool:
+    """Tell whether a caller may."""
+    try:
+        gate.check(load_contract().commands[command], session_id, caller)
+    except (SessionNotSharedError, NotDrivingError):
+        return False
+    return True
+
+
+@pytest.mark.parametrize(
+    ("client", "allowed"),
+    [("ada", EVERYTHING), ("bob", {VIEW, EDIT}), ("tom", {VIEW}), ("eve", set()), (None, EVERYTHING)],
+)
+async def test_gate_asks_for_the_role(client: str | None, allowed: set[str]) -> None:
+    """Each role may do what those before it may; who named itself needs one; who did not knows the id, a secret."""
+    async with a_gate() as (gate, _, session_id):
+        caller = TestCaller(client_id=client)
+        assert {command for command in EVERYTHING if admits(gate, command, session_id, caller)} == allowed
+
+
+async def test_gate_says_what_is_lacking() -> None:
+    """The role there is, and the one it takes."""
+    async with a_gate() as (gate, _, session_id):
+        with pytest.raises(SessionNotSharedError) as caught:
+            gate.check(load_contract().commands[EDIT], session_id, TestCaller(client_id="tom"))
+        assert caught.value.details == {"session_id": session_id, "role": "viewer", "needed": "editor"}
+
+
+async def test_gate_lets_observers_look() -> None:
+    """What they may do at all is a matter of their rights."""
+    async with a_gate() as (gate, _, session_id):
+        assert admits(gate, VIEW, session_id, TestCaller(client_id="eve", role="observer"))
+
+
+async def test_gate_leaves_missing_sessions_to_the_command() -> None:
+    """It knows nothing of them."""
+    async with a_gate() as (gate, _, _session_id):
+        assert admits(gate, OWN, "session_9_9_nobody", TestCaller(client_id="eve"))
+        assert admits(gate, OWN, "nonsense", TestCaller(client_id="eve"))
+
+
+async def test_gate_follows_the_shares() -> None:
+    """A share that is taken back ends at once."""
+    async with a_gate() as (gate, house, session_id):
+        await house.manager.share(session_id, "bob", "none", by="ada")
+        await house.manager.share(session_id, "tom", "editor", by="ada")
+        assert not admits(gate, VIEW, session_id, TestCaller(client_id="bob"))
+        assert admits(gate, EDIT, session_id, TestCaller(client_id="tom"))
+
+
+async def test_gate_holds_while_somebody_drives() -> None:
+    """Only the driver changes the session; others look, ask to drive, and the owner stays the owner."""
+    async with a_gate() as (gate, house, session_id):
+        bob = Listener("bob", "conn-1")
+        await house.listen(session_id, bob)
+        house.driving.request(house.manager.header(session_id), "bob")
+        for client in ("ada", None):
+            caller = TestCaller(client_id=client)
+            assert not admits(gate, EDIT, session_id, caller)
+            assert admits(gate, VIEW, session_id, caller)
+            assert admits(gate, OWN, session_id, caller)
+            assert admits(gate, DRIVE, session_id, caller)
+        assert admits(gate, EDIT, session_id, TestCaller(client_id="bob"))
+        house.feed.unsubscribe(session_id, bob, "bye")
+        assert admits(gate, EDIT, session_id, TestCaller(client_id="ada"))

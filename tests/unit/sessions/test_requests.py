@@ -1,0 +1,172 @@
+"""The book of requests that ran code."""
+
+from typing import Any
+
+import pytest
+
+from stui_sessiond.errors import StorageFullError
+from stui_sessiond.ids import ConnectionId, InstanceId, SessionId
+from stui_sessiond.model.request import Failure, Origin, RequestEntry
+from stui_sessiond.sessions.requests import SHOWN_CODE_CHARS, SHOWN_RESULT_CHARS, Outcome
+from tests.unit.bed.house import House, TestStorage, open_house
+
+CONNECTION = ConnectionId("conn-1")
+
+
+def a_request(house: House, key: str = "k", request_id: str | None = None, **fields: Any) -> RequestEntry:  # noqa: ANN401 -- fields of RequestEntry
+    """Make a request that an image was asked."""
+    origin = None if request_id is None else Origin(CONNECTION, request_id)
+    made = {"client_id": "ada", "tool_id": "default", "relay_id": f"relay-{key}", "instance_id": InstanceId("i-1")}
+    now = house.clock.now
+    return RequestEntry(key=key, command="evaluate", digest="d", accepted_at=now, origin=origin, **{**made, **fields})
+
+
+async def begin(house: House, session_id: SessionId, *keys: str) -> None:
+    """Put requests into the book."""
+    for key in keys:
+        await house.book.begin(session_id, a_request(house, key, key), "3 + 4", awaited=True)
+
+
+async def test_request_is_in_the_book_when_it_has_begun() -> None:
+    """It survives a restart, and so does its end."""
+    storage = TestStorage()
+    async with open_house(storage) as house:
+        session_id = await house.create()
+        await begin(house, session_id, "k", "l")
+        house.clock.pass_time(3)
+        assert await house.book.finish(session_id, "k", Outcome('{"a":1}'))
+    async with open_house(storage) as house:
+        done, running = [await house.book.recall(session_id, key) for key in "kl"]
+        assert done is not None
+        assert running is not None
+        assert (done.state, done.result, done.finished_at) == ("done", '{"a":1}', done.accepted_at + 3)
+        assert (running.state, running.finished_at, running.result) == ("running", None, None)
+        assert await house.book.recall(session_id, "m") is None
+
+
+async def test_request_ends_once() -> None:
+    """Who tells first is believed; nobody hears of the second end, nor of one of a request that never began."""
+    async with open_house() as house:
+        session_id = await house.create()
+        await begin(house, session_id, "k")
+        assert await house.book.finish(session_id, "k", Outcome("1"))
+        assert not await house.book.finish(session_id, "k", Outcome("2"))
+        assert not await house.book.finish_late(session_id, "relay-k", Outcome("3"))
+        assert not await house.book.finish(session_id, "l", Outcome("4"))
+        found = await house.book.recall(session_id, "k")
+        assert found is not None
+        assert found.result == "1"
+        assert house.names(session_id).count("evaluation.finished") == 1
+
+
+async def test_request_that_ends_late() -> None:
+    """It is found by the id under which the image was asked, as long as it has not ended."""
+    async with open_house() as house:
+        session_id = await house.create()
+        await begin(house, session_id, "k")
+        found = await house.book.find_relayed(session_id, "relay-k")
+        assert found is not None
+        assert found.key == "k"
+        assert await house.book.finish_late(session_id, "relay-k", Outcome(failure=Failure("image_error", "no", {})))
+        assert await house.book.find_relayed(session_id, "relay-k") is None
+        assert await house.book.find_relayed(session_id, "relay-l") is None
+        data = house.heard[session_id][-1].data
+        assert (data["late"], data["status"], data["has_error"]) == (True, "failed", True)
+
+
+async def test_what_is_told_of_a_request_is_bounded() -> None:
+    """Long code and long results are cut, and that is said; the result itself is kept whole."""
+    async with open_house() as house:
+        session_id = await house.create()
+        await house.book.begin(session_id, a_request(house), "c" * (SHOWN_CODE_CHARS + 1), awaited=True)
+        shown = "r" * (SHOWN_RESULT_CHARS + 1)
+        await house.book.finish(session_id, "k", Outcome(f'"{shown}"', shown=shown))
+        accepted, _, finished = (each.data for each in house.heard[session_id])
+        assert (accepted["code"], accepted["truncated"]) == ("c" * SHOWN_CODE_CHARS, True)
+        assert (finished["display"], finished["truncated"]) == ("r" * SHOWN_RESULT_CHARS, True)
+        found = await house.book.recall(session_id, "k")
+        assert found is not None
+        assert found.result == f'"{shown}"'
+
+
+@pytest.mark.parametrize("awaited", [True, False])
+async def test_beginning_that_cannot_be_stored(awaited: bool) -> None:
+    """If the request is not carried out then, nothing is lost; if it is, there is no event of it, and the epoch ends."""
+    storage = TestStorage()
+    async with open_house(storage) as house:
+        session_id = await house.create()
+        before = house.position(session_id)
+        storage.failure = StorageFullError("the disk is full")
+        with pytest.raises(StorageFullError):
+            await house.book.begin(session_id, a_request(house), None, awaited=awaited)
+        storage.failure = None
+        assert (house.position(session_id) == before) is awaited
+        assert await house.book.recall(session_id, "k") is None
+
+
+async def test_end_that_cannot_be_stored() -> None:
+    """It has not ended in the book, and the epoch ends: it happened, and nobody will hear of it."""
+    storage = TestStorage()
+    async with open_house(storage) as house:
+        session_id = await house.create()
+        await begin(house, session_id, "k")
+        before = house.position(session_id)
+        storage.failure = StorageFullError("the disk is full")
+        with pytest.raises(StorageFullError):
+            await house.book.finish(session_id, "k", Outcome("1"))
+        storage.failure = None
+        assert house.position(session_id).epoch != before.epoch
+        found = await house.book.recall(session_id, "k")
+        assert found is not None
+        assert found.state == "running"
+
+
+async def test_image_that_comes_as_another_instance() -> None:
+    """What the one before worked on is lost; what this one works on, and what no image was asked, is not."""
+    async with open_house() as house:
+        session_id = await house.create()
+        await begin(house, session_id, "old", "done")
+        await house.book.finish(session_id, "done", Outcome("1"))
+        for key, fields in (("new", {"instance_id": InstanceId("i-2")}), ("own", {"relay_id": None})):
+            await house.book.begin(session_id, a_request(house, key, **fields), None, awaited=True)
+        await house.book.lose(session_id, "i-2", {"image_id": "pharo"})
+        states = {}
+        for key in ("old", "done", "new", "own"):
+            found = await house.book.recall(session_id, key)
+            assert found is not None
+            states[key] = found.state
+        assert states == {"old": "lost", "done": "done", "new": "running", "own": "running"}
+        assert house.names(session_id)[-2:] == ["image.connected", "evaluation.lost"]
+        assert house.heard[session_id][-1].data["evaluation"] == "old"
+
+
+async def test_request_that_is_interrupted() -> None:
+    """That is told; for a session that is gone there is nobody to tell."""
+    async with open_house() as house:
+        session_id = await house.create()
+        house.book.interrupt(session_id, "k", "the link broke")
+        house.book.interrupt(SessionId("session_9_9_nobody"), "k", "the link broke")
+        await house.keeper.settle()
+        heard = house.heard[session_id][-1]
+        assert (heard.name, heard.data) == ("evaluation.interrupted", {"evaluation": "k", "reason": "the link broke"})
+
+
+async def test_requests_that_a_connection_is_owed() -> None:
+    """Those it names, of all its client's sessions, which have ended; of one id the newest."""
+    storage = TestStorage()
+    async with open_house(storage) as house:
+        one, two, theirs = await house.create(), await house.create(), await house.create("bob")
+        await begin(house, one, "a", "b", "running")
+        await begin(house, two, "c")
+        await begin(house, theirs, "d")
+        for session_id, key in ((one, "a"), (one, "b"), (two, "c"), (theirs, "d")):
+            await house.book.finish(session_id, key, Outcome(f'"{key}"'))
+        house.clock.pass_time(1)
+        await house.book.begin(two, a_request(house, "again", "a"), None, awaited=True)
+        await house.book.finish(two, "again", Outcome('"newer"'))
+    async with open_house(storage) as house:
+        names = ["a", "c", "d", "running", "nobody"]
+        owed = await house.book.owed(CONNECTION, "ada", names)
+        assert {name: one.result for name, one in owed.items()} == {"a": '"newer"', "c": '"c"'}
+        assert await house.book.owed(ConnectionId("conn-2"), "ada", names) == {}
+        assert await house.book.owed(CONNECTION, "nobody", names) == {}
