@@ -18,6 +18,7 @@ from websockets.typing import Subprotocol
 
 from stui_sessiond.contract import CloseReason
 from stui_sessiond.errors import InvalidUtf8Error
+from stui_sessiond.security.admission import Ticket
 from stui_sessiond.security.origin import refusal
 from stui_sessiond.transports.pipe import PipeLimits, ReceiverFactory
 from stui_sessiond.transports.stream import StreamPipe
@@ -26,6 +27,15 @@ from stui_sessiond.wire.codec import check_utf8
 SUBPROTOCOL: Final = Subprotocol("stui.v1")
 CLOSE_TIMEOUT_S = 10.0
 """How long the peer has to answer a close frame."""
+
+SLICE_BYTES = 8 * 1024
+"""So much is worked off before looking whether the peer sends too many frames: some 1,400 pings, about 10 ms."""
+
+IDLE_FRAMES_PER_S = 1000
+"""Frames without content that are answered or joined in a second, about 1 % of a processor. More wait in the kernel."""
+
+_CONTENT_BYTES = 1024
+"""A fragment from this size on is honest work, whatever comes of it."""
 
 _FRAME_SLACK = 2
 """A message up to so many times the limit is read and answered with an error; beyond, the connection is failed."""
@@ -53,27 +63,74 @@ class WebSocketProtocol(StreamPipe):
         make_receiver: ReceiverFactory,
         limits: PipeLimits,
         rules: WebSocketRules,
+        ticket: Ticket | None = None,
         **from_uvicorn: Any,  # noqa: ANN401 -- config, server_state, app_state: not needed here
     ) -> None:
         del from_uvicorn
-        super().__init__(make_receiver, limits)
+        super().__init__(make_receiver, limits, ticket)
         self._rules = rules
         self._ws = ServerProtocol(max_size=limits.message_bytes * _FRAME_SLACK, select_subprotocol=_select_subprotocol)
         self._message: bytearray | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._awaiting_pong = False
+        self._unread = b""
+        """What came and waits because the peer sends too many frames."""
+        self._patience: asyncio.TimerHandle | None = None
+        self._idle_frames = 0
+        self._idle_since = 0.0
+        self._begun_bytes = 0
+        """What is here of a frame that is not complete."""
 
     # ---- from asyncio
 
     def data_received(self, data: bytes) -> None:
         """Read frames; answer in one write."""
-        self._ws.receive_data(data)
+        self._unread = self._unread + data if self._unread else data
+        if self._patience is None:
+            self._work_off()
+
+    def _work_off(self) -> None:
+        """Read what is unread, a slice at a time, as long as the peer keeps to its share of frames."""
+        data, self._unread, self._patience = self._unread, b"", None
+        ended = False
+        for start in range(0, len(data), SLICE_BYTES):
+            if self._patience is not None:
+                self._unread = data[start:]
+                break
+            ended |= self._read(data[start : start + SLICE_BYTES])
+        begun = self._ws.state is State.OPEN and (self._begun_bytes > 0 or self._message is not None)
+        self._watch_message(begun=begun, ended=ended)
+        self._apply_hold()
+        self._flush()
+
+    def _read(self, piece: bytes) -> bool:
+        """Read a slice; tell whether a message or a frame of its own came to its end in it."""
+        ended = False
+        self._begun_bytes += len(piece)
+        self._ws.receive_data(piece)
         for event in self._ws.events_received():
             if isinstance(event, Frame):
+                self._begun_bytes -= _frame_bytes(len(event.data))
                 self._take_frame(event)
+                ended |= self._message is None
+                if event.opcode in _WITHOUT_CONTENT or (not event.fin and len(event.data) < _CONTENT_BYTES):
+                    self._count_idle_frame()
             elif isinstance(event, Request):
+                self._begun_bytes = 0
                 self._shake_hands(event)
-        self._flush()
+        return ended
+
+    def _count_idle_frame(self) -> None:
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        if now - self._idle_since >= 1:
+            self._idle_since, self._idle_frames = now, 0
+        self._idle_frames += 1
+        if self._idle_frames >= IDLE_FRAMES_PER_S and self._patience is None:
+            self._patience = loop.call_at(self._idle_since + 1, self._work_off)
+
+    def _reads(self) -> bool:
+        return self._patience is None and super()._reads()
 
     def eof_received(self) -> bool:
         """The peer is gone: a WebSocket does not go on in one direction."""
@@ -83,8 +140,10 @@ class WebSocketProtocol(StreamPipe):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop."""
-        if self._timer is not None:
-            self._timer.cancel()
+        self._unread = b""
+        for timer in (self._timer, self._patience):
+            if timer is not None:
+                timer.cancel()
         super().connection_lost(exc)
 
     # ---- frames
@@ -137,6 +196,10 @@ class WebSocketProtocol(StreamPipe):
         self._receiver.receive(payload)
 
     # ---- the pipe
+
+    def limit_messages(self, message_bytes: int, *, strict: bool) -> None:
+        """Take in messages up to this length; a strict limit fails the connection at its first byte too many."""
+        self._ws.max_message_size = message_bytes if strict else message_bytes * _FRAME_SLACK
 
     def send(self, message: bytes) -> None:
         """Queue a message."""
@@ -196,7 +259,7 @@ class WebSocketProtocol(StreamPipe):
         if self._ws.state is not State.OPEN:
             return
         loop = asyncio.get_running_loop()
-        if self._awaiting_pong and not (self._held or self._full):  # while we do not read, silence says nothing
+        if self._awaiting_pong and self._reads():  # while we do not read, silence says nothing
             self._ws.fail(1011, "no sign of life")
             self._flush()
             self._give_up()
@@ -215,6 +278,15 @@ class WebSocketProtocol(StreamPipe):
     def _give_up(self) -> None:
         if self._transport is not None:
             self._transport.abort()
+
+
+_WITHOUT_CONTENT = frozenset({Opcode.PING, Opcode.PONG})
+
+
+def _frame_bytes(length: int) -> int:
+    """Tell how long a frame from a client is on the wire, in the shortest form."""
+    extended = 0 if length < 126 else 2 if length < 65536 else 8  # noqa: PLR2004 -- RFC 6455, section 5.2
+    return 2 + extended + 4 + length
 
 
 def _select_subprotocol(protocol: ServerProtocol, offered: Collection[Subprotocol]) -> Subprotocol | None:
