@@ -36,7 +36,8 @@ def init(folder: Path | None, names: Sequence[str], *, renew: bool) -> None:
     """Make a local CA and a server certificate.
 
     It is for localhost, 127.0.0.1, ::1 and the given names. With `--renew` the CA stays, so that clients need nothing
-    new, and the server gets a new key; a running daemon takes it up by itself.
+    new, and the server gets a new key, for the names it had unless others are given; a running daemon takes it up by
+    itself.
     """
     from stui_sessiond.security import certificates as made  # noqa: PLC0415 -- slow to import
 
@@ -48,6 +49,8 @@ def init(folder: Path | None, names: Sequence[str], *, renew: bool) -> None:
             _refuse_existing([*ca_files, *server_files], "--renew makes a new server certificate with the CA there")
         has_ca = ca_files[0].exists()
         ca = made.read_pair(*ca_files) if has_ca else made.make_ca(now)
+        if not names and server_files[0].exists():
+            names = made.describe(made.read_certificates(server_files[0])[0]).names
         server = made.make_server(ca, names, now)
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not has_ca:

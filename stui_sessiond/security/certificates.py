@@ -101,7 +101,9 @@ def check_client_name(name: str) -> None:
         ValueError: with what is allowed.
     """
     if not _NAME.fullmatch(name) or name in _RESERVED:
-        msg = f"{name!r} cannot be the name of a client: letters, digits, `.`, `_` and `-`, 64 at most; not ca or server"
+        msg = (
+            f"{name!r} cannot be the name of a client: letters, digits, `.`, `_` and `-`, 64 at most; not ca or server"
+        )
         raise ValueError(msg)
 
 

@@ -94,7 +94,10 @@ def why(error: BaseException, host: str) -> str | None:
         return "TLS 1.3 is not spoken there"
     if isinstance(seen, ssl.SSLEOFError) or reason in _NO_TLS:
         return NOT_SPOKEN
-    if reason in {"KEY_VALUES_MISMATCH", "PEM", "NO_START_LINE", "PEM_LIB", "NO_CERTIFICATE_OR_CRL_FOUND"} or not reason:
+    if (
+        reason in {"KEY_VALUES_MISMATCH", "PEM", "NO_START_LINE", "PEM_LIB", "NO_CERTIFICATE_OR_CRL_FOUND"}
+        or not reason
+    ):
         return f"ca_file, cert_file or key_file cannot be used: {reason.replace('_', ' ').lower() or seen}"
     return reason.replace("_", " ").lower()
 

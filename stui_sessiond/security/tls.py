@@ -1,6 +1,6 @@
 """What do we show to those who connect with TLS, and what do we want of them?
 
-TLS 1.3 only. A certificate and a key are read and checked together; what is wrong is told with the file and the way out.
+TLS 1.3 only. Certificate and key are read and checked together; what is wrong is told with the file and the way out.
 """
 
 import ssl
@@ -14,7 +14,7 @@ from stui_sessiond.errors import ConfigError
 
 _OTHERS = 0o077
 _OTHERS_OF_ROOT = 0o037
-"""A key of root may be read by a group, as distributions do for services (`ssl-cert`); the same rule as PostgreSQL's."""
+"""A key of root may be read by a group, as distributions do for services (`ssl-cert`); PostgreSQL has the same rule."""
 
 
 class TlsFiles(msgspec.Struct, frozen=True, kw_only=True):

@@ -87,7 +87,9 @@ class LiveCertificate:
             mutual=self._files.client_ca is not None,
         )
         if now.ends_at - datetime.now(UTC) < WARN_BEFORE:
-            _log.warning("tls.ends_soon", ends_at=f"{now.ends_at:%Y-%m-%dT%H:%M:%SZ}", file=str(self._files.certificate))
+            _log.warning(
+                "tls.ends_soon", ends_at=f"{now.ends_at:%Y-%m-%dT%H:%M:%SZ}", file=str(self._files.certificate)
+            )
 
 
 def _stamp(path: Path) -> tuple[int, int, int] | None:

@@ -5,12 +5,11 @@ The request that asks for a WebSocket comes through here as well: its handshake 
 
 import asyncio
 import functools
-from collections.abc import Callable
 from typing import Any
 
 import structlog
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
 from stui_sessiond.security.admission import Ticket
@@ -29,13 +28,16 @@ class WebProtocol(HttpToolsProtocol):
     """One HTTP connection until it ends or becomes a WebSocket."""
 
     def __init__(
-        self, config: uvicorn.Config, server_state: ServerState, app_state: dict[str, Any], ticket: Ticket, request_s: float
+        self,
+        config: uvicorn.Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        ticket: Ticket,
+        request_s: float,
     ) -> None:
         super().__init__(config, server_state, {**app_state, "ticket": ticket})
-        self.ws_protocol_class: Callable[..., asyncio.Protocol] = functools.partial(  # type: ignore[assignment]  # uvicorn only calls it
-            config.ws_protocol_class,  # type: ignore[arg-type]  # set by `_listen_http`
-            ticket=ticket,
-        )
+        make_web_socket: Any = self.ws_protocol_class
+        self.ws_protocol_class: Any = functools.partial(make_web_socket, ticket=ticket)  # uvicorn only calls it
         self._ticket: Ticket | None = ticket
         self._request_s = request_s
         self._timer: asyncio.TimerHandle | None = None
@@ -52,7 +54,7 @@ class WebProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Read, and count."""
-        if self.parser is None or self.transport.is_closing():
+        if self.transport.is_closing():
             return
         if self._in_head:
             if not self._head_bytes and data.startswith(TLS_HANDSHAKE):
@@ -121,7 +123,8 @@ class WebProtocol(HttpToolsProtocol):
 
     def _refuse(self, status: int, text: str) -> None:
         if not self.transport.is_closing():
-            if self.cycle is None or self.cycle.response_complete or not self.cycle.response_started:
+            cycle: RequestResponseCycle | None = self.cycle
+            if cycle is None or cycle.response_complete or not cycle.response_started:
                 self.transport.write(plain_answer(status, text))
             self.transport.close()
 

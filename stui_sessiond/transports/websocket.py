@@ -92,12 +92,11 @@ class WebSocketProtocol(StreamPipe):
     def _work_off(self) -> None:
         """Read what is unread, a slice at a time, as long as the peer keeps to its share of frames."""
         data, self._unread, self._patience = self._unread, b"", None
-        ended = False
-        for start in range(0, len(data), SLICE_BYTES):
-            if self._patience is not None:
-                self._unread = data[start:]
-                break
-            ended |= self._read(data[start : start + SLICE_BYTES])
+        ended, done = False, 0
+        while done < len(data) and not self._overdrawn():
+            ended |= self._read(data[done : done + SLICE_BYTES])
+            done += SLICE_BYTES
+        self._unread = data[done:]
         begun = self._ws.state is State.OPEN and (self._begun_bytes > 0 or self._message is not None)
         self._watch_message(begun=begun, ended=ended)
         self._apply_hold()
@@ -126,11 +125,15 @@ class WebSocketProtocol(StreamPipe):
         if now - self._idle_since >= 1:
             self._idle_since, self._idle_frames = now, 0
         self._idle_frames += 1
-        if self._idle_frames >= IDLE_FRAMES_PER_S and self._patience is None:
+        if self._idle_frames >= IDLE_FRAMES_PER_S and not self._overdrawn():
             self._patience = loop.call_at(self._idle_since + 1, self._work_off)
 
+    def _overdrawn(self) -> bool:
+        """Tell whether the peer has used up its share of frames for the present second."""
+        return self._patience is not None
+
     def _reads(self) -> bool:
-        return self._patience is None and super()._reads()
+        return not self._overdrawn() and super()._reads()
 
     def eof_received(self) -> bool:
         """The peer is gone: a WebSocket does not go on in one direction."""
