@@ -95,6 +95,16 @@ class LineChannel:
                 self.abort()
 
 
+class _Telling(websockets.asyncio.client.ClientConnection):
+    """A connection that passes on why it was lost, which the library's error for a failed handshake does not say."""
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Stop."""
+        super().connection_lost(exc)
+        if exc is not None and self.protocol.handshake_exc is not None:
+            self.protocol.handshake_exc.__cause__ = exc
+
+
 class WebSocketChannel:
     """Text frames."""
 
@@ -185,6 +195,7 @@ async def open_channel(
                         close_timeout=CLOSE_GRACE_S,
                         proxy=None,
                         ssl=tls,
+                        create_connection=_Telling,
                     )
                 )
             if address.kind == "tcp":

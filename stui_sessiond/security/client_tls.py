@@ -56,19 +56,6 @@ def make_context(files: ClientTlsFiles) -> ssl.SSLContext:
     return context
 
 
-_SAYS_NO = frozenset(
-    {
-        "TLSV1_ALERT_UNKNOWN_CA",
-        "TLSV1_ALERT_DECRYPT_ERROR",
-        "SSLV3_ALERT_BAD_CERTIFICATE",
-        "SSLV3_ALERT_CERTIFICATE_EXPIRED",
-        "SSLV3_ALERT_CERTIFICATE_REVOKED",
-        "SSLV3_ALERT_CERTIFICATE_UNKNOWN",
-        "SSLV3_ALERT_UNSUPPORTED_CERTIFICATE",
-    }
-)
-
-
 def why(error: BaseException, host: str) -> str | None:
     """Explain a failure of TLS to a person, with the way out; None if it is none of TLS.
 
@@ -85,25 +72,35 @@ def why(error: BaseException, host: str) -> str | None:
         if seen.verify_code in _OTHER_NAME:
             return f"the certificate there is not that of {host!r}; take a name that `tls show` lists for the daemon"
         return f"the certificate of {host!r} is not trusted ({seen.verify_message}); name its CA with ca_file"
-    reason = seen.reason or ""
-    if "CERTIFICATE_REQUIRED" in reason:
-        return "the daemon wants a certificate of its clients; give one with cert_file and key_file"
-    if reason in _SAYS_NO:
-        return "the daemon does not accept this client's certificate; take one of the CA it trusts"
-    if reason in {"TLSV1_ALERT_PROTOCOL_VERSION", "UNSUPPORTED_PROTOCOL"}:
-        return "TLS 1.3 is not spoken there"
-    if isinstance(seen, ssl.SSLEOFError) or reason in _NO_TLS:
+    reason = (seen.reason or "").removeprefix("SSLV3_ALERT_").removeprefix("TLSV1_ALERT_").removeprefix("TLSV13_ALERT_")
+    if isinstance(seen, ssl.SSLEOFError):
         return NOT_SPOKEN
-    if (
-        reason in {"KEY_VALUES_MISMATCH", "PEM", "NO_START_LINE", "PEM_LIB", "NO_CERTIFICATE_OR_CRL_FOUND"}
-        or not reason
-    ):
-        return f"ca_file, cert_file or key_file cannot be used: {reason.replace('_', ' ').lower() or seen}"
-    return reason.replace("_", " ").lower()
+    shown = reason.replace("_", " ").lower() or str(seen)
+    return _MEANINGS.get(reason, f"TLS failed, or ca_file, cert_file or key_file cannot be used: {shown}")
 
 
 NOT_SPOKEN = "TLS is not spoken there; if the daemon has no certificate, the address is tcp:// or ws://"
 
-_NO_TLS = frozenset({"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "UNEXPECTED_EOF_WHILE_READING", "HTTP_REQUEST"})
+_SHOW_ONE = "the daemon wants a certificate of its clients; give one with cert_file and key_file"
+_SHOW_ANOTHER = "the daemon does not accept this client's certificate; take one of the CA it trusts"
+_TOO_OLD = "TLS 1.3 is not spoken there"
+_MEANINGS = {
+    "CERTIFICATE_REQUIRED": _SHOW_ONE,
+    "UNKNOWN_CA": _SHOW_ANOTHER,
+    "DECRYPT_ERROR": _SHOW_ANOTHER,
+    "BAD_CERTIFICATE": _SHOW_ANOTHER,
+    "CERTIFICATE_EXPIRED": _SHOW_ANOTHER,
+    "CERTIFICATE_REVOKED": _SHOW_ANOTHER,
+    "CERTIFICATE_UNKNOWN": _SHOW_ANOTHER,
+    "UNSUPPORTED_CERTIFICATE": _SHOW_ANOTHER,
+    "PROTOCOL_VERSION": _TOO_OLD,
+    "UNSUPPORTED_PROTOCOL": _TOO_OLD,
+    "WRONG_VERSION_NUMBER": NOT_SPOKEN,
+    "RECORD_LAYER_FAILURE": NOT_SPOKEN,
+    "UNEXPECTED_EOF_WHILE_READING": NOT_SPOKEN,
+    "HTTP_REQUEST": NOT_SPOKEN,
+}
+"""What OpenSSL says, without the age of the alert, and what it means here."""
+
 _OTHER_NAME = frozenset({62, 64})
 """X509_V_ERR_HOSTNAME_MISMATCH and X509_V_ERR_IP_ADDRESS_MISMATCH."""

@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 
 from stui_sessiond.errors import ConfigError
+from stui_sessiond.security.alert import TellingContext
 
 _OTHERS = 0o077
 _OTHERS_OF_ROOT = 0o037
@@ -49,7 +50,7 @@ def load_server_tls(files: TlsFiles, now: datetime | None = None) -> ServerTls:
     """
     _check_key_mode(files.key)
     found = _describe(files.certificate, now or datetime.now(UTC))
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context = TellingContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     context.maximum_version = ssl.TLSVersion.TLSv1_3
     context.num_tickets = 0  # nothing is resumed: what the files say now holds for every connection

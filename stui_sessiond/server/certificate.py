@@ -58,7 +58,7 @@ class LiveCertificate:
         try:
             self._now = load_server_tls(self._files)
         except ConfigError as error:
-            _log.error("tls.reload_failed", reason=str(error), keeping=self._now.fingerprint)  # noqa: TRY400 -- no fault of ours
+            _log.error("tls.reload_failed", reason=str(error), keeping=self._now.fingerprint)
             return False
         self._on_names(self._now.names)
         self._tell("tls.reloaded")

@@ -16,6 +16,7 @@ import structlog
 
 from stui_sessiond.contract import CloseReason
 from stui_sessiond.security.admission import Admission, Refusal, Ticket
+from stui_sessiond.security.alert import on_alert
 from stui_sessiond.server.certificate import LiveCertificate
 from stui_sessiond.tasks import TaskOwner
 from stui_sessiond.transports.lines import TLS_HANDSHAKE
@@ -72,7 +73,7 @@ class Door:
         """Begin to accept."""
         for sock in self._sockets:
             sock.listen(1024)
-            sock.setblocking(False)
+            sock.settimeout(0)
             self._tasks.start(self._accept(sock), "accept")
 
     async def close(self) -> None:
@@ -125,6 +126,7 @@ class Door:
         if self._certificate is None:
             await loop.connect_accepted_socket(make, connection)
             return
+        on_alert.set(functools.partial(_send, connection))  # in the context of this task alone
         await loop.connect_accepted_socket(
             make,
             connection,
@@ -197,6 +199,11 @@ async def _readable(connection: socket.socket) -> None:
         await ready
     finally:
         loop.remove_reader(connection)
+
+
+def _send(connection: socket.socket, data: bytes) -> None:
+    with contextlib.suppress(OSError):
+        connection.send(data)
 
 
 def _wake(ready: asyncio.Future[None]) -> None:

@@ -16,7 +16,7 @@ class PipeLimits(msgspec.Struct, frozen=True, kw_only=True):
     message_bytes: int
     """The longest message that is taken in, until `Pipe.limit_messages` says otherwise."""
     message_s: float = 10.0
-    """How long a message may take from its first byte to its last; holding one open costs its sender next to nothing."""
+    """How long a message may take from its first byte to its last: holding one open costs its sender nothing."""
     outbound_soft_bytes: int = 1024 * 1024
     """Unsent bytes above which nothing more is read from this peer, and no events are sent to it."""
     stall_s: float = 30.0

@@ -34,7 +34,7 @@ SLICE_BYTES = 8 * 1024
 IDLE_FRAMES_PER_S = 1000
 """Frames without content that are answered or joined in a second, about 1 % of a processor. More wait in the kernel."""
 
-_CONTENT_BYTES = 1024
+_CONTENT_BYTES = 64
 """A fragment from this size on is honest work, whatever comes of it."""
 
 _FRAME_SLACK = 2
