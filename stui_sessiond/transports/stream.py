@@ -16,6 +16,9 @@ from stui_sessiond.transports.pipe import PipeLimits, Receiver, ReceiverFactory
 TCP_USER_TIMEOUT_MS = 30_000
 """A peer that acknowledges nothing for so long is gone."""
 
+GOODBYE_S = 1.0
+"""How long a peer that was too slow may take to read so; it would not answer a close frame any faster."""
+
 LATE_S = 1.0
 """A timer that comes so late tells that the whole process was stopped, or its loop busy: the peer is not to blame."""
 
@@ -121,10 +124,11 @@ class StreamPipe(asyncio.Protocol, abc.ABC):
         if self._transport is None or self._receiver is None:
             return
         asleep = asyncio.get_running_loop().time() - due > LATE_S
-        if asleep or not self._reads():  # what is missing may have come, and we did not look
+        if asleep or self._held or self._full:  # what is missing may have come, and we did not look
             self._watch_message(begun=True, ended=False)
         else:
             self._receiver.dribbled()
+            asyncio.get_running_loop().call_later(GOODBYE_S, self._transport.abort)
 
     def _reads(self) -> bool:
         """Tell whether what the peer sends is taken in at present."""

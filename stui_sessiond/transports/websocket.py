@@ -5,6 +5,7 @@ upgrade. All frames of one read leave in one write. No compression: what is sent
 """
 
 import asyncio
+import math
 from collections.abc import Collection
 from typing import Any, Final
 
@@ -80,6 +81,9 @@ class WebSocketProtocol(StreamPipe):
         self._idle_since = 0.0
         self._begun_bytes = 0
         """What is here of a frame that is not complete."""
+        self._strict_bytes: float = math.inf
+        """What may be here of a message that is not complete."""
+        self._expecting_close = False
 
     # ---- from asyncio
 
@@ -96,6 +100,9 @@ class WebSocketProtocol(StreamPipe):
         while done < len(data) and not self._overdrawn():
             ended |= self._read(data[done : done + SLICE_BYTES])
             done += SLICE_BYTES
+            if self._begun_bytes + len(self._message or b"") > self._strict_bytes and self._ws.state is State.OPEN:
+                self._write_out()
+                self._ws.fail(1009, f"{self._strict_bytes} bytes are allowed before hello")
         self._unread = data[done:]
         begun = self._ws.state is State.OPEN and (self._begun_bytes > 0 or self._message is not None)
         self._watch_message(begun=begun, ended=ended)
@@ -201,8 +208,13 @@ class WebSocketProtocol(StreamPipe):
     # ---- the pipe
 
     def limit_messages(self, message_bytes: int, *, strict: bool) -> None:
-        """Take in messages up to this length; a strict limit fails the connection at its first byte too many."""
-        self._ws.max_message_size = message_bytes if strict else message_bytes * _FRAME_SLACK
+        """Take in messages up to this length; more bytes of one than a strict limit fail the connection.
+
+        The library looks at the next frame's length before this one is handled, so a strict limit is not its business.
+        """
+        self._strict_bytes = message_bytes if strict else math.inf
+        if not strict:
+            self._ws.max_message_size = message_bytes * _FRAME_SLACK
 
     def send(self, message: bytes) -> None:
         """Queue a message."""
@@ -254,6 +266,9 @@ class WebSocketProtocol(StreamPipe):
             self._expect_close()
 
     def _expect_close(self) -> None:
+        if self._expecting_close:
+            return  # whatever still comes: the time is not begun again
+        self._expecting_close = True
         if self._timer is not None:
             self._timer.cancel()
         self._timer = asyncio.get_running_loop().call_later(CLOSE_TIMEOUT_S, self._give_up)
