@@ -94,17 +94,19 @@ async function form(url) {
 
 
 @contextmanager
-def attacker(daemon: Daemon) -> Iterator[tuple[int, queue.Queue[dict[str, str]]]]:
-    """Serve the page on a port of its own, as another site would; its script sends what it found to the queue."""
+def attacker(targets: list[int]) -> Iterator[tuple[int, queue.Queue[dict[str, str]]]]:
+    """Serve the page on a port of its own, as another site would; its script sends what it found to the queue.
+
+    `targets` are the daemon's ports, HTTP and lines, once it has them.
+    """
     found: queue.Queue[dict[str, str]] = queue.Queue()
-    page = PAGE.replace("HTTP, LINES", f"{daemon.place('http')[1]}, {daemon.place('lines')[1]}").encode()
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             self.send_response(200)
             self.send_header("Content-Type", "text/html")
             self.end_headers()
-            self.wfile.write(page)
+            self.wfile.write(PAGE.replace("HTTP, LINES", f"{targets[0]}, {targets[1]}").encode())
 
         def do_POST(self) -> None:
             found.put(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
@@ -138,22 +140,48 @@ def browser(url: str, profile: Path) -> Iterator[None]:
             os.killpg(child.pid, signal.SIGKILL)  # the browser and its helpers
 
 
-@pytest.mark.skipif(
+def attack(name: str, home: Path, *, welcome: bool) -> tuple[dict[str, str], int]:
+    """Look at the page under a name; give what it got, and how many sessions it made.
+
+    `welcome` puts the page on the daemon's list, which shows that the attacks would work.
+    """
+    targets: list[int] = []
+    options = ("--lines", "127.0.0.1:0", "--http", "127.0.0.1:0", "--auth", "none")
+    with attacker(targets) as (port, found):
+        settings = f"[access]\norigins = ['http://{name}:{port}']\n" if welcome else ""
+        with Daemon(home, *options, settings=settings) as daemon:
+            targets += [daemon.place("http")[1], daemon.place("lines")[1]]
+            with browser(f"http://{name}:{port}/", home / "profile"):
+                results = found.get(timeout=90)
+            with Connection(daemon.socket_path) as watcher:
+                return results, watcher.result("list_client_sessions", client_id="page")["session_count"]
+
+
+needs_browser = pytest.mark.skipif(
     CHROMIUM is None,
     reason="NO BROWSER: attacks from a web page are NOT tested; `apt-get install chromium`, or set STUI_CHROMIUM",
 )
+
+
+@needs_browser
 @pytest.mark.parametrize("name", ["127.0.0.1", "localhost", "evil.example"])
 def test_attacks_of_a_page(name: str) -> None:
     """No WebSocket, fetch or form of a foreign page gets an answer, and no command of it is carried out."""
-    options = ("--lines", "127.0.0.1:0", "--http", "127.0.0.1:0", "--auth", "none")
-    with folder() as home, Daemon(home, *options) as daemon, attacker(daemon) as (port, found):
-        with browser(f"http://{name}:{port}/", home / "profile"):
-            results = found.get(timeout=90)
-        passed = {attack: result for attack, result in results.items() if result.startswith("PASSED")}
-        print(f"attacks passed from {name}: {len(passed)} of {len(results)}")  # noqa: T201 -- a figure
-        assert len(results) == 44, results
-        assert passed == {}
-        with Connection(daemon.socket_path) as watcher:
-            sessions = watcher.result("get_session_statistics")["total_sessions"]
-            assert sessions == 0
-            assert watcher.result("list_client_sessions", client_id="page")["session_count"] == 0
+    with folder() as home:
+        results, sessions = attack(name, home, welcome=False)
+    passed = {what: result for what, result in results.items() if result.startswith("PASSED")}
+    print(f"attacks passed from {name}: {len(passed)} of {len(results)}")  # noqa: T201 -- a figure
+    assert len(results) == 44, results
+    assert passed == {}
+    assert sessions == 0
+
+
+@needs_browser
+def test_page_that_is_listed() -> None:
+    """A page the operator listed opens its WebSockets, under our names only: the attacks above are real ones."""
+    with folder() as home:
+        results, sessions = attack("127.0.0.1", home, welcome=True)
+    passed = {what for what, result in results.items() if result.startswith("PASSED")}
+    wanted = {f"websocket {kind}to {host}" for kind in ("", "stui.v1 ") for host in ("127.0.0.1", "localhost")}
+    assert passed == wanted, results
+    assert sessions == 4

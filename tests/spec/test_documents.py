@@ -274,7 +274,6 @@ FIXED = {
     "unanswered requests per image": link.MAX_PENDING,
     "an image's answer, except to `evaluate` and `debug`, seconds": relay.ANSWER_TIMEOUT_S,
     "an image's answer to `capture_context`, seconds": context.CAPTURE_TIMEOUT_S,
-    "a `hello` that is needed, seconds": listeners.ServerRules(token_needed=True).hello_s,
     "unsent bytes above which a peer is not read": PipeLimits(message_bytes=1).outbound_soft_bytes,
     "unsent bytes above which a peer is cut off": PipeLimits(message_bytes=1).outbound_hard_bytes,
     "WebSocket: between pings, seconds": listeners.ServerRules(token_needed=True).ping_interval_s,
