@@ -1,18 +1,20 @@
 """The command line. Thin: everything is elsewhere."""
 
 import asyncio
+import functools
 import json
 import os
 import sys
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 import click
 
-from stui_sessiond import __version__, cli_store, cli_token
+from stui_sessiond import __version__, cli_store, cli_tls, cli_token
 
 T = TypeVar("T")
+F = TypeVar("F", bound=Callable[..., Any])
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2
@@ -28,17 +30,41 @@ def main() -> None:
 
 main.add_command(cli_store.store)
 main.add_command(cli_token.token)
+main.add_command(cli_tls.tls)
 
 
 _AT = click.option(
     "--url",
     envvar="STUI_SESSIOND_URL",
     metavar="URL",
-    help="Where the daemon is: ws://HOST:PORT/, tcp://HOST:PORT or unix:///PATH. Default: this user's socket.",
+    help="Where the daemon is: wss://HOST:PORT/, tls://HOST:PORT, ws://HOST:PORT/, tcp://HOST:PORT or unix:///PATH. "
+    "Default: this user's socket.",
 )
 _TOKEN = click.option(
     "--token", envvar="STUI_SESSIOND_TOKEN", metavar="TOKEN", help="Better given as STUI_SESSIOND_TOKEN."
 )
+
+
+def _with_tls(command: F) -> F:
+    """The options of TLS; they go into the address."""
+
+    @click.option("--ca-file", envvar="STUI_SESSIOND_CA_FILE", metavar="FILE", help="With TLS: the CA to trust.")
+    @click.option("--cert-file", envvar="STUI_SESSIOND_CERT_FILE", metavar="FILE", help="The certificate to show.")
+    @click.option("--key-file", envvar="STUI_SESSIOND_KEY_FILE", metavar="FILE", help="Its key.")
+    @functools.wraps(command)
+    def with_files(
+        url: str | None, ca_file: str | None, cert_file: str | None, key_file: str | None, **given: object
+    ) -> None:
+        if url is not None:
+            from stui_sessiond.security import client_tls  # noqa: PLC0415 -- only needed here
+
+            files = client_tls.ClientTlsFiles(ca_file=ca_file, cert_file=cert_file, key_file=key_file)
+            url = client_tls.with_files(url, files)
+        command(url=url, **given)
+
+    return with_files  # type: ignore[return-value]
+
+
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON for a script.")
 
 
@@ -54,14 +80,18 @@ _JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON for a s
     metavar="none|token",
     help="Whether peers over TCP and HTTP show a token (default) or not. The unix socket is for your user alone.",
 )
+@click.option("--tls-certificate", metavar="FILE", help="Speak TLS 1.3 over TCP and HTTP, with this certificate.")
+@click.option("--tls-key", metavar="FILE", help="Its key. `stui-sessiond tls init` makes both.")
+@click.option("--tls-client-ca", metavar="FILE", help="Let in only clients and images with certificates of this CA.")
 @click.option("--ready-file", metavar="FILE", help="Write where the daemon listens, once it does.")
 @click.option("--log-format", metavar="console|json", help="For people (default) or for machines.")
 @click.option("--log-level", metavar="LEVEL", help="debug, info (default), warning or error.")
 def serve(config_file: Path | None, **given: str | None) -> None:
     """Run the daemon until SIGTERM or Ctrl-C.
 
-    Every option is also a key of [server] in the settings file and a variable STUI_SESSIOND_<OPTION>. Port 0 takes a
-    free port. A listener that is not named is off, except the unix socket.
+    Every option is also a key of [server] or [tls] in the settings file and a variable STUI_SESSIOND_<OPTION>. Port 0
+    takes a free port. A listener that is not named is off, except the unix socket. A certificate that changed is read
+    again by itself, and at SIGHUP.
     """
     from stui_sessiond import config, daemon, errors, logs  # noqa: PLC0415 -- the other commands start faster without
 
@@ -84,6 +114,7 @@ def serve(config_file: Path | None, **given: str | None) -> None:
 @_TOKEN
 @click.option("--client-id", help="The name to say hello with.")
 @_JSON
+@_with_tls
 def call(
     command: str,
     parameters: tuple[str, ...],
@@ -121,6 +152,7 @@ def call(
 @_AT
 @_TOKEN
 @_JSON
+@_with_tls
 def status(url: str | None, token: str | None, *, as_json: bool) -> None:
     """Tell how the daemon is."""
     statistics = _ask("get_session_statistics", {}, url, token, None, as_json=as_json)
@@ -200,6 +232,7 @@ def demo(image: Path | None) -> None:
 @_TOKEN
 @click.option("--only", default="*", metavar="PATTERN", help="Only those whose name matches, such as 'invalid/json/*'.")
 @_JSON
+@_with_tls
 def conformance(url: str, token: str | None, only: str, *, as_json: bool) -> None:
     """Check that the daemon at URL speaks the protocol.
 

@@ -18,11 +18,12 @@ from stui_sessiond.errors import ConfigError
 from stui_sessiond.logs import LogFormat, LogLevel
 from stui_sessiond.security.access import AccessLists, AccessRules, AddressLists, check_networks
 from stui_sessiond.security.policy import PolicyRules, broken_pattern
+from stui_sessiond.security.tls import TlsFiles
 
 APP = "stui-sessiond"
 ENV_PREFIX = "STUI_SESSIOND_"
 SOCKET_NAME = "daemon.sock"
-NOT_SETTINGS = frozenset({"TOKEN", "URL"})
+NOT_SETTINGS = frozenset({"TOKEN", "URL", "CA_FILE", "CERT_FILE", "KEY_FILE"})
 """Variables with our prefix that are for the client side."""
 
 Positive = Annotated[float, Meta(gt=0, le=100 * 365 * 86400)]
@@ -42,6 +43,14 @@ class ServerSettings(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     log_format: LogFormat = "console"
     log_level: LogLevel = "info"
     drain_timeout: Annotated[float, Meta(ge=0)] = 10.0
+
+
+class TlsSettings(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """[tls]: TLS 1.3 for the listeners on TCP and HTTP. Files in PEM; with `client_ca` peers show certificates too."""
+
+    certificate: str | None = None
+    key: str | None = None
+    client_ca: str | None = None
 
 
 class SessionSettings(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
@@ -79,11 +88,17 @@ class BackupSettings(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
 
 class LimitSettings(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """[limits]: what a connection may do."""
+    """[limits]: what a connection may do; durations in seconds. The defaults are for strangers."""
 
     client_message_bytes: Quantity = 10_000_000
     image_message_bytes: Quantity = 10_000_000
     max_connections: Quantity = 1024
+    unauthenticated: Quantity = 64
+    unauthenticated_per_address: Quantity = 8
+    failed_authentications: Quantity = 5
+    handshake_timeout: Positive = 10.0
+    hello_timeout: Positive = 5.0
+    message_timeout: Positive = 10.0
     requests_in_flight: Quantity = 64
     evaluations_in_flight: Quantity = 32
     subscriptions: Quantity = 128
@@ -126,6 +141,7 @@ class Settings(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """All settings."""
 
     server: ServerSettings = msgspec.field(default_factory=ServerSettings)
+    tls: TlsSettings = msgspec.field(default_factory=TlsSettings)
     sessions: SessionSettings = msgspec.field(default_factory=SessionSettings)
     history: HistorySettings = msgspec.field(default_factory=HistorySettings)
     events: EventSettings = msgspec.field(default_factory=EventSettings)
@@ -145,6 +161,7 @@ class Reread(msgspec.Struct, frozen=True):
 
 _SECTIONS: dict[str, type[msgspec.Struct]] = {
     "server": ServerSettings,
+    "tls": TlsSettings,
     "sessions": SessionSettings,
     "history": HistorySettings,
     "events": EventSettings,
@@ -159,7 +176,7 @@ _SECTIONS: dict[str, type[msgspec.Struct]] = {
 def load_settings(
     file: Path | None, environment: Mapping[str, str], command_line: Mapping[str, str | None]
 ) -> Settings:
-    """Gather the settings. `command_line` holds keys of [server]; None means not given.
+    """Gather the settings. `command_line` holds keys of [server], and of [tls] as `tls_key`; None means not given.
 
     Raises:
         ConfigError: something is wrong; the text names the place, the key and what is allowed.
@@ -168,10 +185,13 @@ def load_settings(
     if file is not None:
         _merge(tree, _read_file(file), str(file))
     _merge(tree, _read_environment(environment), "the environment")
-    given = {name: value for name, value in command_line.items() if value is not None}
-    _merge(tree, {"server": given}, "the command line")
+    for name, value in command_line.items():
+        if value is not None:
+            section = "tls" if name.startswith("tls_") else "server"
+            _merge(tree, {section: {name.removeprefix("tls_"): value}}, "the command line")
     settings = _convert(tree, Settings, "the settings together")
-    _check_addresses(settings.server)
+    _check_tls(settings.tls)
+    _check_addresses(settings)
     if settings.sessions.default_timeout > settings.sessions.max_timeout:
         msg = "sessions.default_timeout: at most sessions.max_timeout"
         raise ConfigError(msg)
@@ -284,8 +304,17 @@ def parse_address(text: str, key: str) -> tuple[str, int]:
     return ("127.0.0.1" if host == "localhost" else host), int(port)
 
 
-def _check_addresses(server: ServerSettings) -> None:
-    """Nobody off this machine reaches an image: there is no TLS yet, so only loopback is listened on."""
+def _check_tls(tls: TlsSettings) -> None:
+    """A certificate needs its key, and the other way round."""
+    for key, other in (("certificate", tls.key), ("key", tls.certificate), ("certificate", tls.client_ca)):
+        if other is not None and getattr(tls, key) is None:
+            msg = f"tls.{key}: missing; `stui-sessiond tls init` makes certificate and key"
+            raise ConfigError(msg)
+
+
+def _check_addresses(settings: Settings) -> None:
+    """Nobody off this machine reaches an image unless TLS hides what is said, and a token tells who says it."""
+    server, tls = settings.server, settings.tls
     for key, text in (("server.http", server.http), ("server.lines", server.lines)):
         if text is None:
             continue
@@ -293,12 +322,16 @@ def _check_addresses(server: ServerSettings) -> None:
         try:
             loopback = ipaddress.ip_address(host).is_loopback
         except ValueError:
-            msg = f"{key}: {host!r} is no IP address; take 127.0.0.1 or ::1"
-            raise ConfigError(msg) from None
-        if not loopback:
+            loopback = False
+        lacks = []
+        if tls.certificate is None:
+            lacks.append("turn on TLS (--tls-certificate and --tls-key; `stui-sessiond tls init` makes them)")
+        if server.auth != "token":
+            lacks.append("turn on --auth token")
+        if not loopback and lacks:
             msg = (
                 f"{key}: {host} can be reached from other machines, and whoever reaches the daemon runs code as you; "
-                "listen on 127.0.0.1 or ::1, and come in from elsewhere through an SSH tunnel"
+                f"{' and '.join(lacks)}, or listen on 127.0.0.1 or ::1 and come in through an SSH tunnel"
             )
             raise ConfigError(msg)
 
@@ -316,6 +349,14 @@ def access_rules(access: AccessSettings) -> AccessRules:
 def policy_rules(policy: PolicySettings) -> PolicyRules:
     """What code is forbidden, or waits for approval."""
     return PolicyRules(forbid=policy.forbid, ask=policy.ask, ask_clients=policy.ask_clients)
+
+
+def tls_files(tls: TlsSettings) -> TlsFiles | None:
+    """Where the certificates are; None without TLS."""
+    if tls.certificate is None or tls.key is None:
+        return None
+    ca = None if tls.client_ca is None else Path(tls.client_ca).absolute()
+    return TlsFiles(certificate=Path(tls.certificate).absolute(), key=Path(tls.key).absolute(), client_ca=ca)
 
 
 def data_dir(server: ServerSettings) -> Path:

@@ -86,6 +86,8 @@ class Ready(msgspec.Struct, frozen=True):
     http: str | None
     lines: str | None
     unix: str | None
+    tls: bool = False
+    """Whether `http` and `lines` speak TLS."""
 
 
 class Daemon:
@@ -211,6 +213,13 @@ class Daemon:
                 token_needed=settings.server.auth == "token",
                 access=self._access,
                 max_connections=limits.max_connections,
+                unauthenticated=limits.unauthenticated,
+                unauthenticated_per_address=limits.unauthenticated_per_address,
+                failed_authentications=limits.failed_authentications,
+                handshake_s=limits.handshake_timeout,
+                hello_s=limits.hello_timeout,
+                message_s=limits.message_timeout,
+                tls=config.tls_files(settings.tls),
                 ping_interval_s=HEARTBEAT_S,
                 origins=tuple(access.origins),
                 hosts=tuple(access.hosts),
@@ -239,7 +248,10 @@ class Daemon:
                 unix=config.unix_path(server),
             )
             found = await self.server.listen(asked, self._health)
-            self.ready = Ready(os.getpid(), self.server_id, _shown(found.http), _shown(found.lines), str(found.unix))
+            tls = self.settings.tls.certificate is not None
+            self.ready = Ready(
+                os.getpid(), self.server_id, _shown(found.http), _shown(found.lines), str(found.unix), tls
+            )
             if server.ready_file is not None:
                 _write_ready(Path(server.ready_file), self.ready)
         except BaseException:
@@ -262,6 +274,10 @@ class Daemon:
         await self.manager.close()
         _remove_ready(self.settings.server.ready_file)
         _log.info("daemon.stopped")
+
+    def reload_certificate(self) -> None:
+        """Read certificate and key again, for new connections."""
+        self.server.reload_certificate()
 
     def _give_up(self) -> None:
         self.disk_failed = True
@@ -341,6 +357,8 @@ async def serve(settings: Settings, reread: config.Reread) -> None:
 
     loop.add_signal_handler(signal.SIGTERM, daemon.stop_asked.set)
     loop.add_signal_handler(signal.SIGINT, interrupted)
+    if settings.tls.certificate is not None:
+        loop.add_signal_handler(signal.SIGHUP, daemon.reload_certificate)
     await daemon.start()
     reloader = daemon.reloader(reread)
     daemon.watch(reloader)

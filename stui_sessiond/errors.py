@@ -100,6 +100,12 @@ class AuthenticationFailedError(RefusedError):
     code = "authentication_failed"
 
 
+class TooManyAttemptsError(RefusedError):
+    """Too many attempts to authenticate failed from this address; no other is looked at for a while."""
+
+    code = "too_many_attempts"
+
+
 class AlreadyGreetedError(RefusedError):
     """A connection says `hello` once."""
 

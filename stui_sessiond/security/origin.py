@@ -6,14 +6,27 @@ always send with a WebSocket handshake, has to be on the operator's list, exactl
 
 from collections.abc import Collection, Sequence
 
-LOOPBACK_NAMES = ("127.0.0.1", "localhost", "[::1]")
+LOOPBACK_NAMES = ("127.0.0.1", "localhost", "::1")
+
+EVERYWHERE = frozenset({"0.0.0.0", "::"})  # noqa: S104 -- not listened on here: a page can name them, and gets nowhere
+"""What one listens on, and nobody is called."""
+
+HTTPS_PORT = 443
 
 
-def allowed_hosts(host: str, port: int, extra: Collection[str]) -> frozenset[str]:
-    """List the values `Host` may have for a listener on `host:port`."""
-    shown = f"[{host}]" if ":" in host else host
-    names = {shown, *LOOPBACK_NAMES}
-    return frozenset({f"{name}:{port}" for name in names} | {name.lower() for name in extra})
+def allowed_hosts(host: str, port: int, extra: Collection[str], certified: Collection[str] = ()) -> frozenset[str]:
+    """List the values `Host` may have for a listener on `host:port`.
+
+    Args:
+        host: where it listens.
+        port: the same.
+        extra: whole values, from the settings.
+        certified: names and addresses in the certificate. An attacker's name is not among them.
+    """
+    names = {host, *LOOPBACK_NAMES, *certified} - EVERYWHERE
+    shown = {f"[{name}]" if ":" in name else name.lower() for name in names}
+    found = {f"{name}:{port}" for name in shown} | {name.lower() for name in extra}
+    return frozenset(found | shown) if port == HTTPS_PORT and certified else frozenset(found)
 
 
 def refusal(

@@ -2,13 +2,13 @@
 
 import asyncio
 import functools
-import os
 import socket
-import stat
+import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 import structlog
@@ -20,29 +20,32 @@ from stui_sessiond.errors import ConfigError
 from stui_sessiond.ids import ConnectionId
 from stui_sessiond.images.link import ImageLink
 from stui_sessiond.security.access import Access
+from stui_sessiond.security.admission import Admission, AdmissionRules, Ticket
 from stui_sessiond.security.origin import allowed_hosts
+from stui_sessiond.security.tls import TlsFiles
+from stui_sessiond.server.binding import bind_tcp, bind_unix
+from stui_sessiond.server.certificate import LiveCertificate
+from stui_sessiond.server.door import Door
 from stui_sessiond.server.peer import ImageEvents, Peer, PeerLimits, hello_watch
 from stui_sessiond.sessions.feed import Feed
 from stui_sessiond.tasks import TaskOwner
 from stui_sessiond.transports.http import Health, make_app
 from stui_sessiond.transports.lines import LineProtocol
 from stui_sessiond.transports.pipe import Pipe, PipeLimits
+from stui_sessiond.transports.web import WebProtocol
 from stui_sessiond.transports.websocket import WebSocketProtocol, WebSocketRules
 from stui_sessiond.wire.messages.session import ConnectionCounts
 
 _log = structlog.get_logger(__name__)
 
-HELLO_TIMEOUT_S = 5.0
-"""How long a peer that has to say hello may take."""
+POLITE_REFUSALS = 64
+"""Connections above the largest number that are told so (4403); beyond them they are cut off."""
 
 PARKED_S = 600.0
 """How long answers are kept for a connection that is gone."""
 
 MAX_PARKED = 1024
 """Connections that answers are kept for; those gone longest are forgotten first."""
-
-_UNIX_PATH_BYTES = 107
-"""What fits into a socket address on Linux (macOS: 103)."""
 
 
 class Endpoints(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,7 +62,20 @@ class ServerRules(msgspec.Struct, frozen=True, kw_only=True):
     token_needed: bool
     """Whether peers over TCP and HTTP have to show a token; over the unix socket the system vouches for them."""
     max_connections: int = 1024
-    access: Access
+    unauthenticated: int = 64
+    unauthenticated_per_address: int = 8
+    failed_authentications: int = 5
+    """Attempts an address has in a minute."""
+    handshake_s: float = 10.0
+    """How long TLS and an HTTP request may take, that of a WebSocket's handshake included."""
+    hello_s: float = 5.0
+    """How long a peer that has to say hello may take."""
+    message_s: float = 10.0
+    """How long a message may take from its first byte to its last."""
+    tls: TlsFiles | None = None
+    """None: TCP and HTTP are plain."""
+    access: Access = msgspec.field(default_factory=Access)
+    """The operator's lists; addresses are looked up there."""
     origins: tuple[str, ...] = ()
     hosts: tuple[str, ...] = ()
     ping_interval_s: float = 20.0
@@ -94,10 +110,24 @@ class Server:
         """Peers that are gone and are owed answers, and what ends that."""
         self._watches = TaskOwner("hello")
         self._listeners: list[asyncio.AbstractServer] = []
-        self._uvicorn: uvicorn.Server | None = None
+        self._doors: list[Door] = []
+        self._uvicorn: _HttpServer | None = None
         self._unix: Path | None = None
+        self._hosts: set[str] = set()
+        """What `Host` may be. Changes with the certificate; the listeners hold this very set."""
+        self._http: tuple[str, int] | None = None
+        self._certificate: LiveCertificate | None = None
         messages = limits.messages
-        self._pipe_limits = PipeLimits(message_bytes=max(messages.client_bytes, messages.image_bytes))
+        self._pipe_limits = PipeLimits(
+            message_bytes=max(messages.client_bytes, messages.image_bytes), message_s=rules.message_s
+        )
+        admission = AdmissionRules(
+            connections=rules.max_connections + POLITE_REFUSALS,
+            unauthenticated=rules.unauthenticated,
+            unauthenticated_per_address=rules.unauthenticated_per_address,
+            failures=rules.failed_authentications,
+        )
+        self._admission = Admission(admission, time.monotonic)
 
     # ---- listening
 
@@ -108,32 +138,33 @@ class Server:
             ConfigError: a place cannot be listened on; the text says why and what to do.
         """
         http = lines = None
+        if self._rules.tls is not None and (endpoints.lines or endpoints.http):
+            self._certificate = LiveCertificate(self._rules.tls, self._take_names)
+            self._watches.start(self._certificate.watch(), "certificate")
         if endpoints.unix is not None:
             await self._listen_unix(endpoints.unix)
         if endpoints.lines is not None:
-            sock = _bind(endpoints.lines, "lines")
-            loop = asyncio.get_running_loop()
-            factory = functools.partial(LineProtocol, self._accept, self._pipe_limits, same_user=False)
-            self._listeners.append(await loop.create_server(factory, sock=sock, backlog=1024))
-            lines = sock.getsockname()[:2]
+            lines = self._listen_lines(endpoints.lines)
         if endpoints.http is not None:
-            sock = _bind(endpoints.http, "http")
-            http = sock.getsockname()[:2]
-            await self._listen_http(sock, health)
+            http = await self._listen_http(endpoints.http, health)
         return Endpoints(http=http, lines=lines, unix=endpoints.unix)
 
     async def _listen_unix(self, path: Path) -> None:
-        sock = _bind_unix(path)
+        sock = bind_unix(path)
         self._unix = path
         factory = functools.partial(LineProtocol, self._accept, self._pipe_limits, same_user=True)
         self._listeners.append(await asyncio.get_running_loop().create_unix_server(factory, sock=sock, backlog=1024))
 
-    async def _listen_http(self, sock: socket.socket, health: Callable[[], Health]) -> None:
-        host, port = sock.getsockname()[:2]
-        hosts = allowed_hosts(host, port, self._rules.hosts)
-        rules = WebSocketRules(hosts=hosts, origins=self._rules.origins, ping_interval_s=self._rules.ping_interval_s)
+    def _listen_lines(self, place: tuple[str, int]) -> tuple[str, int]:
+        factory = functools.partial(LineProtocol, self._accept, self._pipe_limits, same_user=False)
+        return self._open_door("lines", place, factory)
+
+    async def _listen_http(self, place: tuple[str, int], health: Callable[[], Health]) -> tuple[str, int]:
+        rules = WebSocketRules(
+            hosts=self._hosts, origins=self._rules.origins, ping_interval_s=self._rules.ping_interval_s
+        )
         config = uvicorn.Config(
-            make_app(health, lambda: hosts, self._rules.origins),
+            make_app(health, lambda: self._hosts, self._rules.origins),
             ws=functools.partial(WebSocketProtocol, self._accept, self._pipe_limits, rules),  # type: ignore[arg-type]  # uvicorn only calls it
             lifespan="off",
             log_config=None,
@@ -141,13 +172,38 @@ class Server:
             server_header=False,
             timeout_graceful_shutdown=2,
         )
-        self._uvicorn = _QuietServer(config)
-        self._uvicorn_task = self._watches.start(self._uvicorn.serve(sockets=[sock]), "http")
+        self._uvicorn = _HttpServer(config, self._rules.handshake_s)
+        self._uvicorn_task = self._watches.start(self._uvicorn.serve(), "http")
         while not self._uvicorn.started:  # it tells by this flag alone
             if self._uvicorn_task.done():
                 msg = "http: the HTTP server did not start; the log says why"
                 raise ConfigError(msg)
             await asyncio.sleep(0.001)
+        self._http = self._open_door("http", place, self._uvicorn.make_protocol)
+        self._take_names(self._certificate.names if self._certificate is not None else ())
+        return self._http
+
+    def _open_door(
+        self, kind: Literal["lines", "http"], place: tuple[str, int], make: Callable[[Ticket], asyncio.Protocol]
+    ) -> tuple[str, int]:
+        sockets = bind_tcp(place, kind)
+        door = Door(
+            kind, sockets, make, self._admission, self.close_reasons, self._certificate, self._rules.handshake_s
+        )
+        self._doors.append(door)
+        door.open()
+        return place[0], sockets[0].getsockname()[1]
+
+    def _take_names(self, names: Collection[str]) -> None:
+        """Answer to the names of the certificate, and to those of the settings."""
+        if self._http is not None:
+            self._hosts.clear()
+            self._hosts.update(allowed_hosts(*self._http, self._rules.hosts, names))
+
+    def reload_certificate(self) -> None:
+        """Read certificate and key again; new connections get them. What is wrong with them is in the log."""
+        if self._certificate is not None:
+            self._certificate.reload()
 
     # ---- peers
 
@@ -163,7 +219,9 @@ class Server:
             return None
         self._peers.add(peer)
         if must_greet:
-            self._watches.start(hello_watch(peer, HELLO_TIMEOUT_S), "watch")
+            self._watches.start(hello_watch(peer, self._rules.hello_s), "watch")
+        elif pipe.ticket is not None:
+            pipe.ticket.known()
         return peer
 
     def recheck(self, may_stay: Callable[[Peer], bool]) -> int:
@@ -219,6 +277,8 @@ class Server:
         self.draining = True
         for listener in self._listeners:
             listener.close()
+        for door in self._doors:
+            await door.close()
         if self._unix is not None:
             self._unix.unlink(missing_ok=True)
         left = await self.tasks.drain(grace_s)
@@ -235,74 +295,25 @@ class Server:
         await self._watches.close()
 
 
-class _QuietServer(uvicorn.Server):
-    """uvicorn without its own handling of signals: the daemon decides when to stop."""
+class _HttpServer(uvicorn.Server):
+    """uvicorn without its own sockets and signals: the door accepts, and the daemon decides when to stop."""
+
+    def __init__(self, config: uvicorn.Config, request_s: float) -> None:
+        super().__init__(config)
+        self._request_s = request_s
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Leave signals alone."""
         yield
 
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Get ready without listening."""
+        del sockets
+        await self.lifespan.startup()
+        self.servers = []
+        self.started = True
 
-def _bind(place: tuple[str, int], what: str) -> socket.socket:
-    host, port = place
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    sock = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        sock.bind((host, port))
-    except OSError as error:
-        sock.close()
-        why = error.strerror or error
-        msg = f"{what}: cannot listen on {host}:{port}: {why}; choose another port, or 0 for a free one"
-        raise ConfigError(msg) from error
-    return sock
-
-
-def _bind_unix(path: Path) -> socket.socket:
-    if len(os.fsencode(path)) > _UNIX_PATH_BYTES:
-        msg = f"unix: {path} has more than {_UNIX_PATH_BYTES} bytes; choose a shorter --unix or --runtime-dir"
-        raise ConfigError(msg)
-    try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _check_folder(path.parent)
-        _remove_stale(path)
-        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        try:
-            sock.bind(str(path))  # nobody can connect before listen(), so there is time to set the mode
-            path.chmod(0o600)
-        except OSError:
-            sock.close()
-            raise
-    except OSError as error:
-        msg = f"unix: cannot listen on {path}: {error.strerror or error}"
-        raise ConfigError(msg) from error
-    return sock
-
-
-def _check_folder(folder: Path) -> None:
-    """Refuse a folder in which somebody else could put another socket in the place of ours."""
-    found = folder.stat()
-    foreign = found.st_uid not in {0, os.geteuid()}
-    open_to_all = found.st_mode & (stat.S_IWGRP | stat.S_IWOTH) and not found.st_mode & stat.S_ISVTX
-    if foreign or open_to_all:
-        msg = f"unix: other users can change {folder}; choose a folder that is yours alone with --runtime-dir"
-        raise ConfigError(msg)
-
-
-def _remove_stale(path: Path) -> None:
-    """Remove the socket of a daemon that died; leave anything else alone."""
-    if not path.exists():
-        return
-    if not path.is_socket():
-        msg = f"unix: {path} exists and is no socket; remove it, or choose another --unix"
-        raise ConfigError(msg)
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        probe.settimeout(1)
-        try:
-            probe.connect(str(path))
-        except (ConnectionRefusedError, TimeoutError):
-            path.unlink()
-            return
-    msg = f"unix: another daemon listens on {path}; stop it, or choose another --unix or --runtime-dir"
-    raise ConfigError(msg)
+    def make_protocol(self, ticket: Ticket) -> asyncio.Protocol:
+        """Make what serves a connection."""
+        return WebProtocol(self.config, self.server_state, self.lifespan.state, ticket, self._request_s)

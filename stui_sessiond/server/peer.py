@@ -14,7 +14,7 @@ import structlog
 
 from stui_sessiond.commands.dispatch import Answer, Dispatcher
 from stui_sessiond.contract import CloseReason
-from stui_sessiond.errors import ShuttingDownError, TooManyInFlightError, WireError
+from stui_sessiond.errors import ShuttingDownError, TooManyAttemptsError, TooManyInFlightError, WireError
 from stui_sessiond.ids import ConnectionId, SessionId
 from stui_sessiond.images.link import ImageLink
 from stui_sessiond.model.request import Origin
@@ -133,6 +133,7 @@ class Peer:
         self._refused: str | None = None
         messages = host.limits.messages
         self._limit_bytes = messages.before_hello_bytes if must_greet else messages.client_bytes
+        pipe.limit_messages(self._limit_bytes, strict=must_greet)
 
     # ---- what comes in
 
@@ -164,6 +165,11 @@ class Peer:
         host = self._host
         if host.draining:
             self._pipe.send(host.dispatcher.refuse_request(request, ShuttingDownError("the daemon is stopping")))
+            return
+        if self.must_greet and self._pipe.ticket is not None and self._pipe.ticket.blocked:
+            text = "too many attempts to authenticate failed from this address"
+            self._pipe.send(host.dispatcher.refuse_request(request, TooManyAttemptsError(text)))
+            self.close("too_many_attempts")
             return
         relays = host.dispatcher.relays(request)
         if relays and self._relayed >= host.limits.evaluations_in_flight:
@@ -294,6 +300,9 @@ class Peer:
         self._link = link
         messages = self._host.limits.messages
         self._limit_bytes = messages.client_bytes if link is None else messages.image_bytes
+        self._pipe.limit_messages(self._limit_bytes, strict=False)
+        if self._pipe.ticket is not None:
+            self._pipe.ticket.known()
         self.connection_id = connection_id
         _log.info("peer.greeted", role=hello.role, transport=self._pipe.transport_name, client_id=hello.client_id)
         elder = self._host.take_over(self)
@@ -340,6 +349,11 @@ class Peer:
         _log.warning("peer.slow", transport=self._pipe.transport_name, client_id=self.client_id)
         self.close("slow_consumer")
 
+    def dribbled(self) -> None:
+        """A message was begun long ago and is not complete."""
+        _log.warning("peer.too_slow", transport=self._pipe.transport_name, client_id=self.client_id)
+        self.close("too_slow")
+
     def unsubscribed(self, subscription: Subscription) -> None:
         """Forget a subscription that was ended."""
         self.subscriptions.pop(subscription.session_id, None)
@@ -352,6 +366,9 @@ class Peer:
     def refuse_later(self, close_name: str) -> None:
         """End the connection once the present answer is out."""
         self._refused = close_name
+        if close_name == "authentication_failed" and self._pipe.ticket is not None:
+            self._pipe.ticket.failed()
+            _log.warning("peer.authentication_failed", address=self._pipe.ticket.address)
 
 
 async def hello_watch(peer: Peer, patience_s: float) -> None:

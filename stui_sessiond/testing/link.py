@@ -9,6 +9,7 @@ from urllib.parse import SplitResult, urlsplit
 import websockets.asyncio.client
 import websockets.exceptions
 
+from stui_sessiond.security.client_tls import make_context, read_files, why
 from stui_sessiond.testing.vectors import Kind
 
 MAX_LINE_BYTES = 64 * 1024 * 1024
@@ -16,7 +17,7 @@ CONNECT_TIMEOUT_S = 10.0
 CLOSING_EVENT = "connection.closing"
 """The last line of a connection over lines; over WebSocket the close frame says the same."""
 
-_KINDS: dict[str, Kind] = {"tcp": "tcp", "unix": "unix", "ws": "websocket"}
+_KINDS: dict[str, Kind] = {"tcp": "tcp", "tls": "tcp", "unix": "unix", "ws": "websocket", "wss": "websocket"}
 
 
 class UnreachableError(Exception):
@@ -152,23 +153,26 @@ async def open_link(url: str) -> Link:
     """
     parts, kind = _split(url)
     try:
+        tls = make_context(read_files(parts.query)) if parts.scheme in {"tls", "wss"} else None
         async with asyncio.timeout(CONNECT_TIMEOUT_S):
             if kind == "websocket":
                 return WebSocketLink(
                     await websockets.asyncio.client.connect(
-                        url,
+                        parts._replace(query="").geturl(),
                         subprotocols=[websockets.Subprotocol("stui.v1")],
                         compression=None,
                         max_size=MAX_LINE_BYTES,
                         proxy=None,
+                        ssl=tls,
                     )
                 )
             if kind == "unix":
                 return LineLink(*await asyncio.open_unix_connection(parts.path, limit=MAX_LINE_BYTES))
-            streams = await asyncio.open_connection(parts.hostname, parts.port, limit=MAX_LINE_BYTES)
+            streams = await asyncio.open_connection(parts.hostname, parts.port, limit=MAX_LINE_BYTES, ssl=tls)
             return LineLink(*streams)
     except (OSError, TimeoutError, websockets.exceptions.WebSocketException) as error:
-        msg = f"no daemon answers at {url}: {str(error) or 'timeout'}"
+        text = why(error, parts.hostname or "") or str(error) or "timeout"
+        msg = f"no daemon answers at {parts._replace(query='').geturl()}: {text}"
         raise UnreachableError(msg) from error
 
 
@@ -177,6 +181,6 @@ def _split(url: str) -> tuple[SplitResult, Kind]:
     kind = _KINDS.get(parts.scheme)
     usable = parts.path and not parts.netloc if kind == "unix" else parts.hostname and parts.port
     if kind is None or not usable:
-        msg = f"{url!r} is no address of a daemon: ws://HOST:PORT/, tcp://HOST:PORT or unix:///PATH"
+        msg = f"{url!r} is no address of a daemon: ws://HOST:PORT/, tcp://HOST:PORT or unix:///PATH, with TLS wss:// or tls://"
         raise ValueError(msg)
     return parts, kind

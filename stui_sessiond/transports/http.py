@@ -14,6 +14,9 @@ from stui_sessiond.security.origin import refusal
 
 UPGRADE_REQUIRED = 426
 
+JSON_TYPES = frozenset({"application/json", "application/json; charset=utf-8", "application/json;charset=utf-8"})
+"""What a POST may be. A page of another origin cannot send it without asking first, and nobody here says yes."""
+
 
 class Health(msgspec.Struct, frozen=True):
     """What `/healthz` says."""
@@ -40,10 +43,15 @@ class _Guard:
         hosts = [value for name, value in headers if name == b"host"]
         origins = [value for name, value in headers if name == b"origin"]
         reason = refusal(hosts, origins, self._hosts, self._origins)
-        if reason is None:
-            await self._app(scope, receive, send)
-        else:
+        if reason is not None:
             await Response(f"{reason}\n", 403, media_type="text/plain")(scope, receive, send)
+            return
+        types = [value for name, value in headers if name == b"content-type"]
+        if scope["method"] == "POST" and (len(types) != 1 or types[0].lower() not in JSON_TYPES):
+            text = "a POST has one Content-Type, application/json\n"
+            await Response(text, 415, media_type="text/plain")(scope, receive, send)
+            return
+        await self._app(scope, receive, send)
 
 
 def make_app(health: Callable[[], Health], hosts: Callable[[], Collection[str]], origins: Collection[str]) -> Any:  # noqa: ANN401 -- an ASGI application

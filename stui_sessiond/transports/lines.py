@@ -3,7 +3,10 @@
 import asyncio
 import re
 
+import structlog
+
 from stui_sessiond.contract import CloseReason
+from stui_sessiond.security.admission import Ticket
 from stui_sessiond.transports.pipe import PipeLimits, ReceiverFactory
 from stui_sessiond.transports.stream import StreamPipe
 from stui_sessiond.wire.codec import GLIMPSE_BYTES, too_large
@@ -12,17 +15,25 @@ from stui_sessiond.wire.forms import encode_closing
 LINGER_S = 5.0
 """How long what is unsent may take after the connection was ended."""
 
+_log = structlog.get_logger(__name__)
+
+TLS_HANDSHAKE = b"\x16\x03"
+"""How a connection begins that speaks TLS; no line does."""
+
 _HTTP = re.compile(rb"[A-Z]{3,20} \S+ HTTP/[0-9.]+\r?$")
 
 
 class LineProtocol(StreamPipe):
     """A pipe over a stream socket. A line that is too long is dropped and reported; the next one is read again."""
 
-    def __init__(self, make_receiver: ReceiverFactory, limits: PipeLimits, *, same_user: bool) -> None:
-        super().__init__(make_receiver, limits)
+    def __init__(
+        self, make_receiver: ReceiverFactory, limits: PipeLimits, ticket: Ticket | None = None, *, same_user: bool
+    ) -> None:
+        super().__init__(make_receiver, limits, ticket)
         self.transport_name = "unix" if same_user else "tcp"
         self.same_user = same_user
         self.strict_start = not same_user
+        self._message_bytes = limits.message_bytes
         self._tail = bytearray()
         self._dropping = False
         self._seen_message = False
@@ -42,7 +53,12 @@ class LineProtocol(StreamPipe):
         """Cut what came into lines."""
         if self._closing or self._receiver is None:
             return
-        if b"\n" in data:
+        if not self._seen_message and not self._tail and data.startswith(TLS_HANDSHAKE):
+            _log.warning("tls.at_plain_port", listener="lines", address=self.ticket and self.ticket.address)
+            self.abort()
+            return
+        ended = b"\n" in data
+        if ended:
             first, *others = data.split(b"\n")
             last = others.pop()
             for line in (bytes(self._tail) + first if self._tail else first, *others):
@@ -53,18 +69,19 @@ class LineProtocol(StreamPipe):
             self._tail = bytearray(last)
         else:
             self._tail += data
-        if len(self._tail) > self._limits.message_bytes:
+        if len(self._tail) > self._message_bytes:
             if not self._dropping:
                 self._report_too_long(self._tail)
             self._dropping = True
             self._tail.clear()
+        self._watch_message(begun=bool(self._tail) or self._dropping, ended=ended)
         self._flush()
 
     def _take(self, line: bytes) -> bool:
         """Pass a line on; False when the connection is over."""
         if not line or line == b"\r":
             return True
-        if len(line) > self._limits.message_bytes:
+        if len(line) > self._message_bytes:
             self._report_too_long(line)
         elif self._receiver is not None:
             if not self._seen_message and _HTTP.match(line):
@@ -76,7 +93,7 @@ class LineProtocol(StreamPipe):
 
     def _report_too_long(self, line: bytes | bytearray) -> None:
         if self._receiver is not None:
-            self._receiver.receive_broken(too_large(bytes(line[:GLIMPSE_BYTES]), self._limits.message_bytes))
+            self._receiver.receive_broken(too_large(bytes(line[:GLIMPSE_BYTES]), self._message_bytes))
 
     def eof_received(self) -> bool:
         """The peer sends no more; it may still wait for answers, as `printf ... | nc` does."""
@@ -95,6 +112,11 @@ class LineProtocol(StreamPipe):
         super().connection_lost(exc)
 
     # ---- the pipe
+
+    def limit_messages(self, message_bytes: int, *, strict: bool) -> None:
+        """Take in lines up to this length; what is longer is never held, so strict changes nothing."""
+        del strict
+        self._message_bytes = message_bytes
 
     def send(self, message: bytes) -> None:
         """Queue a message."""

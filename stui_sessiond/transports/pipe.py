@@ -7,13 +7,16 @@ import msgspec
 
 from stui_sessiond.contract import CloseReason
 from stui_sessiond.errors import WireError
+from stui_sessiond.security.admission import Ticket
 
 
 class PipeLimits(msgspec.Struct, frozen=True, kw_only=True):
     """What one connection may hold in memory."""
 
     message_bytes: int
-    """The longest message that is taken in."""
+    """The longest message that is taken in, until `Pipe.limit_messages` says otherwise."""
+    message_s: float = 10.0
+    """How long a message may take from its first byte to its last: holding one open costs its sender nothing."""
     outbound_soft_bytes: int = 1024 * 1024
     """Unsent bytes above which nothing more is read from this peer, and no events are sent to it."""
     stall_s: float = 30.0
@@ -34,6 +37,11 @@ class Pipe(Protocol):
     """The peer's IP address; None over a unix socket."""
     bearer: str | None
     """A token that came with the transport's handshake."""
+    ticket: Ticket | None
+    """What counts this connection among those of its address; None for the unix socket."""
+
+    def limit_messages(self, message_bytes: int, *, strict: bool) -> None:
+        """Take in messages up to this length from now on. `strict`: hold no byte more than that."""
 
     def send(self, message: bytes) -> None:
         """Queue a message; those of one loop turn leave in one write. Never blocks; does nothing once closed."""
@@ -68,6 +76,9 @@ class Receiver(Protocol):
 
     def stalled(self) -> None:
         """There has been no room for long, and nothing was read meanwhile: the pipe should be closed."""
+
+    def dribbled(self) -> None:
+        """A message was begun long ago and is not complete: the pipe should be closed."""
 
     def lost(self) -> None:
         """The pipe is gone. Called once, last."""

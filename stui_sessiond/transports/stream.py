@@ -1,6 +1,7 @@
 """What do pipes over a stream socket have in common?
 
-Reading stops while the peer does not read, or its host says so; messages of one loop turn leave in one write.
+Reading stops while the peer does not read, or its host says so; messages of one loop turn leave in one write; a message
+that was begun has to become complete.
 """
 
 import abc
@@ -9,18 +10,28 @@ import socket
 import sys
 from typing import cast
 
+from stui_sessiond.security.admission import Ticket
 from stui_sessiond.transports.pipe import PipeLimits, Receiver, ReceiverFactory
 
 TCP_USER_TIMEOUT_MS = 30_000
 """A peer that acknowledges nothing for so long is gone."""
 
+GOODBYE_S = 1.0
+"""How long a peer that was too slow may take to read so; it would not answer a close frame any faster."""
+
+LATE_S = 1.0
+"""A timer that comes so late tells that the whole process was stopped, or its loop busy: the peer is not to blame."""
+
 
 class StreamPipe(asyncio.Protocol, abc.ABC):
     """The part of a pipe that does not depend on how messages are framed."""
 
-    def __init__(self, make_receiver: ReceiverFactory, limits: PipeLimits) -> None:
+    same_user = False
+
+    def __init__(self, make_receiver: ReceiverFactory, limits: PipeLimits, ticket: Ticket | None = None) -> None:
         self.bearer: str | None = None
         self.address: str | None = None
+        self.ticket = ticket
         self._make_receiver = make_receiver
         self._limits = limits
         self._receiver: Receiver | None = None
@@ -31,6 +42,7 @@ class StreamPipe(asyncio.Protocol, abc.ABC):
         self._full = False
         self._room_wanted = False
         self._stall_timer: asyncio.TimerHandle | None = None
+        self._message_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Start."""
@@ -45,6 +57,9 @@ class StreamPipe(asyncio.Protocol, abc.ABC):
         del exc
         self._take_out()
         self._stop_stall_timer()
+        self._watch_message(begun=False, ended=True)
+        if self.ticket is not None:
+            self.ticket.leave()
         receiver, self._receiver = self._receiver, None
         if receiver is not None:
             receiver.lost()
@@ -94,6 +109,34 @@ class StreamPipe(asyncio.Protocol, abc.ABC):
             self._stall_timer.cancel()
             self._stall_timer = None
 
+    def _watch_message(self, *, begun: bool, ended: bool) -> None:
+        """Take note whether part of a message is here, and whether another one was completed meanwhile.
+
+        The daemon's own user is trusted to finish: an image may stop in the middle while it saves itself.
+        """
+        if self._message_timer is not None and (ended or not begun):
+            self._message_timer.cancel()
+            self._message_timer = None
+        if begun and self._message_timer is None and not self.same_user:
+            loop = asyncio.get_running_loop()
+            due = loop.time() + self._limits.message_s
+            self._message_timer = loop.call_at(due, self._message_due, due)
+
+    def _message_due(self, due: float) -> None:
+        self._message_timer = None
+        if self._transport is None or self._receiver is None:
+            return
+        asleep = asyncio.get_running_loop().time() - due > LATE_S
+        if asleep or self._held or self._full:  # what is missing may have come, and we did not look
+            self._watch_message(begun=True, ended=False)
+        else:
+            self._receiver.dribbled()
+            asyncio.get_running_loop().call_later(GOODBYE_S, self._transport.abort)
+
+    def _reads(self) -> bool:
+        """Tell whether what the peer sends is taken in at present."""
+        return not (self._held or self._full)
+
     def hold(self, *, reading: bool) -> None:
         """Stop reading or go on."""
         self._held = not reading
@@ -106,10 +149,10 @@ class StreamPipe(asyncio.Protocol, abc.ABC):
     def _apply_hold(self) -> None:
         if self._transport is None or self._transport.is_closing():
             return
-        if self._held or self._full:
-            self._transport.pause_reading()
-        else:
+        if self._reads():
             self._transport.resume_reading()
+        else:
+            self._transport.pause_reading()
 
     def _queue(self, message: bytes) -> None:
         """Have a message leave with the others of this loop turn."""

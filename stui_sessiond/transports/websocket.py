@@ -5,6 +5,7 @@ upgrade. All frames of one read leave in one write. No compression: what is sent
 """
 
 import asyncio
+import math
 from collections.abc import Collection
 from typing import Any, Final
 
@@ -18,6 +19,7 @@ from websockets.typing import Subprotocol
 
 from stui_sessiond.contract import CloseReason
 from stui_sessiond.errors import InvalidUtf8Error
+from stui_sessiond.security.admission import Ticket
 from stui_sessiond.security.origin import refusal
 from stui_sessiond.transports.pipe import PipeLimits, ReceiverFactory
 from stui_sessiond.transports.stream import StreamPipe
@@ -26,6 +28,15 @@ from stui_sessiond.wire.codec import check_utf8
 SUBPROTOCOL: Final = Subprotocol("stui.v1")
 CLOSE_TIMEOUT_S = 10.0
 """How long the peer has to answer a close frame."""
+
+SLICE_BYTES = 8 * 1024
+"""So much is worked off before looking whether the peer sends too many frames: some 1,400 pings, about 10 ms."""
+
+IDLE_FRAMES_PER_S = 1000
+"""Frames without content that are answered or joined in a second, about 1 % of a processor. More wait in the kernel."""
+
+_CONTENT_BYTES = 64
+"""A fragment from this size on is honest work, whatever comes of it."""
 
 _FRAME_SLACK = 2
 """A message up to so many times the limit is read and answered with an error; beyond, the connection is failed."""
@@ -53,27 +64,83 @@ class WebSocketProtocol(StreamPipe):
         make_receiver: ReceiverFactory,
         limits: PipeLimits,
         rules: WebSocketRules,
+        ticket: Ticket | None = None,
         **from_uvicorn: Any,  # noqa: ANN401 -- config, server_state, app_state: not needed here
     ) -> None:
         del from_uvicorn
-        super().__init__(make_receiver, limits)
+        super().__init__(make_receiver, limits, ticket)
         self._rules = rules
         self._ws = ServerProtocol(max_size=limits.message_bytes * _FRAME_SLACK, select_subprotocol=_select_subprotocol)
         self._message: bytearray | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._awaiting_pong = False
+        self._unread = b""
+        """What came and waits because the peer sends too many frames."""
+        self._patience: asyncio.TimerHandle | None = None
+        self._idle_frames = 0
+        self._idle_since = 0.0
+        self._begun_bytes = 0
+        """What is here of a frame that is not complete."""
+        self._strict_bytes: float = math.inf
+        """What may be here of a message that is not complete."""
+        self._expecting_close = False
 
     # ---- from asyncio
 
     def data_received(self, data: bytes) -> None:
         """Read frames; answer in one write."""
-        self._ws.receive_data(data)
+        self._unread = self._unread + data if self._unread else data
+        if self._patience is None:
+            self._work_off()
+
+    def _work_off(self) -> None:
+        """Read what is unread, a slice at a time, as long as the peer keeps to its share of frames."""
+        data, self._unread, self._patience = self._unread, b"", None
+        ended, done = False, 0
+        while done < len(data) and not self._overdrawn():
+            ended |= self._read(data[done : done + SLICE_BYTES])
+            done += SLICE_BYTES
+            if self._begun_bytes + len(self._message or b"") > self._strict_bytes and self._ws.state is State.OPEN:
+                self._write_out()
+                self._ws.fail(1009, f"{self._strict_bytes} bytes are allowed before hello")
+        self._unread = data[done:]
+        begun = self._ws.state is State.OPEN and (self._begun_bytes > 0 or self._message is not None)
+        self._watch_message(begun=begun, ended=ended)
+        self._apply_hold()
+        self._flush()
+
+    def _read(self, piece: bytes) -> bool:
+        """Read a slice; tell whether a message or a frame of its own came to its end in it."""
+        ended = False
+        self._begun_bytes += len(piece)
+        self._ws.receive_data(piece)
         for event in self._ws.events_received():
             if isinstance(event, Frame):
+                self._begun_bytes -= _frame_bytes(len(event.data))
                 self._take_frame(event)
+                ended |= self._message is None
+                if event.opcode in _WITHOUT_CONTENT or (not event.fin and len(event.data) < _CONTENT_BYTES):
+                    self._count_idle_frame()
             elif isinstance(event, Request):
+                self._begun_bytes = 0
                 self._shake_hands(event)
-        self._flush()
+        return ended
+
+    def _count_idle_frame(self) -> None:
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        if now - self._idle_since >= 1:
+            self._idle_since, self._idle_frames = now, 0
+        self._idle_frames += 1
+        if self._idle_frames >= IDLE_FRAMES_PER_S and not self._overdrawn():
+            self._patience = loop.call_at(self._idle_since + 1, self._work_off)
+
+    def _overdrawn(self) -> bool:
+        """Tell whether the peer has used up its share of frames for the present second."""
+        return self._patience is not None
+
+    def _reads(self) -> bool:
+        return not self._overdrawn() and super()._reads()
 
     def eof_received(self) -> bool:
         """The peer is gone: a WebSocket does not go on in one direction."""
@@ -83,8 +150,10 @@ class WebSocketProtocol(StreamPipe):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop."""
-        if self._timer is not None:
-            self._timer.cancel()
+        self._unread = b""
+        for timer in (self._timer, self._patience):
+            if timer is not None:
+                timer.cancel()
         super().connection_lost(exc)
 
     # ---- frames
@@ -138,6 +207,15 @@ class WebSocketProtocol(StreamPipe):
 
     # ---- the pipe
 
+    def limit_messages(self, message_bytes: int, *, strict: bool) -> None:
+        """Take in messages up to this length; more bytes of one than a strict limit fail the connection.
+
+        The library looks at the next frame's length before this one is handled, so a strict limit is not its business.
+        """
+        self._strict_bytes = message_bytes if strict else math.inf
+        if not strict:
+            self._ws.max_message_size = message_bytes * _FRAME_SLACK
+
     def send(self, message: bytes) -> None:
         """Queue a message."""
         if self._transport is not None and self._ws.state is State.OPEN:
@@ -188,6 +266,9 @@ class WebSocketProtocol(StreamPipe):
             self._expect_close()
 
     def _expect_close(self) -> None:
+        if self._expecting_close:
+            return  # whatever still comes: the time is not begun again
+        self._expecting_close = True
         if self._timer is not None:
             self._timer.cancel()
         self._timer = asyncio.get_running_loop().call_later(CLOSE_TIMEOUT_S, self._give_up)
@@ -196,7 +277,7 @@ class WebSocketProtocol(StreamPipe):
         if self._ws.state is not State.OPEN:
             return
         loop = asyncio.get_running_loop()
-        if self._awaiting_pong and not (self._held or self._full):  # while we do not read, silence says nothing
+        if self._awaiting_pong and self._reads():  # while we do not read, silence says nothing
             self._ws.fail(1011, "no sign of life")
             self._flush()
             self._give_up()
@@ -215,6 +296,15 @@ class WebSocketProtocol(StreamPipe):
     def _give_up(self) -> None:
         if self._transport is not None:
             self._transport.abort()
+
+
+_WITHOUT_CONTENT = frozenset({Opcode.PING, Opcode.PONG})
+
+
+def _frame_bytes(length: int) -> int:
+    """Tell how long a frame from a client is on the wire, in the shortest form."""
+    extended = 0 if length < 126 else 2 if length < 65536 else 8  # noqa: PLR2004 -- RFC 6455, section 5.2
+    return 2 + extended + 4 + length
 
 
 def _select_subprotocol(protocol: ServerProtocol, offered: Collection[Subprotocol]) -> Subprotocol | None:

@@ -12,6 +12,7 @@ import re
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -212,13 +213,15 @@ class Amber(Process):
 class Connection:
     """A peer over a plain socket: one JSON message per line."""
 
-    def __init__(self, place: Path | tuple[str, int]) -> None:
+    def __init__(self, place: Path | tuple[str, int], tls: ssl.SSLContext | None = None) -> None:
         if isinstance(place, Path):
             self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
             self.socket.settimeout(DEADLINE_S)
             self.socket.connect(str(place))
         else:
             self.socket = socket.create_connection(place, DEADLINE_S)
+            if tls is not None:
+                self.socket = tls.wrap_socket(self.socket, server_hostname=place[0])
         self._reader = self.socket.makefile("rb")
         self._answers: dict[str, Json] = {}
         self._events: list[Json] = []

@@ -22,7 +22,8 @@ ROUNDS = 200
 def guarded() -> Iterator[Daemon]:
     """A daemon that wants a token on all listeners that the system does not vouch for, and logs all it can."""
     options = ("--auth", "token", "--lines", "127.0.0.1:0", "--http", "127.0.0.1:0", "--log-level", "debug")
-    with folder() as home, Daemon(home, *options) as started:
+    settings = "[limits]\nfailed_authentications = 1000\n"  # these tests fail on purpose, and often
+    with folder() as home, Daemon(home, *options, settings=settings) as started:
         yield started
 
 

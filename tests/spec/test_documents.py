@@ -324,7 +324,6 @@ FIXED = {
     "a request to drive before its client may take over, seconds": driving.PATIENCE_S,
     "an image's answer, except to `evaluate` and `debug`, seconds": relay.ANSWER_TIMEOUT_S,
     "an image's answer to `capture_context`, seconds": context.CAPTURE_TIMEOUT_S,
-    "a `hello` that is needed, seconds": listeners.HELLO_TIMEOUT_S,
     "unsent bytes above which a peer is not read and gets no events": PipeLimits(message_bytes=1).outbound_soft_bytes,
     "a peer with so much unsent that reads nothing is cut off, seconds": PipeLimits(message_bytes=1).stall_s,
     "unsent bytes above which a peer is cut off": PipeLimits(message_bytes=1).outbound_hard_bytes,

@@ -84,7 +84,7 @@ def test_settings_from_everywhere(tmp_path: Path) -> None:
         ("[server]\nauth = 'maybe'\n", "server.auth: invalid enum value 'maybe' (allowed: none or token)"),
         ("[server]\nlog_level = 'loud'\n", "(allowed: debug or error or info or warning)"),
         ("[server]\nport = 5\n", "server.port: no such setting; there is data_dir, runtime_dir, http"),
-        ("[sever]\nport = 5\n", "sever: no such setting; there is server, sessions, history, events, backups, limits"),
+        ("[sever]\nport = 5\n", "sever: no such setting; there is server, tls, sessions, history, events, backups, "),
         ("[sessions]\nretention = 0\n", "sessions.retention: expected `float` > 0.0 (allowed: a number above 0"),
         ("[sessions]\nretention = nan\n", "sessions.retention: "),
         ("[sessions]\nmax_per_client = 1.5\n", "sessions.max_per_client: "),
@@ -184,16 +184,34 @@ def test_address_that_is_none(text: str) -> None:
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "[::]", "192.168.1.5", "[fe80::1]", "8.8.8.8"])  # noqa: S104 -- it has to be refused
 def test_address_that_others_reach(host: str) -> None:
-    """Whoever reaches the daemon runs code: only loopback is listened on, and the error says what to do instead."""
-    with pytest.raises(ConfigError, match=r"can be reached from other machines.*SSH tunnel"):
+    """Whoever reaches the daemon runs code: without TLS and tokens the error says what to turn on."""
+    tls = {"TLS_CERTIFICATE": "/x/c.pem", "TLS_KEY": "/x/c.key"}
+    with pytest.raises(ConfigError, match=r"can be reached from other machines.*turn on TLS .*SSH tunnel") as caught:
         from_environment(HTTP=f"{host}:80")
+    assert "--auth token" not in str(caught.value)
+    with pytest.raises(ConfigError, match=r"turn on TLS .* and turn on --auth token, or listen on 127\.0\.0\.1"):
+        from_environment(HTTP=f"{host}:80", AUTH="none")
+    with pytest.raises(ConfigError, match=r"as you; turn on --auth token, or listen on"):
+        from_environment(LINES=f"{host}:80", AUTH="none", **tls)
+    assert from_environment(LINES=f"{host}:80", HTTP=f"{host}:81", **tls).server.lines == f"{host}:80"
 
 
 @pytest.mark.parametrize("host", ["example.org", "localhost6", "127.1", "0x7f.0.0.1"])
 def test_address_by_name(host: str) -> None:
-    """Names are not looked up: what they mean may change."""
-    with pytest.raises(ConfigError, match="is no IP address"):
+    """Names are not looked up, what they mean may change: they count as what others reach."""
+    with pytest.raises(ConfigError, match="can be reached from other machines"):
         from_environment(LINES=f"{host}:80")
+    assert from_environment(LINES=f"{host}:80", TLS_CERTIFICATE="c", TLS_KEY="k").server.lines == f"{host}:80"
+
+
+@pytest.mark.parametrize(
+    ("given", "missing"),
+    [("CERTIFICATE", "key"), ("KEY", "certificate"), ("CLIENT_CA", "certificate")],
+)
+def test_tls_that_is_not_whole(given: str, missing: str) -> None:
+    """The error names what is missing, and what makes it."""
+    with pytest.raises(ConfigError, match=rf"^tls\.{missing}: missing; `stui-sessiond tls init`"):
+        from_environment(**{f"TLS_{given}": "/x"})
 
 
 def test_places_that_were_asked_for(tmp_path: Path) -> None:

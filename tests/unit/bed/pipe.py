@@ -5,6 +5,7 @@ import contextlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
+from stui_sessiond.contract import load_contract
 from stui_sessiond.errors import WireError
 from stui_sessiond.transports.pipe import Pipe
 from stui_sessiond.transports.stream import StreamPipe
@@ -45,6 +46,10 @@ class Echo:
         """The peer sends no more."""
         self.has_ended.set()
         return self.stays
+
+    def dribbled(self) -> None:
+        """A message was begun and is not complete."""
+        self.pipe.close(load_contract().close_reasons["too_slow"])
 
     def lost(self) -> None:
         """The pipe is gone."""

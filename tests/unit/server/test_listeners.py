@@ -124,7 +124,10 @@ async def test_health_over_http() -> None:
     [
         ("GET / HTTP/1.1\nHost: HOST\n", 426),
         ("GET /other HTTP/1.1\nHost: HOST\n", 404),
-        ("POST /healthz HTTP/1.1\nHost: HOST\nContent-Length: 0\n", 405),
+        ("POST /healthz HTTP/1.1\nHost: HOST\nContent-Type: application/json\nContent-Length: 0\n", 405),
+        ("POST /healthz HTTP/1.1\nHost: HOST\nContent-Length: 0\n", 415),
+        ("POST / HTTP/1.1\nHost: HOST\nContent-Type: text/plain\nContent-Length: 0\n", 415),
+        ("POST / HTTP/1.1\nHost: HOST\nContent-Type: application/json, text/plain\nContent-Length: 0\n", 415),
         ("GET /healthz HTTP/1.1\nHost: evil.example\n", 403),
         ("GET /healthz HTTP/1.1\nHost: localhost6\n", 403),
         ("GET /healthz HTTP/1.1\nHost: HOST\nOrigin: https://evil.example\n", 403),

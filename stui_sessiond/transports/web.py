@@ -1,0 +1,139 @@
+"""How long and how large may an HTTP request be? uvicorn's protocol with the bounds it does not have.
+
+The request that asks for a WebSocket comes through here as well: its handshake has the same bounds.
+"""
+
+import asyncio
+import functools
+from typing import Any
+
+import structlog
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.server import ServerState
+
+from stui_sessiond.security.admission import Ticket
+from stui_sessiond.transports.lines import TLS_HANDSHAKE
+
+_log = structlog.get_logger(__name__)
+
+HEAD_BYTES = 16 * 1024
+"""Request line and headers: a browser sends along all cookies of `localhost`, which none of ours are."""
+
+BODY_BYTES = 1024 * 1024
+"""The body of one request."""
+
+
+class WebProtocol(HttpToolsProtocol):
+    """One HTTP connection until it ends or becomes a WebSocket."""
+
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        ticket: Ticket,
+        request_s: float,
+    ) -> None:
+        super().__init__(config, server_state, {**app_state, "ticket": ticket})
+        make_web_socket: Any = self.ws_protocol_class
+        self.ws_protocol_class: Any = functools.partial(make_web_socket, ticket=ticket)  # uvicorn only calls it
+        self._ticket: Ticket | None = ticket
+        self._request_s = request_s
+        self._timer: asyncio.TimerHandle | None = None
+        self._in_head = True
+        self._head_bytes = 0
+        self._body_bytes = 0
+
+    # ---- from asyncio
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
+        """Start."""
+        super().connection_made(transport)
+        self._start_timer()
+
+    def data_received(self, data: bytes) -> None:
+        """Read, and count."""
+        if self.transport.is_closing():
+            return
+        if self._in_head:
+            if not self._head_bytes and data.startswith(TLS_HANDSHAKE):
+                _log.warning("tls.at_plain_port", listener="http", address=self._ticket and self._ticket.address)
+                self.transport.abort()
+                return
+            self._head_bytes += len(data)
+        super().data_received(data)
+        if self._in_head and self._head_bytes > HEAD_BYTES:
+            self._refuse(431, f"the headers have more than {HEAD_BYTES} bytes")
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Stop."""
+        self._stop_timer()
+        super().connection_lost(exc)
+        if self._ticket is not None:
+            self._ticket.leave()
+
+    # ---- from the parser
+
+    def on_message_begin(self) -> None:
+        """A request begins."""
+        super().on_message_begin()
+        self._in_head, self._body_bytes = True, 0
+        if self._timer is None:
+            self._start_timer()
+
+    def on_headers_complete(self) -> None:
+        """Its headers are here."""
+        self._in_head, self._head_bytes = False, 0
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """Part of its body is here."""
+        self._body_bytes += len(body)
+        if self._body_bytes > BODY_BYTES:
+            self._refuse(413, f"the body has more than {BODY_BYTES} bytes")
+            return
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """It is complete."""
+        self._stop_timer()
+        super().on_message_complete()
+
+    def handle_websocket_upgrade(self) -> None:
+        """Hand the connection to the WebSocket, which has its own bounds."""
+        self._stop_timer()
+        self._ticket = None  # it goes with the connection
+        super().handle_websocket_upgrade()
+
+    # ---- inside
+
+    def _start_timer(self) -> None:
+        self._timer = asyncio.get_running_loop().call_later(self._request_s, self._too_slow)
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _too_slow(self) -> None:
+        self._timer = None
+        _log.warning("http.too_slow", address=self._ticket and self._ticket.address)
+        self._refuse(408, f"a request has to be complete within {self._request_s:g} s")
+
+    def _refuse(self, status: int, text: str) -> None:
+        if not self.transport.is_closing():
+            cycle: RequestResponseCycle | None = self.cycle
+            if cycle is None or cycle.response_complete or not cycle.response_started:
+                self.transport.write(plain_answer(status, text))
+            self.transport.close()
+
+
+def plain_answer(status: int, text: str) -> bytes:
+    """Make an answer of one line of text, after which the connection is closed."""
+    body = f"{text}\n".encode()
+    phrase = {400: "Bad Request", 408: "Request Timeout", 413: "Content Too Large", 429: "Too Many Requests"}
+    phrase |= {431: "Request Header Fields Too Large", 503: "Service Unavailable"}
+    wait = "Retry-After: 60\r\n" if status in {429, 503} else ""
+    head = f"HTTP/1.1 {status} {phrase[status]}\r\nContent-Type: text/plain\r\nContent-Length: {len(body)}\r\n{wait}"
+    return head.encode() + b"Connection: close\r\n\r\n" + body
