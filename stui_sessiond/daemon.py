@@ -35,7 +35,9 @@ from stui_sessiond.ids import SessionId
 from stui_sessiond.images.registry import ImageRegistry
 from stui_sessiond.model.event import Position
 from stui_sessiond.model.request import RequestEntry
+from stui_sessiond.security.keys import gather
 from stui_sessiond.security.resume import KEY_BYTES, ResumeTokens, open_key
+from stui_sessiond.security.sealing import CLEAR
 from stui_sessiond.security.token import TokenFile
 from stui_sessiond.server.listeners import Endpoints, Server, ServerRules
 from stui_sessiond.server.peer import PeerLimits
@@ -118,6 +120,9 @@ class Daemon:
             autosave_interval_s=sessions.autosave_interval,
         )
         contract = load_contract()
+        self._sealer = CLEAR
+        if storage is None:
+            self._sealer = gather(settings.encryption, config.data_dir(settings.server), os.environ)
         self.disk_failed = False
         """Whether the disk failed in a way after which the process has to end."""
         self.stop_asked = asyncio.Event()
@@ -125,6 +130,7 @@ class Daemon:
             config.data_dir(settings.server),
             on_failure=self._give_up,
             backup_interval_s=settings.backups.interval or None,
+            sealer=self._sealer,
         )
         validator = SessionValidator(rules, AccessLists(access.clients_allow, access.clients_deny))
         hub = Hub(_encode_event, clock, self.server_id)
@@ -212,7 +218,7 @@ class Daemon:
             if server.auth == "token" and (server.http or server.lines):
                 self._tokens, self.new_token = TokenFile.open(config.data_dir(server))
             if isinstance(self._storage, FileStorage):
-                self._resume_tokens = ResumeTokens(open_key(config.data_dir(server)))
+                self._resume_tokens = ResumeTokens(open_key(config.data_dir(server), self._sealer))
             asked = Endpoints(
                 http=None if server.http is None else config.parse_address(server.http, "server.http"),
                 lines=None if server.lines is None else config.parse_address(server.lines, "server.lines"),
