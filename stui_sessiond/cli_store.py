@@ -88,6 +88,7 @@ def check(root: Path, sealer: "Sealer", *, backups: bool, as_json: bool) -> None
         click.echo(f"sessions     {report.sessions} of {report.clients} clients, in {report.session_files} files")
         click.echo(f"journal      {report.segments} segments, {report.journal_bytes} bytes, up to {report.last_lsn}")
         verified = "verified" if report.backups_verified else "not opened: --backups does that"
+        verified += f", but {report.backups_locked} take another key" if report.backups_locked else ""
         click.echo(f"backups      {report.backups}" + (f" ({verified})" if report.backups else ""))
         click.echo(f"kept aside   {report.archived} in archive, {report.quarantined} in quarantine")
         for finding in report.findings:

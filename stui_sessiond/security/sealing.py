@@ -1,7 +1,9 @@
 """How are bytes at rest kept from whoever has the disk and not the key? AES-256-GCM with a data key per session.
 
-    sealed = 1 | id of the master key 8 | length 1 | session id | nonce 12 | data key, wrapped 48
+    sealed = 1 | id of the master key 8 | length 1 | session id | 0 | nonce 12 | data key, wrapped 48
              nonce 12 | data | tag 16
+
+The zero ends the session's id for those who look for ids in damaged bytes.
 
 Whatever is sealed carries its data key, wrapped: no table of keys can be lost, and a file that was copied somewhere
 needs nothing but the master key. The id of a master key comes from the key itself, so a wrong key is a key that is not
@@ -180,7 +182,7 @@ class Sealer:
     def _new_data_key(self, master: MasterKey, label: Label) -> _DataKey:
         secret, nonce = self._random_bytes(KEY_BYTES), self._random_bytes(_NONCE_BYTES)
         session = label.session_id.encode()
-        head = _VERSION + bytes.fromhex(master.id.removeprefix("key-")) + bytes([len(session)]) + session
+        head = _VERSION + bytes.fromhex(master.id.removeprefix("key-")) + bytes([len(session)]) + session + b"\0"
         wrapped = self._cipher(master.wrapping_key(label)).encrypt(nonce, secret, head)
         return _DataKey(self._cipher(secret), head + nonce + wrapped)
 
@@ -220,4 +222,4 @@ def session_of(data: bytes) -> str:
 def _session_at(data: bytes) -> tuple[str, int]:
     start = 1 + _ID_BYTES + 1
     end = start + (data[start - 1] if len(data) >= start else 0)
-    return data[start:end].decode("ascii", "replace"), end
+    return data[start:end].decode("ascii", "replace"), end + 1

@@ -22,7 +22,7 @@ import structlog
 
 from stui_sessiond.errors import StorageError
 from stui_sessiond.ids import SessionId
-from stui_sessiond.security.sealing import CLEAR_ID
+from stui_sessiond.security.sealing import CLEAR_ID, KeyMissingError
 from stui_sessiond.storage.api import BackupInfo
 from stui_sessiond.storage.layout import CURRENT, PREVIOUS, seal_json, unseal_json
 from stui_sessiond.storage.records import UnreadableError, decode_session
@@ -259,7 +259,7 @@ class Backups:
                 continue
             try:
                 decode_session(data, store.store_id, session_id, store.sealer)
-            except UnreadableError as error:
+            except (UnreadableError, KeyMissingError) as error:
                 why = why or f"its newest file is damaged ({error})"
             else:
                 return data, None if why is None else f"{why}; this is the one before it"

@@ -245,7 +245,7 @@ class FileStorage:
                     await self._trim(wanted)
                 if self._store.rekeying:
                     await self._finish_rekey()
-        except (OSError, SessionDamagedError) as error:
+        except (OSError, StorageError) as error:
             _log.warning("storage.checkpoint_failed", error=str(error))
 
     async def _write_file(self, session_id: SessionId, held: Pending) -> None:

@@ -41,7 +41,7 @@ def finish(store: "Store") -> tuple[str, ...]:
     """
     segments = store.writer.segments
     old_segments = bool(segments) and segments[0] < store.first_lsn
-    if not store.rekeying or old_segments or store.old_files.keys() & store.places.keys():
+    if not store.rekeying or old_segments or any(name in store.places for name in list(store.old_files)):
         return ()
     layout = store.layout
     left = [

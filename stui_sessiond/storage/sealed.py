@@ -1,8 +1,8 @@
 """How do a store's texts and journal records go through the seal? Pure: bytes and a sealer in, bytes out.
 
 Text that is sealed is JSON again, `{"sealed_with": "key-...", "data": "<base64>"}`; the payload of a journal record is
-the sealed bytes themselves. Either way the key's id and the session's id can be read without a key: that is what
-recovery needs to name a session of which a record is damaged.
+the sealed bytes and once more the session's id. So the key's id and the session's id can be read without a key, and
+when a record is damaged one of the two places is left to name the session.
 """
 
 from typing import Final
@@ -25,6 +25,9 @@ class _Subject(msgspec.Struct):
 
 _MARK: Final = b'{"sealed_with":'
 """What sealed text begins with; no record of ours has such a field."""
+
+_END: Final = b"\0"
+"""After a session's id, so that what follows is not taken for more of it."""
 
 _encode = msgspec.json.Encoder().encode
 _decode_text = msgspec.json.Decoder(_SealedText).decode
@@ -70,7 +73,8 @@ def seal_change(payload: bytes, store_id: str, lsn: int, sealer: Sealer) -> byte
     """Seal what `records.encode_change` made; without a current key it stays as it is."""
     if sealer.current is None:
         return payload
-    return sealer.seal(Label(store_id, "change", _decode_subject(payload).session_id, lsn), payload)
+    session_id = _decode_subject(payload).session_id
+    return sealer.seal(Label(store_id, "change", session_id, lsn), payload) + session_id.encode() + _END
 
 
 def open_change(payload: bytes, store_id: str, lsn: int, sealer: Sealer) -> bytes:
@@ -80,7 +84,11 @@ def open_change(payload: bytes, store_id: str, lsn: int, sealer: Sealer) -> byte
         SealError: it does not open.
         KeyMissingError: its key is not known.
     """
-    return sealer.open(Label(store_id, "change", session_of(payload), lsn), payload) if is_sealed(payload) else payload
+    if not is_sealed(payload):
+        return payload
+    session_id = session_of(payload)
+    sealed = payload[: -len(session_id) - len(_END)]
+    return sealer.open(Label(store_id, "change", session_id, lsn), sealed)
 
 
 def _sealed(text: bytes) -> _SealedText:

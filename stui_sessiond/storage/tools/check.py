@@ -52,6 +52,8 @@ class CheckReport(msgspec.Struct, frozen=True):
     quarantined: int
     backups: int
     backups_verified: bool
+    backups_locked: int
+    """How many were to be verified and take a key that is not given."""
     findings: tuple[Finding, ...]
 
     @property
@@ -91,6 +93,7 @@ class _Checker:
         self.progress = progress
         self.sealer = sealer
         self.verify_backups = backups
+        self.locked = 0
         self.findings: list[Finding] = []
 
     def run(self) -> CheckReport:
@@ -129,6 +132,7 @@ class _Checker:
             quarantined=quarantined,
             backups=kept,
             backups_verified=self.verify_backups,
+            backups_locked=self.locked,
             findings=tuple(self.findings),
         )
 
@@ -249,6 +253,7 @@ class _Checker:
             try:
                 yield from backups.verify(name).problems
             except KeyMissingError as error:
+                self.locked += 1
                 self.note(f"backups/{name}", f"not opened: {error}")
             except StorageError:  # the daemon let go of it meanwhile
                 return
