@@ -48,6 +48,9 @@ FILE_THREADS = 4
 CHECKPOINT_INTERVAL_S = 10.0
 """How often changed sessions are written to their files, so that a person sees them and the journal stays short."""
 
+REKEY_INTERVAL_S = 1.0
+"""The same while the key changes: a session that is made meanwhile may keep it from being finished this time."""
+
 MAX_PENDING_SESSIONS = 2000
 """Changed sessions that may wait for that; more are written at once. Bounds memory and the time of a recovery."""
 
@@ -226,7 +229,7 @@ class FileStorage:
     async def _keep_checkpoints(self) -> None:
         while True:
             try:
-                async with asyncio.timeout(CHECKPOINT_INTERVAL_S):
+                async with asyncio.timeout(REKEY_INTERVAL_S if self._store.rekeying else CHECKPOINT_INTERVAL_S):
                     await self._kick.wait()
             except TimeoutError:
                 pass
