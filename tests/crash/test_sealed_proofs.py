@@ -1,13 +1,23 @@
 """The proofs again, with a store that is sealed: nothing acknowledged is lost, no flipped bit is silent."""
 
 from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path, PurePosixPath
 
-from stui_sessiond.security.sealing import MasterKey, Sealer
+import pytest
+
+from stui_sessiond.security.sealing import CLEAR_ID, MasterKey, Sealer, key_of
 from stui_sessiond.storage import rekey
+from stui_sessiond.storage.layout import StoreIdentity, read_identity, unseal_json
+from stui_sessiond.storage.records import key_of_file
+from stui_sessiond.storage.recovery import Segment, recover
+from stui_sessiond.storage.sealed import key_of_text
+from stui_sessiond.storage.store import Store
 
 from . import bit_flips, power_loss
-from .simulated_fs import SimulatedFileSystem, chance
-from .workload import BEGINNING, Driver, Mismatch, Safe, new_store, reopen, sealed
+from .crash_states import crash_states
+from .simulated_fs import Contents, SimulatedFileSystem, chance
+from .workload import BEGINNING, ROOT, Driver, Mismatch, Safe, new_store, reopen, sealed
 
 OLD, NEW = MasterKey(b"o" * 32), MasterKey(b"n" * 32)
 VIOLATED = "prefix violations"
@@ -79,6 +89,86 @@ def test_sealed_storage_power_loss_while_keys_change() -> None:
     assert proof.counts["tried"] > 100
     assert proof.counts["operations"] > 200
     assert not proof.failures, proof.examples
+
+
+def used_keys(contents: Contents) -> tuple[set[str], set[str]]:
+    """The keys that store.json names, and those that live files and records are under; `clear` is one."""
+    named: set[str] = set()
+    used: set[str] = set()
+    store_id, segments = b"", []
+    for path, data in sorted(contents.items()):
+        kind = PurePosixPath(path).relative_to(ROOT).parts[:1]
+        if not data or not kind:
+            continue
+        if kind == ("store.json",):
+            identity = read_identity(Path(path), data)
+            named, store_id = set(identity.keys or (CLEAR_ID,)), bytes.fromhex(identity.store_id)
+        elif kind == ("journal",):
+            segments.append(Segment(PurePosixPath(path).name, data))
+        elif kind in {("sessions",), ("archive",)}:
+            used.add(key_of_file(data) or "?")
+        elif kind in {("index.json",), ("damaged.json",)}:
+            used.add(key_of_text(unseal_json(data) or b""))
+    used.update(key_of(record.payload) for record in recover(segments, store_id).records)
+    return named, used
+
+
+class Uncovered:
+    """Counts crash states of a life with changing keys in which something is under a key that store.json lacks."""
+
+    def __init__(self) -> None:
+        self.states = 0
+        self.found: list[str] = []
+        fs = SimulatedFileSystem()
+        random = chance(3)
+
+        def look(kind: str) -> None:
+            for contents in crash_states(fs, random):
+                named, used = used_keys(contents)
+                self.states += 1
+                if named and not used <= named:
+                    self.found.append(f"{kind}: {used - named}")
+
+        fs.after_step = look
+        with sealed(sealer(None)), suppress(Mismatch):
+            driver = Driver(new_store(fs))
+            driver.store.open()
+            for step in ROTATION:
+                step(driver)
+
+
+def test_sealed_storage_names_every_key_that_is_needed() -> None:
+    """At no moment is anything on the disk under a key that store.json does not name."""
+    proof = Uncovered()
+    assert proof.states > 1000
+    assert proof.found == []
+
+
+def _declare_late(store: Store, _identity: StoreIdentity) -> None:
+    store.keys = (store.sealer.key_id, *dict.fromkeys(key.id for key in (OLD, NEW) if key.id != store.sealer.key_id))
+
+
+def _finish_early(store: Store) -> tuple[str, ...]:
+    store.write_identity((store.sealer.key_id,))
+    return ("too early",)
+
+
+@pytest.mark.parametrize("broken", ["declares late", "retires early", "forgets the files before"])
+def test_sealed_storage_proof_notices_a_broken_rule(broken: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The proof can fail."""
+    if broken == "declares late":
+        monkeypatch.setattr(Store, "_settle_keys", _declare_late)
+    elif broken == "retires early":
+        monkeypatch.setattr(rekey, "finish", _finish_early)
+    else:
+        real = rekey.begin
+
+        def begin(store: Store) -> None:
+            real(store)
+            store.old_files = dict.fromkeys(store.places, 1)
+
+        monkeypatch.setattr(rekey, "begin", begin)
+    assert Uncovered().found
 
 
 def test_sealed_storage_flipped_bit_in_any_file() -> None:

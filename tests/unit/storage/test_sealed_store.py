@@ -35,6 +35,7 @@ from tests.unit.bed.stores import NOW, FailingDisk, bytes_of, change, file_of, f
 ONE, TWO = MasterKey(b"1" * 32), MasterKey(b"2" * 32)
 ID = SessionId(new_session(1).header.session_id)
 CANARY = "canary"
+FORMAT_1 = Path(__file__).parents[2] / "data" / "format-1" / "store"
 
 
 def opened(root: Path, sealer: Sealer) -> Store:
@@ -498,6 +499,22 @@ def test_rekey_of_a_session_that_cannot_be_read_ends(tmp_path: Path) -> None:
     assert store.load(two.header.session_id) == two
     assert one.header.session_id in store.damaged
     assert len([path for path in (root / "quarantine").iterdir() if "session" in path.name]) == 2
+
+
+def test_store_of_format_1_that_is_opened_with_a_key(tmp_path: Path) -> None:
+    """It is migrated and sealed; only the backup that the migration makes first is clear text, and it says so."""
+    root = tmp_path / "data"
+    shutil.copytree(FORMAT_1, root)
+    before = content(root, CLEAR)
+    assert before
+    store = opened(root, Sealer(ONE))
+    assert keys(root) == (ONE.id, CLEAR_ID)
+    store.close()
+    assert rekey_store(root, LocalFileSystem(), Sealer(ONE)).backups == ("before-format-2",)
+    assert {key_of_file(path.read_bytes()) for path in root.glob("sessions/*/*.json")} == {ONE.id}
+    assert {name: session and session.state for name, session in content(root, Sealer(ONE)).items()} == {
+        name: session and session.state for name, session in before.items()
+    }
 
 
 def test_older_versions_leave_a_sealed_store_alone(tmp_path: Path) -> None:
