@@ -1,4 +1,4 @@
-"""How many durable changes a second: this storage, SQLite and Redis, side by side in one run.
+"""How many durable changes a second: this storage, clear and sealed, SQLite and Redis, side by side in one run.
 
 Every number counts only changes that were acknowledged as durable. Our storage and SQLite are called in the process, by
 N tasks each of which waits for its change before the next; Redis (`appendfsync always`) is driven over a unix socket by
@@ -28,6 +28,7 @@ from stui_sessiond.ids import ClientId, SessionId
 from stui_sessiond.logs import set_up_logs
 from stui_sessiond.model.delta import Step
 from stui_sessiond.model.session import HistoryEntry, Session, SessionHeader
+from stui_sessiond.security.sealing import CLEAR, KEY_BYTES, MasterKey, Sealer
 from stui_sessiond.sessions.history import HistoryRules, advance
 from stui_sessiond.storage.api import Commit
 from stui_sessiond.storage.file import FileStorage
@@ -92,8 +93,8 @@ def plain_version(old: Session, new_state: dict[str, object], number: int) -> tu
     return Session(header=header, state=new_state), entry
 
 
-async def _ours(folder: Path, clients: int, seconds: float, make: Advance) -> Figures:
-    storage = FileStorage(folder / "ours", backup_interval_s=None)
+async def _ours(folder: Path, clients: int, seconds: float, make: Advance, sealer: Sealer = CLEAR) -> Figures:
+    storage = FileStorage(folder / "ours", backup_interval_s=None, sealer=sealer)
     await storage.open()
     sessions = []
     for which in range(clients):
@@ -130,6 +131,16 @@ async def ours(folder: Path, clients: int, seconds: float) -> Figures:
 async def ours_with_history(folder: Path, clients: int, seconds: float) -> Figures:
     """The same with a delta and a history for every change, as the daemon uses it."""
     return await _ours(folder, clients, seconds, with_delta)
+
+
+async def ours_sealed(folder: Path, clients: int, seconds: float) -> Figures:
+    """This project's file storage alone, encrypted."""
+    return await _ours(folder, clients, seconds, plain_version, Sealer(MasterKey(bytes(KEY_BYTES))))
+
+
+async def ours_sealed_with_history(folder: Path, clients: int, seconds: float) -> Figures:
+    """The same with a delta and a history for every change, as the daemon uses it."""
+    return await _ours(folder, clients, seconds, with_delta, Sealer(MasterKey(bytes(KEY_BYTES))))
 
 
 def open_sqlite(folder: Path) -> sqlite3.Connection:
@@ -219,6 +230,8 @@ async def redis(folder: Path, clients: int, seconds: float) -> Figures:
 CONTESTANTS = {
     "this storage": ours,
     "this storage, every change with delta and history": ours_with_history,
+    "this storage, encrypted": ours_sealed,
+    "this storage, encrypted, with delta and history": ours_sealed_with_history,
     "SQLite, WAL, FULL, one transaction each": sqlite_each,
     "SQLite, WAL, FULL, grouped": sqlite_grouped,
     "Redis, appendfsync always": redis,

@@ -87,6 +87,18 @@ class BackupSettings(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     interval: Annotated[float, Meta(ge=0)] = 3600.0
 
 
+class EncryptionSettings(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """[encryption]: where the master key comes from, at most one of the first three; without one all is clear text.
+
+    `previous_key_files` are keys that are still needed to read.
+    """
+
+    key_file: str | None = None
+    key_credential: str | None = None
+    keyring: str | None = None
+    previous_key_files: list[str] = []
+
+
 class LimitSettings(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """[limits]: what a connection may do; durations in seconds. The defaults are for strangers."""
 
@@ -146,6 +158,7 @@ class Settings(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     history: HistorySettings = msgspec.field(default_factory=HistorySettings)
     events: EventSettings = msgspec.field(default_factory=EventSettings)
     backups: BackupSettings = msgspec.field(default_factory=BackupSettings)
+    encryption: EncryptionSettings = msgspec.field(default_factory=EncryptionSettings)
     limits: LimitSettings = msgspec.field(default_factory=LimitSettings)
     quotas: QuotaSettings = msgspec.field(default_factory=QuotaSettings)
     policy: PolicySettings = msgspec.field(default_factory=PolicySettings)
@@ -166,6 +179,7 @@ _SECTIONS: dict[str, type[msgspec.Struct]] = {
     "history": HistorySettings,
     "events": EventSettings,
     "backups": BackupSettings,
+    "encryption": EncryptionSettings,
     "limits": LimitSettings,
     "quotas": QuotaSettings,
     "policy": PolicySettings,
@@ -240,7 +254,7 @@ def _read_environment(environment: Mapping[str, str]) -> dict[str, Any]:
         if key not in fields:
             msg = f"{variable}: no such setting; [{section}] has {', '.join(fields)}"
             raise ConfigError(msg)
-        is_list = section in {"access", "policy"}
+        is_list = section in {"access", "policy"} or key == "previous_key_files"
         parts = [part.strip() for part in text.split(",") if part.strip()]
         tree.setdefault(section, {})[key] = parts if is_list else text
     return tree

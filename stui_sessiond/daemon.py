@@ -38,10 +38,12 @@ from stui_sessiond.images.registry import ImageRegistry
 from stui_sessiond.model.event import Position
 from stui_sessiond.model.request import RequestEntry
 from stui_sessiond.security.access import Access
+from stui_sessiond.security.keys import gather
 from stui_sessiond.security.policy import Policy
 from stui_sessiond.security.principal import Principal
 from stui_sessiond.security.quota import Rate
 from stui_sessiond.security.resume import KEY_BYTES, ResumeTokens, open_key
+from stui_sessiond.security.sealing import CLEAR
 from stui_sessiond.security.token import Tokens
 from stui_sessiond.server.listeners import Endpoints, Server, ServerRules
 from stui_sessiond.server.peer import Peer, PeerLimits
@@ -131,6 +133,9 @@ class Daemon:
             autosave_interval_s=sessions.autosave_interval,
         )
         contract = load_contract()
+        self._sealer = CLEAR
+        if storage is None:
+            self._sealer = gather(settings.encryption, config.data_dir(settings.server), os.environ)
         self.disk_failed = False
         """Whether the disk failed in a way after which the process has to end."""
         self.stop_asked = asyncio.Event()
@@ -138,6 +143,7 @@ class Daemon:
             config.data_dir(settings.server),
             on_failure=self._give_up,
             backup_interval_s=settings.backups.interval or None,
+            sealer=self._sealer,
         )
         validator = SessionValidator(rules, self._access)
         hub = Hub(_encode_event, clock, self.server_id)
@@ -241,7 +247,7 @@ class Daemon:
             if server.auth == "token" and (server.http or server.lines):
                 self._tokens, self.new_token = Tokens.open(config.data_dir(server), self._clock)
             if isinstance(self._storage, FileStorage):
-                self._resume_tokens = ResumeTokens(open_key(config.data_dir(server)))
+                self._resume_tokens = ResumeTokens(open_key(config.data_dir(server), self._sealer))
             asked = Endpoints(
                 http=None if server.http is None else config.parse_address(server.http, "server.http"),
                 lines=None if server.lines is None else config.parse_address(server.lines, "server.lines"),
@@ -321,6 +327,12 @@ class Daemon:
             self._recheck,
         )
 
+    def reload(self, reloader: Reloader) -> None:
+        """Take up now what can change while the daemon runs: lists, quotas, policy, tokens, the certificate."""
+        if self.settings.tls.certificate is not None:
+            self.reload_certificate()
+        reloader.check(now=True)
+
     def watch(self, reloader: Reloader) -> None:
         """Look at those files as long as the daemon runs."""
         self._tasks.start(reloader.run(), "reload")
@@ -357,12 +369,10 @@ async def serve(settings: Settings, reread: config.Reread) -> None:
 
     loop.add_signal_handler(signal.SIGTERM, daemon.stop_asked.set)
     loop.add_signal_handler(signal.SIGINT, interrupted)
-    if settings.tls.certificate is not None:
-        loop.add_signal_handler(signal.SIGHUP, daemon.reload_certificate)
-    await daemon.start()
     reloader = daemon.reloader(reread)
+    loop.add_signal_handler(signal.SIGHUP, functools.partial(daemon.reload, reloader))
+    await daemon.start()
     daemon.watch(reloader)
-    loop.add_signal_handler(signal.SIGHUP, functools.partial(reloader.check, now=True))
     if daemon.new_token is not None:
         print(  # noqa: T201 -- the one time the token is shown; it must not reach the log
             f"A token was made for this data folder; it is shown only now:\n\n    {daemon.new_token}\n\n"

@@ -16,9 +16,11 @@ import msgspec
 
 from stui_sessiond.errors import ConfigError
 from stui_sessiond.ids import ConnectionId
+from stui_sessiond.security.sealing import CLEAR, CLEAR_ID, KeyMissingError, Label, Sealer, SealError, key_of
 
 KEY_FILE = "resume.key"
 KEY_BYTES = 32
+_LABEL = Label("", "resume key")
 
 
 class Resumed(msgspec.Struct, frozen=True, array_like=True):
@@ -59,23 +61,25 @@ def new_connection_id() -> ConnectionId:
     return ConnectionId(f"conn_{secrets.token_urlsafe(12)}")
 
 
-def open_key(folder: Path) -> bytes:
-    """Read the key of a data folder; make one if there is none.
+def open_key(folder: Path, sealer: Sealer = CLEAR) -> bytes:
+    """Read the key of a data folder, or make one if there is none; the file is sealed with the current master key.
 
     Raises:
         ConfigError: it can neither be read nor made.
     """
     path = folder / KEY_FILE
     try:
-        if path.exists():
-            key = path.read_bytes()
-            if len(key) == KEY_BYTES:
+        found = path.read_bytes() if path.exists() else b""
+        key = _opened(found, sealer, path)
+        if len(key) == KEY_BYTES:
+            if _key_of(found) == sealer.key_id:
                 return key
-        key = secrets.token_bytes(KEY_BYTES)
+        else:
+            key = secrets.token_bytes(KEY_BYTES)
         new = path.with_name(f"{KEY_FILE}.new")
         new.unlink(missing_ok=True)
         with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            file.write(key)
+            file.write(sealer.seal(_LABEL, key))
             file.flush()
             os.fsync(file.fileno())
         new.replace(path)
@@ -83,6 +87,22 @@ def open_key(folder: Path) -> bytes:
         msg = f"{path}: cannot keep the key for resuming connections there: {error.strerror or error}"
         raise ConfigError(msg) from error
     return key
+
+
+def _key_of(data: bytes) -> str:
+    return CLEAR_ID if len(data) == KEY_BYTES else key_of(data)
+
+
+def _opened(data: bytes, sealer: Sealer, path: Path) -> bytes:
+    if len(data) == KEY_BYTES:  # clear; its first byte may be anything
+        return data
+    try:
+        return sealer.open(_LABEL, data)
+    except SealError:  # damaged: connections from before say hello anew
+        return b""
+    except KeyMissingError as error:
+        msg = f"{path}: {error.message}. Or delete the file: connections from before cannot be continued then"
+        raise ConfigError(msg) from None
 
 
 def _text(data: bytes) -> str:

@@ -81,6 +81,8 @@ class BackupInfo(msgspec.Struct, frozen=True):
     sessions: int
     problems: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
+    keys: tuple[str, ...] = ()
+    """Ids of the master keys that it takes to read it; empty when it is clear text."""
 
 
 class SessionStorage(Protocol):

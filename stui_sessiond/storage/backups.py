@@ -22,6 +22,7 @@ import structlog
 
 from stui_sessiond.errors import StorageError
 from stui_sessiond.ids import SessionId
+from stui_sessiond.security.sealing import CLEAR_ID, KeyMissingError
 from stui_sessiond.storage.api import BackupInfo
 from stui_sessiond.storage.layout import CURRENT, PREVIOUS, seal_json, unseal_json
 from stui_sessiond.storage.records import UnreadableError, decode_session
@@ -57,6 +58,8 @@ class Manifest(msgspec.Struct, frozen=True):
     files: dict[str, str]
     missing: dict[str, str] = {}
     """Sessions that could not be copied as they should be, and why."""
+    keys: tuple[str, ...] = ()
+    """Ids of the master keys that it takes to read it; empty when all of it is clear text."""
 
 
 class Backups:
@@ -79,6 +82,11 @@ class Backups:
                 found.append(_info(name, manifest))
         return sorted(found, key=lambda info: info.made_at)
 
+    def needing(self, key_ids: Collection[str]) -> Sequence[str]:
+        """Name the backups that take one of these keys, the oldest first; `clear` finds those with clear text."""
+        wanted = set(key_ids)
+        return [info.name for info in self.list() if wanted & set(info.keys or (CLEAR_ID,))]
+
     def due_in_s(self, now: float, interval_s: float) -> float:
         """Seconds until the next automatic one: never right after the start."""
         newest = max((info.made_at for info in self.list()), default=0.0)
@@ -99,7 +107,9 @@ class Backups:
         name = folder.name
         try:
             files, missing = self._copy(folder)
-            manifest = Manifest(store.store_id, now, reason, store.writer.durable_lsn, files, missing)
+            manifest = Manifest(
+                store.store_id, now, reason, store.writer.durable_lsn, files, missing, store.listed_keys
+            )
             fs.write_new(folder / MANIFEST, seal_json(manifest))
             fs.sync_folder(folder)
             fs.sync_folder(self.folder)
@@ -153,9 +163,11 @@ class Backups:
 
         Raises:
             StorageError: there is no such backup.
+            KeyMissingError: it takes another key to open it.
             OSError: it cannot be read now.
         """
         manifest = self.manifest(name)
+        self._store.sealer.require(manifest.keys, f"backup {name}")
         problems = []
         for done, (path, sha256) in enumerate(manifest.files.items(), start=1):
             progress(done, len(manifest.files))
@@ -166,9 +178,8 @@ class Backups:
                 problems.append(f"{path} is damaged")
             elif path.startswith("sessions/"):
                 try:
-                    decode_session(
-                        data, manifest.store_id, Path(path).name.removesuffix(PREVIOUS).removesuffix(CURRENT)
-                    )
+                    stem = Path(path).name.removesuffix(PREVIOUS).removesuffix(CURRENT)
+                    decode_session(data, manifest.store_id, stem, self._store.sealer)
                 except UnreadableError as error:
                     problems.append(f"{path}: {error}")
         return _info(name, manifest, tuple(problems))
@@ -247,8 +258,8 @@ class Backups:
             if data is None:
                 continue
             try:
-                decode_session(data, store.store_id, session_id)
-            except UnreadableError as error:
+                decode_session(data, store.store_id, session_id, store.sealer)
+            except (UnreadableError, KeyMissingError) as error:
                 why = why or f"its newest file is damaged ({error})"
             else:
                 return data, None if why is None else f"{why}; this is the one before it"
@@ -287,4 +298,4 @@ def due_for_removal(backups: Sequence[BackupInfo], keep: Collection[str]) -> lis
 def _info(name: str, manifest: Manifest, problems: tuple[str, ...] = ()) -> BackupInfo:
     sessions = sum(1 for path in manifest.files if path.startswith("sessions/") and not path.endswith(PREVIOUS))
     missing = tuple(f"{session_id}: {why}" for session_id, why in sorted(manifest.missing.items()))
-    return BackupInfo(name, manifest.made_at, manifest.reason, sessions, problems, missing)
+    return BackupInfo(name, manifest.made_at, manifest.reason, sessions, problems, missing, manifest.keys)

@@ -19,6 +19,8 @@ import structlog
 from stui_sessiond.errors import SessionDamagedError, StorageError, StorageFullError
 from stui_sessiond.ids import SessionId
 from stui_sessiond.model.session import SessionHeader
+from stui_sessiond.security.sealing import CLEAR, CLEAR_ID, Sealer
+from stui_sessiond.storage import rekey
 from stui_sessiond.storage.api import BackupInfo, Commit, Loaded, Opened, StorageStatus, StoredHeader
 from stui_sessiond.storage.backups import Backups
 from stui_sessiond.storage.commit_queue import CommitQueue, Note
@@ -46,6 +48,9 @@ FILE_THREADS = 4
 CHECKPOINT_INTERVAL_S = 10.0
 """How often changed sessions are written to their files, so that a person sees them and the journal stays short."""
 
+REKEY_INTERVAL_S = 1.0
+"""The same while the key changes: a session that is made meanwhile may keep it from being finished this time."""
+
 MAX_PENDING_SESSIONS = 2000
 """Changed sessions that may wait for that; more are written at once. Bounds memory and the time of a recovery."""
 
@@ -71,10 +76,11 @@ class FileStorage:
         backup_interval_s: float | None = 3600.0,
         clock: Callable[[], float] = time.time,
         segment_bytes: int = SEGMENT_BYTES,
+        sealer: Sealer = CLEAR,
     ) -> None:
         self.on_failure = on_failure
         """Called when the disk failed in a way after which the process has to end."""
-        self._store = Store(folder, fs or LocalFileSystem(), segment_bytes)
+        self._store = Store(folder, fs or LocalFileSystem(), segment_bytes, sealer=sealer)
         self._backups = Backups(self._store)
         self._backup_interval_s = backup_interval_s
         self._clock = clock
@@ -87,6 +93,8 @@ class FileStorage:
         self._kick = asyncio.Event()
         self._checkpointing = asyncio.Lock()
         self._closing = False
+        self._retired: tuple[str, ...] = ()
+        """Keys that this process has made needless for the store."""
 
     # ---- opening and closing
 
@@ -221,7 +229,7 @@ class FileStorage:
     async def _keep_checkpoints(self) -> None:
         while True:
             try:
-                async with asyncio.timeout(CHECKPOINT_INTERVAL_S):
+                async with asyncio.timeout(REKEY_INTERVAL_S if self._store.rekeying else CHECKPOINT_INTERVAL_S):
                     await self._kick.wait()
             except TimeoutError:
                 pass
@@ -238,7 +246,9 @@ class FileStorage:
                 wanted = self._store.trim_target(KEEP_SEGMENTS)
                 if wanted is not None:
                     await self._trim(wanted)
-        except (OSError, SessionDamagedError) as error:
+                if self._store.rekeying:
+                    await self._finish_rekey()
+        except (OSError, StorageError) as error:
             _log.warning("storage.checkpoint_failed", error=str(error))
 
     async def _write_file(self, session_id: SessionId, held: Pending) -> None:
@@ -259,6 +269,26 @@ class FileStorage:
             self._kick.set()
         elif not self._store.holders(wanted - 1):
             await self._on_thread(self._store.finish_trim, wanted)
+
+    async def _finish_rekey(self) -> None:
+        retired = await self._on_thread(rekey.finish, self._store)
+        if not retired:
+            return
+        self._retired = retired
+        backups = await self._on_thread(self._backups.needing, retired)
+        if backups:
+            _log.warning("backup.under_old_key", keys=retired, backups=len(backups), newest=backups[-1])
+
+    def _keys_detail(self) -> str | None:
+        """What an operator has to know of the keys."""
+        store = self._store
+        if store.rekeying:
+            old = " and ".join(key for key in store.keys if key != store.sealer.key_id)
+            return (
+                f"{len(store.old_files)} sessions are still to be written with {store.sealer.key_id} instead of {old}"
+            )
+        retired = [key for key in self._retired if key != CLEAR_ID]
+        return f"only backups may still need {' and '.join(retired)}; the store does not" if retired else None
 
     async def _keep_backups(self, interval_s: float) -> None:
         while True:
@@ -292,6 +322,8 @@ class FileStorage:
         detail = trouble.message if trouble is not None else None
         if detail is None and store.damaged:
             detail = f"{len(store.damaged)} sessions lost acknowledged changes; see quarantine and `store check`"
+        if detail is None:
+            detail = self._keys_detail()
         return StorageStatus(
             kind="file",
             status=status,

@@ -11,8 +11,10 @@ import msgspec
 
 from stui_sessiond.ids import SessionId
 from stui_sessiond.model.session import Role, SessionHeader
-from stui_sessiond.storage.layout import seal_json, unseal_json
+from stui_sessiond.security.sealing import CLEAR, Label, Sealer, SealError
+from stui_sessiond.storage.layout import add_checksum, unseal_json
 from stui_sessiond.storage.records import HeaderRecord, header_of, header_record
+from stui_sessiond.storage.sealed import open_text, seal_text
 
 INDEX_FORMAT = "stui-index"
 INDEX_VERSION = 2
@@ -71,20 +73,25 @@ class Index(msgspec.Struct, frozen=True):
 _decode = msgspec.json.Decoder(_Index).decode
 
 
-def encode_index(store_id: str, lsn: int, places: Iterable[Place]) -> bytes:
+def encode_index(store_id: str, lsn: int, places: Iterable[Place], sealer: Sealer = CLEAR) -> bytes:
     """Write the index; journal records up to `lsn` have to be in the session files."""
     rows = [_row(place) for place in places if place.current_lsn >= 0]
-    return seal_json(_Index(INDEX_FORMAT, INDEX_VERSION, store_id, lsn, rows))
+    text = msgspec.json.encode(_Index(INDEX_FORMAT, INDEX_VERSION, store_id, lsn, rows))
+    return add_checksum(seal_text(sealer, Label(store_id, "index"), text))
 
 
-def decode_index(data: bytes, store_id: str) -> Index | None:
-    """Read the index; None when it is damaged, foreign or of another format."""
+def decode_index(data: bytes, store_id: str, sealer: Sealer = CLEAR) -> Index | None:
+    """Read the index; None when it is damaged, foreign or of another format.
+
+    Raises:
+        KeyMissingError: it is sealed with a key that is not known.
+    """
     text = unseal_json(data)
     if text is None:
         return None
     try:
-        index = _decode(text)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+        index = _decode(open_text(sealer, Label(store_id, "index"), text))
+    except (SealError, msgspec.DecodeError, UnicodeDecodeError):
         return None
     if (index.format, index.format_version, index.store_id) != (INDEX_FORMAT, INDEX_VERSION, store_id):
         return None

@@ -24,6 +24,8 @@ import msgspec
 from stui_sessiond.errors import StorageError
 
 STORE_FORMAT = "stui-store"
+SEALED_FORMAT = "stui-store-sealed"
+"""In store.json while something in the store is sealed: versions that know nothing of that leave it alone."""
 RESTORING_FORMAT = "stui-store-restoring"
 """In store.json while a backup is put back: such a folder is not opened."""
 STORE_VERSION = 2
@@ -40,6 +42,9 @@ class StoreIdentity(msgspec.Struct, frozen=True, omit_defaults=True):
     store_id: str
     incarnation: str = ""
     """New each time the whole store is put back to a backup."""
+    keys: tuple[str, ...] = ()
+    """Ids of the master keys that are needed to read it, the present one first; `clear` is among them while some of it
+    is clear text. Empty: all of it is."""
 
 
 class Layout:
@@ -83,7 +88,11 @@ class Layout:
 
 def seal_json(value: object) -> bytes:
     """Write a small file with a checksum: the value on the first line, its SHA-256 on the second."""
-    text = msgspec.json.encode(value)
+    return add_checksum(msgspec.json.encode(value))
+
+
+def add_checksum(text: bytes) -> bytes:
+    """The same of a value that is written already; it must be one line."""
     return text + b"\n" + hashlib.sha256(text).hexdigest().encode() + b"\n"
 
 
@@ -112,7 +121,7 @@ def read_identity(path: Path, data: bytes) -> StoreIdentity:
     if found.format == RESTORING_FORMAT:
         msg = f"a restore of {path.parent} was not finished; run `store backup restore` again, or with --undo"
         raise StorageError(msg)
-    if found.format != STORE_FORMAT or found.format_version not in {1, STORE_VERSION}:
+    if found.format not in {STORE_FORMAT, SEALED_FORMAT} or found.format_version not in {1, STORE_VERSION}:
         msg = f"{path} is of format {found.format} {found.format_version}, which this version cannot read"
         raise StorageError(msg)
     return found

@@ -16,9 +16,7 @@ from stui_sessiond.storage.backups import MANIFEST, Backups, Manifest
 from stui_sessiond.storage.layout import (
     CURRENT,
     PREVIOUS,
-    STORE_FORMAT,
     STORE_VERSION,
-    StoreIdentity,
     seal_json,
 )
 from stui_sessiond.storage.records import UnreadableError, decode_session
@@ -49,8 +47,7 @@ def migrate(store: "Store") -> None:
         if not name.endswith(PREVIOUS):
             _note_damage(store, SessionId(name.removesuffix(CURRENT)), why)
     store.write_damaged()
-    made = StoreIdentity(STORE_FORMAT, STORE_VERSION, store.store_id)
-    store.replace_file(layout.identity, seal_json(made))
+    store.write_identity(store.keys)
     _log.info("storage.migrated", sessions=migrated, backup=BACKUP_NAME)
 
 
@@ -80,7 +77,7 @@ def _keep_old(store: "Store") -> None:
             path = f"sessions/{client}/{name}"
             data = copy(path)
             try:
-                decode_session(data, store.store_id)
+                decode_session(data, store.store_id, None, store.sealer)
                 files[path] = hashlib.sha256(data).hexdigest()
             except UnreadableError as error:  # the copy is there all the same
                 missing[name] = str(error)
@@ -100,8 +97,10 @@ def _migrate_session(store: "Store", client: str, session_id: SessionId) -> int:
     current, _ = store.snapshots.paths(folder, session_id)
     data = store.fs.read(current)
     try:
-        if data is not None and decode_session(data, store.store_id, session_id).format_version == STORE_VERSION:
-            return 0  # done before an interruption
+        if data is not None:
+            file = decode_session(data, store.store_id, session_id, store.sealer)
+            if file.format_version == STORE_VERSION:
+                return 0  # done before an interruption
     except UnreadableError:
         pass  # found again, and put aside, when it is read below
     found = store.snapshots.read(folder, session_id)

@@ -5,6 +5,9 @@ Session file, one JSON object that a person can read (format 2; format 1, of ver
     {"format": "stui-session", "format_version": 2, "store_id": "...", "lsn": 17, "checksum": "sha256:...",
      "session": {...}}
 
+In a sealed store the value of `session` is `{"sealed_with": "key-...", "data": "<base64>"}` (`security.sealing`), and
+journal records are sealed as a whole; what is outside stays readable, and the checksum can be verified without a key.
+
 `lsn` is the last journal record that is in it; the checksum is over `lsn`, a colon, and the exact bytes of the value
 of `session`. A journal record holds a `ChangeRecord`: either the whole session, or the steps from the version before,
 and in both cases the events and the outcomes of requests that belong to the change. Format 2 has had those since
@@ -31,6 +34,8 @@ from stui_sessiond.model.session import (
     SessionHeader,
     StoredContext,
 )
+from stui_sessiond.security.sealing import CLEAR, Label, Sealer, SealError
+from stui_sessiond.storage.sealed import key_of_text, open_text, seal_text, session_of_text
 
 FORMAT = "stui-session"
 FORMAT_VERSION = 2
@@ -198,18 +203,23 @@ class SessionFile(msgspec.Struct, frozen=True):
     format_version: int
 
 
-def encode_session(session: Session, store_id: str, lsn: int) -> bytes:
+def encode_session(session: Session, store_id: str, lsn: int, sealer: Sealer = CLEAR) -> bytes:
     """Write a session file."""
-    body = msgspec.json.format(_encode(to_record(session)), indent=1)
+    body = _encode(to_record(session))
+    if sealer.current is None:
+        body = msgspec.json.format(body, indent=1)
+    else:
+        body = seal_text(sealer, Label(store_id, "session", session.header.session_id, lsn), body)
     file = _File(FORMAT, FORMAT_VERSION, store_id, _checksum(body, lsn), msgspec.Raw(body), lsn)
     return _encode(file) + b"\n"
 
 
-def decode_session(data: bytes, store_id: str, session_id: str | None = None) -> SessionFile:
+def decode_session(data: bytes, store_id: str, session_id: str | None = None, sealer: Sealer = CLEAR) -> SessionFile:
     """Read a session file, which has to hold session `session_id` if one is named.
 
     Raises:
         UnreadableError: it is damaged, of another store, or of a format this version does not know.
+        KeyMissingError: it is sound, as far as can be told without its key.
     """
     try:
         file = _decode_file(data)
@@ -223,14 +233,25 @@ def decode_session(data: bytes, store_id: str, session_id: str | None = None) ->
         if file.checksum != (_checksum(body, file.lsn) if file.format_version > 1 else _checksum_1(body)):
             msg = "the checksum does not match"
             raise UnreadableError(msg)
-        record = _decode_record(body)
+        subject = session_of_text(body) if session_id is None else session_id
+        record = _decode_record(open_text(sealer, Label(store_id, "session", subject, file.lsn), body))
         if session_id not in (None, record.session_id):
             msg = f"it holds session {record.session_id}"
             raise UnreadableError(msg)
         return SessionFile(from_record(record), file.lsn, file.format_version)
+    except SealError as error:
+        raise UnreadableError(str(error)) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         msg = f"not a session file: {error}"
         raise UnreadableError(msg) from None
+
+
+def key_of_file(data: bytes) -> str | None:
+    """The id of the key that a session file is sealed with, `clear` for none; None when it is no session file."""
+    try:
+        return key_of_text(bytes(_decode_file(data).session))
+    except (SealError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
 
 
 def encode_change(change: ChangeRecord) -> bytes:

@@ -39,6 +39,7 @@ class JournalWriter:
         next_lsn: int,
         salt: Callable[[], bytes],
         segment_bytes: int = SEGMENT_BYTES,
+        seal: Callable[[bytes, int], bytes] = lambda payload, _lsn: payload,
     ) -> None:
         self.next_lsn = next_lsn
         self.segments: list[int] = []
@@ -48,6 +49,7 @@ class JournalWriter:
         self._store_id = store_id
         self._salt = salt
         self._segment_bytes = segment_bytes
+        self._seal = seal
         self._file: AppendFile | None = None
         self._path = layout.journal
         self._size = 0
@@ -78,7 +80,8 @@ class JournalWriter:
         crc, durable = self._previous_crc, self.durable_lsn
         pieces = []
         for payload in payloads:
-            piece, crc = encode_record(kind, lsn, durable, crc, self._seed, payload)
+            written = self._seal(payload, lsn) if kind is RecordType.CHANGE else payload
+            piece, crc = encode_record(kind, lsn, durable, crc, self._seed, written)
             pieces.append(piece)
             lsn += 1
         self._write(file, b"".join(pieces))

@@ -13,6 +13,7 @@ import structlog
 
 from stui_sessiond.ids import SessionId
 from stui_sessiond.model.session import Session
+from stui_sessiond.security.sealing import CLEAR, Sealer
 from stui_sessiond.storage.fs import FileSystem
 from stui_sessiond.storage.index import Place
 from stui_sessiond.storage.layout import CURRENT, PREVIOUS, Layout
@@ -42,10 +43,11 @@ class Scan(msgspec.Struct, frozen=True):
 class Snapshots:
     """Reads and writes session files."""
 
-    def __init__(self, fs: FileSystem, layout: Layout, store_id: str) -> None:
+    def __init__(self, fs: FileSystem, layout: Layout, store_id: str, sealer: Sealer = CLEAR) -> None:
         self._fs = fs
         self._layout = layout
         self._store_id = store_id
+        self._sealer = sealer
         self._serial = itertools.count()
         self.kept_aside = len(fs.names(layout.quarantine))
         """How many files are in quarantine."""
@@ -62,7 +64,7 @@ class Snapshots:
         """
         header = session.header
         folder = self._layout.client_folder(header.client_id)
-        data = encode_session(session, self._store_id, lsn)
+        data = encode_session(session, self._store_id, lsn, self._sealer)
         new = self._layout.tmp / f"{header.session_id}.{next(self._serial)}"
         if self._fs.make_folder(folder):
             self._fs.sync_folder(self._layout.sessions)
@@ -78,6 +80,7 @@ class Snapshots:
 
         Raises:
             OSError: they cannot be read now.
+            KeyMissingError: they cannot be read without another key; they stay where they are.
         """
         damaged: str | None = None
         for path in self.paths(folder, session_id):
@@ -85,7 +88,7 @@ class Snapshots:
             if data is None:
                 continue
             try:
-                return Found(decode_session(data, self._store_id, session_id), damaged, len(data))
+                return Found(decode_session(data, self._store_id, session_id, self._sealer), damaged, len(data))
             except UnreadableError as error:
                 damaged = damaged or str(error)
                 self.put_aside(path, "damaged", str(error))
@@ -96,6 +99,7 @@ class Snapshots:
 
         Raises:
             OSError: they cannot be read now.
+            KeyMissingError: some cannot be read without another key.
         """
         scan = Scan({}, {}, {})
         for client in self._fs.names(self._layout.sessions):
@@ -135,7 +139,7 @@ class Snapshots:
         self._fs.make_folder(month)
         self._fs.sync_folder(self._layout.archive)
         new = self._layout.tmp / f"{session.header.session_id}.{next(self._serial)}"
-        self._fs.write_new(new, encode_session(session, self._store_id, lsn))
+        self._fs.write_new(new, encode_session(session, self._store_id, lsn, self._sealer))
         self._fs.rename(new, month / f"{session.header.session_id}{CURRENT}")
         self._fs.sync_folder(month)
 

@@ -16,22 +16,26 @@ from msgspec.structs import replace
 from stui_sessiond.errors import SessionDamagedError, StorageError
 from stui_sessiond.ids import SessionId
 from stui_sessiond.model.session import Session
-from stui_sessiond.storage import migration
+from stui_sessiond.security.sealing import CLEAR, CLEAR_ID, Label, Sealer, SealError, session_of
+from stui_sessiond.storage import migration, rekey
 from stui_sessiond.storage.fs import FileSystem
 from stui_sessiond.storage.index import Index, Place, decode_index, encode_index
 from stui_sessiond.storage.journal import Record
 from stui_sessiond.storage.layout import (
+    SEALED_FORMAT,
     SEGMENT_SUFFIX,
     STORE_FORMAT,
     STORE_VERSION,
     Layout,
     StoreIdentity,
+    add_checksum,
     read_identity,
     seal_json,
     unseal_json,
 )
-from stui_sessiond.storage.recovery import Segment, Verdict, recover
+from stui_sessiond.storage.recovery import Damage, Segment, Verdict, recover
 from stui_sessiond.storage.replay import Changes, by_session, clients_of, follow, losers
+from stui_sessiond.storage.sealed import open_change, open_text, seal_change, seal_text
 from stui_sessiond.storage.segments import SEGMENT_BYTES, JournalWriter
 from stui_sessiond.storage.snapshots import Found, Snapshots
 
@@ -65,11 +69,18 @@ class Store:
         fs: FileSystem,
         segment_bytes: int = SEGMENT_BYTES,
         random_bytes: Callable[[int], bytes] = secrets.token_bytes,
+        sealer: Sealer = CLEAR,
     ) -> None:
         self.layout = Layout(root)
         self.fs = fs
         self.store_id = ""
         self.incarnation = ""
+        self.sealer = sealer
+        self.keys: tuple[str, ...] = (sealer.key_id,)
+        """Ids of the keys that something in the store may be sealed with, the present one first; store.json has them
+        before the first byte is written with a new one, and as long as something may be left under an old one."""
+        self.old_files: dict[SessionId, int] = {}
+        """Sessions of whose two files so many may be under another key than the present one."""
         self.places: dict[SessionId, Place] = {}
         self.pending: dict[SessionId, Pending] = {}
         self.leftover: dict[SessionId, Leftover] = {}
@@ -80,6 +91,8 @@ class Store:
         self._segment_bytes = segment_bytes
         self._random_bytes = random_bytes
         self._index_lsn = 0
+        self.first_lsn = 0
+        """Older journal records may be under another key than the present one."""
         self._unread: dict[SessionId, str] = {}
         """Sessions of which no file could be read, until the journal is: all of one may be in there."""
 
@@ -90,6 +103,7 @@ class Store:
 
         Raises:
             StorageError: another daemon has it, or it is of a format this version cannot read.
+            KeyMissingError: it is sealed with a key that is not given; nothing was changed.
             OSError: the disk failed; it can be tried again.
         """
         layout, fs = self.layout, self.fs
@@ -101,7 +115,8 @@ class Store:
         identity = self._identify()
         self.store_id = identity.store_id
         self.incarnation = identity.incarnation
-        self.snapshots = Snapshots(fs, layout, self.store_id)
+        self._settle_keys(identity)
+        self.snapshots = Snapshots(fs, layout, self.store_id, self.sealer)
         for name in fs.names(layout.tmp):
             self.snapshots.put_aside(layout.tmp / name, "unfinished")
         self.damaged = self._read_damaged()
@@ -114,6 +129,8 @@ class Store:
         self._report(verdict)
         self.checkpoint_all()
         self._retire(verdict)
+        if self.rekeying:
+            rekey.begin(self)
 
     def _identify(self) -> StoreIdentity:
         layout = self.layout
@@ -126,9 +143,29 @@ class Store:
             msg = f"{layout.identity} is missing and there are sessions; put the copy from a backup in its place"
             raise StorageError(msg)
         self.fs.sync_folder(layout.root.parent)
-        made = StoreIdentity(STORE_FORMAT, STORE_VERSION, self._random_bytes(16).hex())
-        self.replace_file(layout.identity, seal_json(made))
+        self.store_id = self._random_bytes(16).hex()
+        return self.write_identity((self.sealer.key_id,))
+
+    def write_identity(self, keys: Sequence[str]) -> StoreIdentity:
+        """Say in store.json which store this is, and which keys it takes to read it.
+
+        Raises:
+            OSError: it says what it said before.
+        """
+        sealed = set(keys) != {CLEAR_ID}
+        what = SEALED_FORMAT if sealed else STORE_FORMAT
+        made = StoreIdentity(what, STORE_VERSION, self.store_id, self.incarnation, tuple(keys) if sealed else ())
+        self.replace_file(self.layout.identity, seal_json(made))
+        self.keys = tuple(keys)
         return made
+
+    def _settle_keys(self, identity: StoreIdentity) -> None:
+        """Make sure that all keys are there, and write the present one down before anything is sealed with it."""
+        found = identity.keys or (CLEAR_ID,)
+        self.sealer.require(found, f"the store in {self.layout.root}")
+        self.keys = tuple(dict.fromkeys((self.sealer.key_id, *found)))
+        if set(self.keys) != set(found) and identity.format_version == STORE_VERSION:  # else the migration says it
+            self.write_identity(self.keys)
 
     def replace_file(self, path: Path, data: bytes) -> None:
         """Put a file durably in the place of another.
@@ -149,11 +186,16 @@ class Store:
         if text is None:
             self.snapshots.put_aside(self.layout.damaged, "damaged")
             return {}
-        return {SessionId(name): why for name, why in msgspec.json.decode(text, type=dict[str, str]).items()}
+        try:
+            listed = open_text(self.sealer, Label(self.store_id, "damaged"), text)
+        except SealError:
+            self.snapshots.put_aside(self.layout.damaged, "damaged")
+            return {}
+        return {SessionId(name): why for name, why in msgspec.json.decode(listed, type=dict[str, str]).items()}
 
     def _read_index(self) -> None:
         data = self.fs.read(self.layout.index)
-        index = None if data is None else decode_index(data, self.store_id)
+        index = None if data is None else decode_index(data, self.store_id, self.sealer)
         if index is None:
             if data is not None:
                 self.snapshots.put_aside(self.layout.index, "damaged")
@@ -171,7 +213,7 @@ class Store:
     def _read_journal(self) -> Verdict:
         segments = self._read_segments()
         floor = max([self._index_lsn, *(place.current_lsn for place in self.places.values())]) + 1
-        verdict = recover(segments, bytes.fromhex(self.store_id), floor, self._index_lsn)
+        verdict = self._opened(recover(segments, bytes.fromhex(self.store_id), floor, self._index_lsn), segments)
         if segments:
             self._settle_end(segments[-1], verdict)
         self.writer = JournalWriter(
@@ -181,10 +223,29 @@ class Store:
             verdict.next_lsn,
             lambda: self._random_bytes(16),
             self._segment_bytes,
+            self._seal,
         )
         left = [segment.name for segment in segments if segment.name not in verdict.unfinished]
         self.writer.segments = [int(name.removesuffix(SEGMENT_SUFFIX), 16) for name in left]
         return verdict
+
+    def _seal(self, payload: bytes, lsn: int) -> bytes:
+        return seal_change(payload, self.store_id, lsn, self.sealer)
+
+    def _opened(self, verdict: Verdict, segments: Sequence[Segment]) -> Verdict:
+        """Open sealed records. One that does not open, though its checksum is right, was forged: that is damage."""
+        records: list[Record] = []
+        damage = list(verdict.damage)
+        for record in verdict.records:
+            try:
+                payload = open_change(record.payload, self.store_id, record.lsn, self.sealer)
+            except SealError as error:
+                name = max(segment.name for segment in segments if segment.name <= self.layout.segment(record.lsn).name)
+                named = frozenset({session_of(record.payload)})
+                damage.append(Damage(name, record.lsn, record.lsn + 1, named, str(error)))
+            else:
+                records.append(record if payload is record.payload else replace(record, payload=payload))
+        return replace(verdict, records=records, damage=damage)
 
     def _settle_end(self, last: Segment, verdict: Verdict) -> None:
         """Write the last segment anew: what is read from it now may never have been synced. Its torn end is kept."""
@@ -319,7 +380,8 @@ class Store:
             return found.file.session
         session = found.file.session if found.file else None
         lsn = found.file.lsn if found.file else -1
-        records = recover(self._read_segments(), bytes.fromhex(self.store_id)).records
+        segments = self._read_segments()
+        records = self._opened(recover(segments, bytes.fromhex(self.store_id)), segments).records
         changes = by_session(records).get(session_id, [])
         session, lsn = self._follow(session_id, session, lsn, changes)
         if session is None:
@@ -355,7 +417,7 @@ class Store:
         place = self.places.get(session_id)
         if place is not None:
             self.leftover[session_id] = Leftover(self.layout.client_folder(place.header.client_id), lsn)
-        for known in (self.places, self.pending, self.healed, self.damaged):
+        for known in (self.places, self.pending, self.healed, self.damaged, self.old_files):
             known.pop(session_id, None)
 
     def delete_leftover(self, session_id: SessionId) -> None:
@@ -376,6 +438,8 @@ class Store:
         if place is None:  # removed meanwhile
             return
         self.places[session_id] = replace(place, previous_lsn=place.current_lsn, current_lsn=written.lsn)
+        if (left := self.old_files.pop(session_id, 0)) > 1:
+            self.old_files[session_id] = left - 1
         if self.pending.get(session_id) is written:
             del self.pending[session_id]
 
@@ -400,20 +464,26 @@ class Store:
             self.checkpoint(session_id)
 
     def holders(self, lsn: int) -> list[SessionId]:
-        """List the sessions that need journal records up to `lsn`: one of their two files is older."""
+        """List the sessions that need journal records up to `lsn`, or an old key: one of their two files is older."""
         return [name for name in list(self.places) if self.holds(name, lsn)]
 
     def holds(self, session_id: SessionId, lsn: int) -> bool:
         """Tell whether one session does."""
         place = self.places.get(session_id)
-        return place is not None and place.previous_lsn < min(place.last_lsn, lsn)
+        if place is None:
+            return False
+        return place.previous_lsn < min(place.last_lsn, lsn) or session_id in self.old_files
 
     def trim_target(self, keep_segments: int) -> int | None:
-        """The first LSN to keep, if there are more segments than that. A removal that is not finished is kept."""
+        """The first LSN to keep, if there are more segments than that, or some under an old key.
+
+        A removal that is not finished is kept.
+        """
         segments = self.writer.segments
-        if len(segments) <= keep_segments:
-            return None
-        return min([segments[-keep_segments], *(left.lsn for left in self.leftover.values())])
+        wanted = self.first_lsn if self.rekeying else 0
+        if len(segments) > keep_segments:
+            wanted = max(wanted, segments[-keep_segments])
+        return min([wanted, *(left.lsn for left in self.leftover.values())]) if wanted else None
 
     def hold_pending(self, session_id: SessionId) -> None:
         """Have a session's content ready for its file.
@@ -441,7 +511,8 @@ class Store:
             OSError: the old one is there.
         """
         lsn = min([lsn, *(left.lsn - 1 for left in self.leftover.values())])
-        self.replace_file(self.layout.index, encode_index(self.store_id, lsn, list(self.places.values())))
+        index = encode_index(self.store_id, lsn, list(self.places.values()), self.sealer)
+        self.replace_file(self.layout.index, index)
         self._index_lsn = lsn
 
     def write_damaged(self) -> None:
@@ -451,7 +522,20 @@ class Store:
             OSError: the old list is there.
         """
         if self.damaged or self.fs.read(self.layout.damaged) is not None:
-            self.replace_file(self.layout.damaged, seal_json(self.damaged))
+            text = seal_text(self.sealer, Label(self.store_id, "damaged"), msgspec.json.encode(self.damaged))
+            self.replace_file(self.layout.damaged, add_checksum(text))
+
+    # ---- another key
+
+    @property
+    def listed_keys(self) -> tuple[str, ...]:
+        """The keys, as a backup names them: none for clear text."""
+        return () if self.keys == (CLEAR_ID,) else self.keys
+
+    @property
+    def rekeying(self) -> bool:
+        """Whether something may still be under another key than the present one."""
+        return self.keys != (self.sealer.key_id,)
 
     def close(self) -> None:
         """Write all that is pending, seal the journal, write the index, let go.

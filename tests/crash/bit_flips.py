@@ -11,7 +11,7 @@ from stui_sessiond.storage.layout import PREVIOUS
 from stui_sessiond.storage.records import UnreadableError, decode_session
 
 from .simulated_fs import Contents, SimulatedFileSystem
-from .workload import FALSE_ALARM, ROOT, Driver, Mismatch, fingerprint, found_in, new_store
+from .workload import FALSE_ALARM, ROOT, Driver, Mismatch, Safe, fingerprint, found_in, new_store
 
 SILENT = "silent"
 LOST_TWICE = "lost though kept twice"
@@ -150,7 +150,7 @@ def _judge(at_rest: AtRest, kind: str, found: dict[SessionId, bytes], damaged: s
 def _archived(path: str, data: bytes, at_rest: AtRest) -> str:
     session_id = SessionId(PurePosixPath(path).stem)
     try:
-        found = decode_session(data, at_rest.store_id, session_id)
+        found = decode_session(data, at_rest.store_id, session_id, Safe.sealer)
     except UnreadableError:
         return "refused"
     if fingerprint(found.session) == at_rest.archived[session_id]:

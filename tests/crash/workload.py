@@ -6,7 +6,7 @@ All changes are numbered in the order of the journal. After a crash the sessions
 
 import contextlib
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from stui_sessiond.errors import SessionDamagedError
 from stui_sessiond.ids import ClientId, ImageId, SessionId, ToolId
 from stui_sessiond.model.session import NamedSnapshot, Session, SessionHeader, StoredContext
+from stui_sessiond.security.sealing import CLEAR, Sealer
 from stui_sessiond.sessions.history import HistoryRules, advance
 from stui_sessiond.storage.backups import Backups
 from stui_sessiond.storage.fs import FileSystem
@@ -53,10 +54,26 @@ class Mismatch(Exception):  # noqa: N818 -- a finding, not a fault of the progra
 _serial = itertools.count()
 
 
+class Safe:
+    """The keys that the stores of a proof are opened with; none, unless a proof says so."""
+
+    sealer = CLEAR
+
+
+@contextlib.contextmanager
+def sealed(sealer: Sealer) -> Iterator[None]:
+    """Run a proof with keys."""
+    before, Safe.sealer = Safe.sealer, sealer
+    try:
+        yield
+    finally:
+        Safe.sealer = before
+
+
 def new_store(fs: FileSystem, segment_bytes: int = SEGMENT_BYTES) -> Store:
     """Make a store that is not open yet."""
     random = chance(next(_serial))
-    return Store(ROOT, fs, segment_bytes, random.randbytes)
+    return Store(ROOT, fs, segment_bytes, random.randbytes, Safe.sealer)
 
 
 def new_session(number: int) -> Session:
@@ -319,7 +336,8 @@ def check_archive(store: Store, ledger: Ledger, gone: set[SessionId]) -> None:
         if session_id in gone:
             month = store.layout.archive / "2027-01"
             data = store.fs.read(month / f"{session_id}.json")
-            if data is None or fingerprint(decode_session(data, store.store_id, session_id).session) != content:
+            file = None if data is None else decode_session(data, store.store_id, session_id, store.sealer)
+            if file is None or fingerprint(file.session) != content:
                 raise Mismatch(LOST, f"{session_id} is not in the archive")
 
 

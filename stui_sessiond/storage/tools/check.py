@@ -10,6 +10,7 @@ from typing import Literal
 import msgspec
 
 from stui_sessiond.errors import SessionDamagedError, StorageError
+from stui_sessiond.security.sealing import CLEAR, KeyMissingError, Sealer
 from stui_sessiond.storage.backups import FAILED_MANIFEST, MANIFEST, Backups
 from stui_sessiond.storage.fs import FileSystem
 from stui_sessiond.storage.index import decode_index
@@ -22,6 +23,7 @@ Progress = Callable[[str, int, int], None]
 """Told what is done, how much of it, of how much."""
 
 REPAIR = "stop the daemon and run `store repair`"
+REKEY = "a daemon with the present key brings it all under that one; or stop it and run `store rekey`"
 RESTORE = "look for it with `store backup list`, put it back with `store backup restore NAME --session ID`"
 
 
@@ -50,6 +52,8 @@ class CheckReport(msgspec.Struct, frozen=True):
     quarantined: int
     backups: int
     backups_verified: bool
+    backups_locked: int
+    """How many were to be verified and take a key that is not given."""
     findings: tuple[Finding, ...]
 
     @property
@@ -59,29 +63,37 @@ class CheckReport(msgspec.Struct, frozen=True):
 
 
 def check_store(
-    root: Path, fs: FileSystem, *, backups: bool, progress: Progress = lambda _what, _done, _of: None
+    root: Path,
+    fs: FileSystem,
+    *,
+    backups: bool,
+    progress: Progress = lambda _what, _done, _of: None,
+    sealer: Sealer = CLEAR,
 ) -> CheckReport:
     """Look at everything; with `backups` also open every file of every backup.
 
     Raises:
         StorageError: there is no store, or none that this version can read.
+        KeyMissingError: it is sealed with another key.
         OSError: it cannot be read now.
     """
-    report = _Checker(root, fs, progress, backups=backups).run()
+    report = _Checker(root, fs, progress, sealer, backups=backups).run()
     if not report.damaged:
         return report
-    again = _Checker(root, fs, progress, backups=backups).run()
+    again = _Checker(root, fs, progress, sealer, backups=backups).run()
     both = {(finding.where, finding.what) for finding in report.findings}
     lasting = [f for f in again.findings if f.severity == "note" or (f.where, f.what) in both]
     return msgspec.structs.replace(again, findings=tuple(lasting))
 
 
 class _Checker:
-    def __init__(self, root: Path, fs: FileSystem, progress: Progress, *, backups: bool) -> None:
+    def __init__(self, root: Path, fs: FileSystem, progress: Progress, sealer: Sealer, *, backups: bool) -> None:
         self.layout = Layout(root)
         self.fs = fs
         self.progress = progress
+        self.sealer = sealer
         self.verify_backups = backups
+        self.locked = 0
         self.findings: list[Finding] = []
 
     def run(self) -> CheckReport:
@@ -91,7 +103,9 @@ class _Checker:
         if identity.format_version < STORE_VERSION:
             advice = "the next start of the daemon brings it to the present one, and keeps the old files in backups/"
             self.note("store.json", f"the store is of format {identity.format_version}", advice)
-        view = open_view(layout.root, fs)
+        view = open_view(layout.root, fs, self.sealer)
+        if len(identity.keys) > 1:
+            self.note("store.json", f"it takes {' and '.join(identity.keys)} to read all of it", REKEY)
         self.journal(view)
         self.index(identity.store_id, view.store)
         files = self.session_files(identity.store_id, view.store)
@@ -118,6 +132,7 @@ class _Checker:
             quarantined=quarantined,
             backups=kept,
             backups_verified=self.verify_backups,
+            backups_locked=self.locked,
             findings=tuple(self.findings),
         )
 
@@ -148,7 +163,7 @@ class _Checker:
         if data is None:
             if store.places:
                 self.note("index.json", "there is none; a start reads all session files instead")
-        elif decode_index(data, store_id) is None:
+        elif decode_index(data, store_id, self.sealer) is None:
             self.damage("index.json", "damaged; nothing is lost by it, all session files are read instead", REPAIR)
 
     def session_files(self, store_id: str, store: Store) -> int:
@@ -168,7 +183,7 @@ class _Checker:
                     continue
                 count += 1
                 try:
-                    header = decode_session(data, store_id, stem).session.header
+                    header = decode_session(data, store_id, stem, self.sealer).session.header
                 except UnreadableError as error:
                     self.damage(where, f"damaged: {error}", REPAIR)
                     continue
@@ -180,7 +195,7 @@ class _Checker:
 
     def sessions(self, view: View) -> None:
         store = view.store
-        if read_damaged(self.fs.read(self.layout.damaged)) is None:
+        if read_damaged(self.fs.read(self.layout.damaged), store) is None:
             self.damage("damaged.json", "damaged: which sessions lost changes earlier is not known", REPAIR)
         places = sorted(store.places.items())
         for done, (session_id, place) in enumerate(places, start=1):
@@ -205,13 +220,15 @@ class _Checker:
                 count += 1
                 data = self.fs.read(self.layout.archive / month / name)
                 try:
-                    decode_session(data or b"", store_id)
+                    decode_session(data or b"", store_id, None, self.sealer)
                 except UnreadableError as error:
                     self.damage(f"archive/{month}/{name}", f"damaged: {error}", RESTORE)
+                except KeyMissingError as error:
+                    self.note(f"archive/{month}/{name}", f"not opened: {error}")
         return count
 
     def backups(self) -> int:
-        backups = Backups(Store(self.layout.root, self.fs))
+        backups = Backups(Store(self.layout.root, self.fs, sealer=self.sealer))
         complete = {info.name: info for info in backups.list()}
         for name in self.fs.names(self.layout.backups):
             names = self.fs.names(self.layout.backups / name)
@@ -235,5 +252,8 @@ class _Checker:
         if self.verify_backups:
             try:
                 yield from backups.verify(name).problems
+            except KeyMissingError as error:
+                self.locked += 1
+                self.note(f"backups/{name}", f"not opened: {error}")
             except StorageError:  # the daemon let go of it meanwhile
                 return

@@ -9,6 +9,7 @@ import msgspec
 from stui_sessiond.errors import SessionNotFoundError, VersionNotFoundError
 from stui_sessiond.ids import SessionId
 from stui_sessiond.model.session import Session
+from stui_sessiond.security.sealing import CLEAR, Sealer
 from stui_sessiond.storage.fs import FileSystem
 from stui_sessiond.storage.tools.view import open_view
 
@@ -36,7 +37,9 @@ class SessionHistory(msgspec.Struct, frozen=True):
     damaged: str | None = None
 
 
-def read_history(root: Path, fs: FileSystem, session_id: SessionId, limit: int | None = None) -> SessionHistory:
+def read_history(
+    root: Path, fs: FileSystem, session_id: SessionId, limit: int | None = None, sealer: Sealer = CLEAR
+) -> SessionHistory:
     """List the versions of a session.
 
     Raises:
@@ -44,7 +47,7 @@ def read_history(root: Path, fs: FileSystem, session_id: SessionId, limit: int |
         SessionDamagedError, StorageError: it cannot be read.
         OSError: it cannot be read now.
     """
-    session, damaged = _read(root, fs, session_id)
+    session, damaged = _read(root, fs, session_id, sealer)
     rows = [
         HistoryRow(
             entry.version,
@@ -68,7 +71,9 @@ def read_history(root: Path, fs: FileSystem, session_id: SessionId, limit: int |
     )
 
 
-def read_version(root: Path, fs: FileSystem, session_id: SessionId, version: int) -> dict[str, Any]:
+def read_version(
+    root: Path, fs: FileSystem, session_id: SessionId, version: int, sealer: Sealer = CLEAR
+) -> dict[str, Any]:
     """Make the document of one version: its state and its contexts.
 
     Raises:
@@ -77,7 +82,7 @@ def read_version(root: Path, fs: FileSystem, session_id: SessionId, version: int
         SessionDamagedError, StorageError: it cannot be read.
         OSError: it cannot be read now.
     """
-    session, _ = _read(root, fs, session_id)
+    session, _ = _read(root, fs, session_id, sealer)
     document = session.history.document_at(version)
     if document is None:
         for kept in session.snapshots.values():
@@ -89,8 +94,8 @@ def read_version(root: Path, fs: FileSystem, session_id: SessionId, version: int
     return document
 
 
-def _read(root: Path, fs: FileSystem, session_id: SessionId) -> tuple[Session, str | None]:
-    store = open_view(root, fs).store
+def _read(root: Path, fs: FileSystem, session_id: SessionId, sealer: Sealer) -> tuple[Session, str | None]:
+    store = open_view(root, fs, sealer).store
     session = store.load(session_id)
     if session is None:
         why = store.damaged.get(session_id)

@@ -10,6 +10,7 @@ import msgspec
 
 from stui_sessiond.errors import SessionDamagedError
 from stui_sessiond.ids import SessionId
+from stui_sessiond.security.sealing import CLEAR, Sealer
 from stui_sessiond.storage.backups import Backups
 from stui_sessiond.storage.fs import FileSystem
 from stui_sessiond.storage.index import Place
@@ -42,7 +43,10 @@ class RepairReport(msgspec.Struct, frozen=True):
 
 
 def repair_store(
-    root: Path, fs: FileSystem, progress: Callable[[str, int, int], None] = lambda _what, _done, _of: None
+    root: Path,
+    fs: FileSystem,
+    progress: Callable[[str, int, int], None] = lambda _what, _done, _of: None,
+    sealer: Sealer = CLEAR,
 ) -> RepairReport:
     """Recover a store, and write the index and both files of each session anew.
 
@@ -52,7 +56,7 @@ def repair_store(
         OSError: the disk failed; do it again.
     """
     quarantined = len(fs.names(root / "quarantine"))
-    with stopped_store(root, fs) as store:
+    with stopped_store(root, fs, sealer) as store:
         healed = {str(name): why for name, why in store.healed.items()}
         adopted = _look_at_files(store, healed)
         for done, session_id in enumerate(sorted(store.places), start=1):
@@ -82,7 +86,7 @@ def _look_at_files(store: Store, healed: dict[str, str]) -> list[str]:
             is_previous = name.endswith(PREVIOUS)
             session_id = SessionId(name.removesuffix(PREVIOUS if is_previous else CURRENT))
             try:
-                file = decode_session(store.fs.read(folder / name) or b"", store.store_id, session_id)
+                file = decode_session(store.fs.read(folder / name) or b"", store.store_id, session_id, store.sealer)
             except UnreadableError as error:
                 if is_previous or session_id not in store.places:  # others are put aside when they are loaded
                     store.snapshots.put_aside(folder / name, "damaged", str(error))

@@ -23,6 +23,7 @@ from msgspec.structs import replace
 
 from stui_sessiond.errors import StorageError
 from stui_sessiond.ids import SessionId
+from stui_sessiond.security.sealing import CLEAR, Sealer
 from stui_sessiond.storage.backups import Backups
 from stui_sessiond.storage.fs import FileSystem
 from stui_sessiond.storage.layout import RESTORING_FORMAT, STORE_VERSION, Layout, read_identity, seal_json, unseal_json
@@ -78,6 +79,7 @@ def restore_store(
     name: str,
     now: float,
     progress: Callable[[str, int, int], None] = lambda _what, _done, _of: None,
+    sealer: Sealer = CLEAR,
 ) -> Restored:
     """Put a whole backup in the place of the present store, then open it once to see that it works.
 
@@ -87,7 +89,7 @@ def restore_store(
         OSError: it was interrupted; do it again, or undo it.
     """
     layout = Layout(root)
-    backups = Backups(Store(root, fs))
+    backups = Backups(Store(root, fs, sealer=sealer))
     if not fs.names(layout.backups):
         require_store(root, fs)
     with locked(root, fs):
@@ -102,7 +104,7 @@ def restore_store(
         if marker is None:
             marker = _prepare(layout, fs, backups, name, now, progress)
         _switch(layout, fs, root / marker.replaced)
-    _open_once(root, fs, info.sessions)
+    _open_once(root, fs, info.sessions, sealer)
     return Restored(name, str(root / marker.replaced), info.sessions)
 
 
@@ -140,7 +142,9 @@ def undo_restore(root: Path, fs: FileSystem) -> Path:
     return replaced
 
 
-def restore_session(root: Path, fs: FileSystem, name: str, session_id: SessionId, now: float) -> Restored:
+def restore_session(
+    root: Path, fs: FileSystem, name: str, session_id: SessionId, now: float, sealer: Sealer = CLEAR
+) -> Restored:
     """Put one session back as it is in a backup: as a version after the present one.
 
     Raises:
@@ -148,11 +152,11 @@ def restore_session(root: Path, fs: FileSystem, name: str, session_id: SessionId
         StorageError: it is not in the backup, or not sound there; nothing was changed.
         OSError: the disk failed; do it again.
     """
-    with stopped_store(root, fs) as store:
+    with stopped_store(root, fs, sealer) as store:
         backups = Backups(store)
         data = backups.session_data(name, session_id)
         try:
-            wanted = decode_session(data, backups.manifest(name).store_id, session_id).session
+            wanted = decode_session(data, backups.manifest(name).store_id, session_id, sealer).session
         except UnreadableError as error:
             msg = f"session {session_id} is damaged in backup {name}: {error}"
             raise StorageError(msg) from None
@@ -241,8 +245,8 @@ def _switch(layout: Layout, fs: FileSystem, replaced: Path) -> None:
     fs.sync_folder(root)
 
 
-def _open_once(root: Path, fs: FileSystem, sessions: int) -> None:
-    with stopped_store(root, fs) as store:
+def _open_once(root: Path, fs: FileSystem, sessions: int, sealer: Sealer) -> None:
+    with stopped_store(root, fs, sealer) as store:
         if store.damaged or len(store.places) != sessions:
             msg = f"the store was put back, but {len(store.places)} of {sessions} sessions open: run `store check`"
             raise StorageError(msg)

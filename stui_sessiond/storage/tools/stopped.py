@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from stui_sessiond.errors import SessionDamagedError, StorageError
 from stui_sessiond.ids import SessionId
 from stui_sessiond.model.session import HistoryEntry, Session, session_delta
+from stui_sessiond.security.sealing import CLEAR, Sealer
 from stui_sessiond.storage.fs import FileSystem
 from stui_sessiond.storage.layout import Layout
 from stui_sessiond.storage.records import (
@@ -55,18 +56,19 @@ def locked(root: Path, fs: FileSystem) -> Iterator[None]:
 
 
 @contextmanager
-def stopped_store(root: Path, fs: FileSystem) -> Iterator[Store]:
+def stopped_store(root: Path, fs: FileSystem, sealer: Sealer = CLEAR) -> Iterator[Store]:
     """Open a store, which recovers it; close it at the end.
 
     Raises:
         StoreInUseError: a daemon uses it.
         StorageError: there is none, or it cannot be read.
+        KeyMissingError: it is sealed with another key; nothing was changed.
         OSError: the disk failed; what was acknowledged is in the journal.
     """
     require_store(root, fs)
     with locked(root, fs):
         pass  # only to say it in words that fit; `open` takes it again
-    store = Store(root, fs)
+    store = Store(root, fs, sealer=sealer)
     try:
         store.open()
         yield store
@@ -110,7 +112,7 @@ def keep_present(store: Store, session_id: SessionId, folder: Path) -> tuple[Ses
         return None, error.message
     if present is not None:
         lsn = store.places[session_id].last_lsn
-        store.fs.write_new(folder / f"{session_id}.json", encode_session(present, store.store_id, lsn))
+        store.fs.write_new(folder / f"{session_id}.json", encode_session(present, store.store_id, lsn, store.sealer))
         store.fs.sync_folder(folder)
     return present, store.damaged.get(session_id)
 

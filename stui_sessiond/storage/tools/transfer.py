@@ -23,6 +23,7 @@ from stui_sessiond.errors import SessionDamagedError, SessionNotFoundError, Stor
 from stui_sessiond.ids import SessionId
 from stui_sessiond.model.delta import DeltaError
 from stui_sessiond.model.session import Session
+from stui_sessiond.security.sealing import CLEAR, Sealer
 from stui_sessiond.storage.fs import FileSystem
 from stui_sessiond.storage.index import decode_index
 from stui_sessiond.storage.journal import MAX_PAYLOAD_BYTES
@@ -95,17 +96,26 @@ def export_store(
     now: float,
     session_ids: Sequence[SessionId] = (),
     progress: Callable[[str, int, int], None] = lambda _what, _done, _of: None,
+    sealer: Sealer = CLEAR,
+    *,
+    clear_text: bool = False,
 ) -> Exported:
     """Write sessions, all of them if none is named, as lines. The store stays as it is.
 
+    What leaves a sealed store is clear text: `clear_text` says that this is meant.
+
     Raises:
+        KeyMissingError: it is sealed with another key.
         StoreInUseError: a daemon uses it.
         SessionNotFoundError: a session that is named is not there.
         StorageError: there is no store, or none that this version can read.
         OSError: it cannot be read or written now.
     """
     with _quiet(root, fs):
-        view = open_view(root, fs)
+        if not clear_text and read_identity(Layout(root).identity, fs.read(Layout(root).identity) or b"").keys:
+            msg = f"the store in {root} is sealed, and an export is clear text; say --clear-text if that is meant"
+            raise StorageError(msg)
+        view = open_view(root, fs, sealer)
         return _Exporter(view, write).run(now, session_ids, progress, _notes(root, fs, view))
 
 
@@ -201,6 +211,7 @@ def import_sessions(
     now: float,
     *,
     overwrite: bool,
+    sealer: Sealer = CLEAR,
 ) -> Imported:
     """Take sessions into a store: new ones as they are, with `overwrite` others as a version after the present one.
 
@@ -209,7 +220,7 @@ def import_sessions(
         StorageError: some are there already and are not to be replaced; nothing was changed.
         OSError: the disk failed; do it again, with `overwrite`.
     """
-    with stopped_store(root, fs) as store:
+    with stopped_store(root, fs, sealer) as store:
         known = store.places.keys() | store.damaged.keys()
         there = [session.header.session_id for session in sessions if session.header.session_id in known]
         if there and not overwrite:
@@ -264,7 +275,7 @@ def _notes(root: Path, fs: FileSystem, view: View) -> tuple[str, ...]:
     layout, notes = Layout(root), []
     if read_identity(layout.identity, fs.read(layout.identity) or b"").format_version < STORE_VERSION:
         notes.append("the store is of an older format; the next start of the daemon brings it to the present one")
-    index = decode_index(fs.read(layout.index) or b"", view.store.store_id)
+    index = decode_index(fs.read(layout.index) or b"", view.store.store_id, view.store.sealer)
     newest = view.verdict.records[-1].lsn if view.verdict.records else 0
     if newest > (index.lsn if index else 0) or view.verdict.torn:
         notes.append("the daemon did not end cleanly: changes that are only in the journal are in the export as well")

@@ -11,9 +11,11 @@ from pathlib import Path
 import msgspec
 
 from stui_sessiond.errors import StorageError
+from stui_sessiond.security.sealing import CLEAR, Label, Sealer, SealError
 from stui_sessiond.storage.fs import AppendFile, FileSystem
 from stui_sessiond.storage.layout import SEGMENT_SUFFIX, Layout, unseal_json
 from stui_sessiond.storage.recovery import Segment, Verdict, recover
+from stui_sessiond.storage.sealed import open_text
 from stui_sessiond.storage.store import Store
 
 LOOKS = 5
@@ -143,19 +145,20 @@ class _ViewAppendFile:
         pass
 
 
-def open_view(root: Path, fs: FileSystem) -> View:
+def open_view(root: Path, fs: FileSystem, sealer: Sealer = CLEAR) -> View:
     """Read a data folder, which stays as it is.
 
     Raises:
+        KeyMissingError: it is sealed with another key.
         StorageError: there is no store, or none that this version can read.
         OSError: it cannot be read now.
     """
     require_store(root, fs)
-    view, signature = _look(root, fs)
+    view, signature = _look(root, fs, sealer)
     for _ in range(LOOKS):
         if not signature:
             break
-        again, before = _look(root, fs), signature
+        again, before = _look(root, fs, sealer), signature
         view, signature = again
         if signature == before:  # it is the folder, not something that a daemon was just doing
             break
@@ -178,7 +181,7 @@ def require_store(root: Path, fs: FileSystem) -> None:
         raise StorageError(msg)
 
 
-def _look(root: Path, fs: FileSystem) -> tuple[View, frozenset[str]]:
+def _look(root: Path, fs: FileSystem, sealer: Sealer) -> tuple[View, frozenset[str]]:
     """Read once; also give what looks wrong, to be compared with a second look."""
     layout = Layout(root)
     segments = _segments(layout, fs)  # first: files that are read later are never behind the journal
@@ -188,9 +191,9 @@ def _look(root: Path, fs: FileSystem) -> tuple[View, frozenset[str]]:
     for name in fs.names(layout.journal):
         if name not in {segment.name for segment in segments}:
             shown.remove(layout.journal / name)
-    store = Store(root, shown)
+    store = Store(root, shown, sealer=sealer)
     store.open()
-    recorded = read_damaged(fs.read(layout.damaged)) or {}
+    recorded = read_damaged(fs.read(layout.damaged), store) or {}
     floor = max((place.last_lsn for place in store.places.values()), default=0) + 1
     verdict = recover(segments, bytes.fromhex(store.store_id), floor)
     wrong = {f"damaged {name}" for name in store.damaged.keys() - recorded.keys()}
@@ -200,12 +203,16 @@ def _look(root: Path, fs: FileSystem) -> tuple[View, frozenset[str]]:
     return View(store, verdict, size, recorded), frozenset(wrong)
 
 
-def read_damaged(data: bytes | None) -> dict[str, str] | None:
-    """Read `damaged.json`, which need not be there; None when it is damaged itself."""
+def read_damaged(data: bytes | None, store: Store) -> dict[str, str] | None:
+    """Read a store's `damaged.json`, which need not be there; None when it is damaged itself."""
     if data is None:
         return {}
     text = unseal_json(data)
-    return None if text is None else msgspec.json.decode(text, type=dict[str, str])
+    try:
+        listed = None if text is None else open_text(store.sealer, Label(store.store_id, "damaged"), text)
+    except SealError:
+        listed = None
+    return None if listed is None else msgspec.json.decode(listed, type=dict[str, str])
 
 
 def _segments(layout: Layout, fs: FileSystem) -> list[Segment]:
