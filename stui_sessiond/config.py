@@ -76,6 +76,13 @@ class BackupSettings(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     interval: Annotated[float, Meta(ge=0)] = 3600.0
 
 
+class AuditSettings(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """[audit]: what is kept of the log of operations that matter for security; `age` in seconds."""
+
+    bytes: Annotated[int, Meta(ge=16 * 1024 * 1024)] = 256 * 1024 * 1024
+    age: Positive = 400 * 86400.0
+
+
 class LimitSettings(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """[limits]: what a connection may do."""
 
@@ -106,6 +113,7 @@ class Settings(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     backups: BackupSettings = msgspec.field(default_factory=BackupSettings)
     limits: LimitSettings = msgspec.field(default_factory=LimitSettings)
     access: AccessSettings = msgspec.field(default_factory=AccessSettings)
+    audit: AuditSettings = msgspec.field(default_factory=AuditSettings)
 
 
 _SECTIONS: dict[str, type[msgspec.Struct]] = {
@@ -116,6 +124,7 @@ _SECTIONS: dict[str, type[msgspec.Struct]] = {
     "backups": BackupSettings,
     "limits": LimitSettings,
     "access": AccessSettings,
+    "audit": AuditSettings,
 }
 
 

@@ -15,6 +15,7 @@ import structlog
 from msgspec.structs import replace
 
 from stui_sessiond import __version__, config
+from stui_sessiond.commands.auditing import RequestAudit
 from stui_sessiond.commands.connection import ConnectionCommands, ServerFacts
 from stui_sessiond.commands.context import ContextCommands
 from stui_sessiond.commands.development import DevelopmentCommands
@@ -35,6 +36,7 @@ from stui_sessiond.ids import SessionId
 from stui_sessiond.images.registry import ImageRegistry
 from stui_sessiond.model.event import Position
 from stui_sessiond.model.request import RequestEntry
+from stui_sessiond.security.audit import AuditLog, Word
 from stui_sessiond.security.resume import KEY_BYTES, ResumeTokens, open_key
 from stui_sessiond.security.token import TokenFile
 from stui_sessiond.server.listeners import Endpoints, Server, ServerRules
@@ -50,7 +52,9 @@ from stui_sessiond.sessions.requests import RequestBook
 from stui_sessiond.sessions.retention import LifeRules
 from stui_sessiond.sessions.validator import AccessLists, SessionRules, SessionValidator
 from stui_sessiond.storage.api import SessionStorage
+from stui_sessiond.storage.audit_log import AuditRules, FileAudit
 from stui_sessiond.storage.file import FileStorage
+from stui_sessiond.storage.fs import LocalFileSystem
 from stui_sessiond.tasks import TaskOwner
 from stui_sessiond.transports.http import Health
 from stui_sessiond.wire.forms import EventMessage, encode_event
@@ -89,6 +93,7 @@ class Daemon:
         settings: Settings,
         storage: SessionStorage | None = None,
         clock: Callable[[], float] = time.time,
+        audit: AuditLog | None = None,
     ) -> None:
         self.settings = settings
         self.server_id = secrets.token_hex(8)
@@ -98,6 +103,12 @@ class Daemon:
         self._started = time.monotonic()
         self._tasks = TaskOwner("daemon")
         self._tokens: TokenFile | None = None
+        self.audit = audit or FileAudit(
+            config.data_dir(settings.server),
+            LocalFileSystem(),
+            clock,
+            AuditRules(max_bytes=settings.audit.bytes, max_age_s=settings.audit.age),
+        )
         self._resume_tokens = ResumeTokens(secrets.token_bytes(KEY_BYTES))
 
         sessions, limits, access = settings.sessions, settings.limits, settings.access
@@ -176,7 +187,7 @@ class Daemon:
         )
         table = CommandTable(contract, [command for family in families for command in family.commands()])
         self.server = Server(
-            Dispatcher(table, contract.errors, clock, SessionGate(keeper.shelf, driving)),
+            Dispatcher(table, contract.errors, clock, SessionGate(keeper.shelf, driving), RequestAudit(self.audit)),
             contract.close_reasons,
             self._image_commands,
             self.images.leave,
@@ -195,6 +206,7 @@ class Daemon:
                 origins=tuple(access.origins),
                 hosts=tuple(access.hosts),
             ),
+            self.audit,
         )
 
     # ---- life
@@ -208,6 +220,7 @@ class Daemon:
         server = self.settings.server
         await self.manager.open()
         _remove_ready(server.ready_file)  # one that was killed left its own
+        self._note_start()
         try:
             if server.auth == "token" and (server.http or server.lines):
                 self._tokens, self.new_token = TokenFile.open(config.data_dir(server))
@@ -225,6 +238,7 @@ class Daemon:
         except BaseException:
             await self.server.drain(0)
             await self.manager.close()
+            await self._note_stop("failed")
             raise
         life = self.manager.life
         self._tasks.start(_every(life.cleanup_interval_s, self.manager.sweep), "cleanup")
@@ -240,8 +254,27 @@ class Daemon:
         await self._relay.close()
         await self._image_commands.close()
         await self.manager.close()
+        await self._note_stop("ok")
         _remove_ready(self.settings.server.ready_file)
         _log.info("daemon.stopped")
+
+    def _note_start(self) -> None:
+        if isinstance(self.audit, FileAudit):
+            self.audit.open()
+        server = self.settings.server
+        said: dict[str, Word] = {
+            "version": __version__,
+            "server_id": self.server_id,
+            "process": os.getpid(),
+            "auth": server.auth,
+        }
+        places: dict[str, Word] = {"http": server.http, "lines": server.lines, "unix": str(config.unix_path(server))}
+        self.audit.record("daemon.started", details={**said, **places})
+
+    async def _note_stop(self, outcome: str) -> None:
+        self.audit.record("daemon.stopped", outcome=outcome, details={"server_id": self.server_id})
+        if isinstance(self.audit, FileAudit):
+            await asyncio.get_running_loop().run_in_executor(None, self.audit.close)
 
     def _give_up(self) -> None:
         self.disk_failed = True

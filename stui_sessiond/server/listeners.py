@@ -19,6 +19,7 @@ from stui_sessiond.contract import CloseReason
 from stui_sessiond.errors import ConfigError
 from stui_sessiond.ids import ConnectionId
 from stui_sessiond.images.link import ImageLink
+from stui_sessiond.security.audit import NO_AUDIT, AuditLog
 from stui_sessiond.security.origin import allowed_hosts
 from stui_sessiond.server.peer import ImageEvents, Peer, PeerLimits, hello_watch
 from stui_sessiond.sessions.feed import Feed
@@ -75,8 +76,10 @@ class Server:
         feed: Feed,
         limits: PeerLimits,
         rules: ServerRules,
+        audit: AuditLog = NO_AUDIT,
     ) -> None:
         self.dispatcher = dispatcher
+        self.audit = audit
         self.close_reasons = close_reasons
         self.image_events = image_events
         self.leave_image = leave_image
@@ -153,7 +156,7 @@ class Server:
         must_greet = self._rules.token_needed and not pipe.same_user
         peer = Peer(pipe, self, must_greet=must_greet)
         if len(self._peers) >= self._rules.max_connections or self.draining:
-            peer.close("shutting_down" if self.draining else "too_many_connections")
+            peer.refuse("shutting_down" if self.draining else "too_many_connections")
             return None
         self._peers.add(peer)
         if must_greet:

@@ -26,6 +26,8 @@ class Pipe(Protocol):
     """One connection, as a sequence of whole messages."""
 
     transport_name: str
+    address: str | None
+    """Who is at the other end, as the system tells: `HOST:PORT`, or user and process."""
     same_user: bool
     """Whether the system vouches that the peer is the daemon's own user."""
     strict_start: bool
