@@ -10,7 +10,7 @@ from typing import Any, NoReturn, TypeVar
 
 import click
 
-from stui_sessiond import __version__, cli_audit, cli_store
+from stui_sessiond import __version__, cli_audit, cli_doctor, cli_store
 
 T = TypeVar("T")
 
@@ -28,6 +28,7 @@ def main() -> None:
 
 main.add_command(cli_store.store)
 main.add_command(cli_audit.audit)
+main.add_command(cli_doctor.doctor)
 
 
 _AT = click.option(

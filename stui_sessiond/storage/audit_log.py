@@ -8,6 +8,7 @@ written. Nothing that was written is changed: each opening begins a new file, wi
 import functools
 import hashlib
 import itertools
+import os
 import re
 import threading
 import time
@@ -459,6 +460,18 @@ class FileAudit:
     def _last_of(self, name: str) -> Entry | None:
         lines = (self._fs.read(self._layout.audit / name) or b"").split(b"\n")
         return next((entry for line in reversed(lines) if (entry := decode_entry(line))), None)
+
+
+def note_tool(root: Path, fs: FileSystem, tool: str, details: Mapping[str, Word], outcome: str = "ok") -> bool:
+    """Write down that an operator's tool changed the data folder, such as `store repair` or a change of the key.
+
+    False: the entry is not durable (a daemon has the log, or the disk fails); the tool has done its work all the same.
+    """
+    log = FileAudit(root, fs)
+    log.open()
+    actor = Actor(transport="command line", address=f"user {os.getuid()} process {os.getpid()}")
+    log.record("tool.ran", actor, outcome=outcome, command=tool, details=details)
+    return log.close()
 
 
 def log_files(layout: Layout, fs: FileSystem) -> list[str]:

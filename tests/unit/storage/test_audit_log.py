@@ -4,7 +4,6 @@ import errno
 import json
 import shutil
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -274,12 +273,11 @@ def test_crash_between_entries_and_head(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def quick(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Shorter pauses and a short queue."""
     monkeypatch.setattr(audit_log, "RETRY_S", 0.01)
     monkeypatch.setattr(audit_log, "GATHER_S", 0.01)
     monkeypatch.setattr(audit_log, "MAX_WAITING", 8)
-    yield
 
 
 @pytest.mark.usefixtures("quick")
@@ -300,7 +298,8 @@ def test_full_disk_leaves_a_counted_hole(tmp_path: Path) -> None:
     report = check(tmp_path / "data")
     assert (report.sound, report.holes, report.lost) == (True, 1, 12)
     assert [entry.command for entry in entries(tmp_path / "data") if entry.command] == [
-        "before", *(f"c{number}" for number in range(8))
+        "before",
+        *(f"c{number}" for number in range(8)),
     ]
 
 
