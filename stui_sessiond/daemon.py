@@ -71,6 +71,9 @@ HEARTBEAT_S = 20.0
 FAIL_STOP_S = 0.5
 """Time for answers to leave before a daemon whose disk failed ends itself."""
 
+AUDIT_START_S = 1.0
+"""How long a start waits for the disk of the audit log; a full one keeps no daemon from starting."""
+
 EXIT_DISK_FAILED = 74
 """EX_IOERR of sysexits.h."""
 
@@ -220,7 +223,7 @@ class Daemon:
         server = self.settings.server
         await self.manager.open()
         _remove_ready(server.ready_file)  # one that was killed left its own
-        self._note_start()
+        await self._note_start()
         try:
             if server.auth == "token" and (server.http or server.lines):
                 self._tokens, self.new_token = TokenFile.open(config.data_dir(server))
@@ -258,7 +261,7 @@ class Daemon:
         _remove_ready(self.settings.server.ready_file)
         _log.info("daemon.stopped")
 
-    def _note_start(self) -> None:
+    async def _note_start(self) -> None:
         if isinstance(self.audit, FileAudit):
             self.audit.open()
         server = self.settings.server
@@ -270,6 +273,8 @@ class Daemon:
         }
         places: dict[str, Word] = {"http": server.http, "lines": server.lines, "unix": str(config.unix_path(server))}
         self.audit.record("daemon.started", details={**said, **places})
+        if isinstance(self.audit, FileAudit):  # it is there before anybody is let in
+            await asyncio.get_running_loop().run_in_executor(None, self.audit.flush, AUDIT_START_S)
 
     async def _note_stop(self, outcome: str) -> None:
         self.audit.record("daemon.stopped", outcome=outcome, details={"server_id": self.server_id})

@@ -145,10 +145,13 @@ async def test_sharing_driving_detaching_and_deleting_are_written() -> None:
         session = (await owner.call("create_session", client_id="ada"))["session_id"]
         await owner.call("share_session", session_id=session, client_id="bob", role="editor")
         await guest.call("subscribe", session_id=session)
+        await guest.call("drive_session", session_id=session, action="request")
         await owner.call("drive_session", session_id=session, action="take_over")
         await owner.call("detach_client", session_id=session, client_id="bob")
         await owner.call("close_session", session_id=session, save_state=False)
-        rows = [e for e in written(running, folder) if e.event == "command.ended"]
+        done = [e for e in written(running, folder) if e.event == "command.ended"]
+        rows = [row for row in done if row.actor is not None and row.actor.client_id == "ada"]
+        assert len(done) == 5
         assert [row.command for row in rows] == ["share_session", "drive_session", "detach_client", "close_session"]
         assert [row.details for row in rows] == [
             {"client_id": "bob", "role": "editor"},
@@ -156,7 +159,7 @@ async def test_sharing_driving_detaching_and_deleting_are_written() -> None:
             {"client_id": "bob"},
             {"save_state": False},
         ]
-        assert {row.outcome for row in rows} == {"ok"}
+        assert [row.outcome for row in rows] == ["ok"] * 4
         assert {row.session_id for row in rows} == {session}
 
 

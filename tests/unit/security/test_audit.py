@@ -15,6 +15,7 @@ from stui_sessiond.security.audit import (
     Entry,
     Head,
     NoAudit,
+    Word,
     approval_decided,
     config_reloaded,
     decode_entry,
@@ -110,7 +111,7 @@ def test_what_looks_like_a_secret_is_hashed() -> None:
 def test_details_that_are_none_are_left_out() -> None:
     """Hashes under their names stay whole, numbers and truth values as they are."""
     digest = hashlib.sha256(b"3 + 4").hexdigest()
-    given_ = {"code_sha256": digest, "code_bytes": 5, "nothing": None, "yes": True, "list": ["a\n"]}
+    given_: dict[str, Word] = {"code_sha256": digest, "code_bytes": 5, "nothing": None, "yes": True, "list": ["a\n"]}
     assert safe_details(given_) == {"code_sha256": digest, "code_bytes": 5, "yes": True, "list": [r"a\x0a"]}
 
 
