@@ -36,7 +36,7 @@ from stui_sessiond.ids import SessionId
 from stui_sessiond.images.registry import ImageRegistry
 from stui_sessiond.model.event import Position
 from stui_sessiond.model.request import RequestEntry
-from stui_sessiond.security.audit import AuditLog, Word
+from stui_sessiond.security.audit import NO_AUDIT, AuditLog, Word
 from stui_sessiond.security.resume import KEY_BYTES, ResumeTokens, open_key
 from stui_sessiond.security.token import TokenFile
 from stui_sessiond.server.listeners import Endpoints, Server, ServerRules
@@ -106,12 +106,12 @@ class Daemon:
         self._started = time.monotonic()
         self._tasks = TaskOwner("daemon")
         self._tokens: TokenFile | None = None
-        self.audit = audit or FileAudit(
-            config.data_dir(settings.server),
-            LocalFileSystem(),
-            clock,
-            AuditRules(max_bytes=settings.audit.bytes, max_age_s=settings.audit.age),
-        )
+        self.audit: AuditLog = NO_AUDIT
+        if audit is not None:
+            self.audit = audit
+        elif storage is None:  # who brings a storage of his own, as tests do, brings the log as well
+            kept = AuditRules(max_bytes=settings.audit.bytes, max_age_s=settings.audit.age)
+            self.audit = FileAudit(config.data_dir(settings.server), LocalFileSystem(), clock, kept)
         self._resume_tokens = ResumeTokens(secrets.token_bytes(KEY_BYTES))
 
         sessions, limits, access = settings.sessions, settings.limits, settings.access

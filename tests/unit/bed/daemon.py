@@ -6,11 +6,14 @@ import json
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 from stui_sessiond.config import LimitSettings, ServerSettings, SessionSettings, Settings
 from stui_sessiond.daemon import Daemon
 from stui_sessiond.storage.api import SessionStorage
+from stui_sessiond.storage.audit_log import FileAudit
+from stui_sessiond.storage.fs import LocalFileSystem
 from stui_sessiond.storage.memory import MemoryStorage
 from stui_sessiond.wire.forms import request_type
 from tests.unit.bed.clock import FakeClock
@@ -128,6 +131,7 @@ async def running_daemon(
     server: Json | None = None,
     limits: Json | None = None,
     sessions: Json | None = None,
+    audited: bool = False,
 ) -> AsyncIterator[Running]:
     """Start a daemon in a folder of its own, and stop it at the end."""
     with tempfile.TemporaryDirectory(prefix="stui-") as folder:
@@ -138,7 +142,8 @@ async def running_daemon(
             sessions=SessionSettings(**(sessions or {})),
         )
         clock = clock or FakeClock()
-        daemon = Daemon(settings, storage or MemoryStorage(), clock)
+        audit = FileAudit(Path(folder), LocalFileSystem(), clock) if audited else None
+        daemon = Daemon(settings, storage or MemoryStorage(), clock, audit)
         await daemon.start()
         try:
             yield Running(daemon, clock)

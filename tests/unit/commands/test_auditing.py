@@ -24,7 +24,7 @@ AUDITED = sorted(name for name, descriptor in load_contract().commands.items() i
 @asynccontextmanager
 async def audited(**settings: Any) -> AsyncIterator[tuple[Running, Path]]:  # noqa: ANN401 -- settings of running_daemon
     """Start a daemon, and give its data folder."""
-    async with running_daemon(**settings) as running:
+    async with running_daemon(audited=True, **settings) as running:
         folder = running.daemon.settings.server.data_dir
         assert folder is not None
         yield running, Path(folder)
@@ -145,6 +145,7 @@ async def test_sharing_driving_detaching_and_deleting_are_written() -> None:
         session = (await owner.call("create_session", client_id="ada"))["session_id"]
         await owner.call("share_session", session_id=session, client_id="bob", role="editor")
         await guest.call("subscribe", session_id=session)
+        await owner.call("subscribe", session_id=session)
         await guest.call("drive_session", session_id=session, action="request")
         await owner.call("drive_session", session_id=session, action="take_over")
         await owner.call("detach_client", session_id=session, client_id="bob")
