@@ -110,6 +110,7 @@ def repair(root: Path, sealer: "Sealer", *, as_json: bool) -> None:
     from stui_sessiond.storage.tools.repair import repair_store  # noqa: PLC0415 -- only needed here
 
     report = repair_store(root, _disk(), _progress(), sealer)
+    _note(root, "store repair", sessions=report.sessions, quarantined=report.quarantined, lost=len(report.lost))
     if as_json:
         _print_json(report)
     else:
@@ -190,6 +191,7 @@ def import_(
             _fail(f"{file} has no session {absent[0]}")
         found = [session for session in found if session.header.session_id in sessions]
     done = import_sessions(root, _disk(), found, time.time(), overwrite=overwrite, sealer=sealer)
+    _note(root, "store import", added=done.added, replaced=done.replaced)
     if as_json:
         _print_json(done)
         return
@@ -353,6 +355,7 @@ def create(root: Path, sealer: "Sealer", reason: str, *, as_json: bool) -> None:
     try:
         with stopped_store(root, _disk(), sealer) as opened:
             info = Backups(opened).create(time.time(), reason)
+        _note(root, "store backup create", backup=info.name)
     except StoreInUseError as error:
         _fail(
             f"{error}.\nThe daemon makes a backup every hour by itself. To have one now, ask it:\n"
@@ -389,6 +392,7 @@ def restore(
 
     if undo:
         kept = tools.undo_restore(root, _disk())
+        _note(root, "store backup restore --undo")
         if as_json:
             _print_json({"undone": str(kept)})
         else:
@@ -404,6 +408,8 @@ def restore(
         done = tools.restore_store(root, _disk(), name, time.time(), _progress(), sealer)
     else:
         done = tools.restore_session(root, _disk(), name, SessionId(session_id), time.time(), sealer)
+        done = tools.restore_session(root, _disk(), name, SessionId(session_id), time.time())
+    _note(root, "store backup restore", backup=name, session=session_id, replaced=Path(done.replaced).name)
     if as_json:
         _print_json(done)
         return
@@ -424,6 +430,14 @@ def _disk() -> Any:  # noqa: ANN401 -- a FileSystem, imported late
     from stui_sessiond.storage.fs import LocalFileSystem  # noqa: PLC0415 -- only needed here
 
     return LocalFileSystem()
+
+
+def _note(root: Path, tool: str, **details: str | int | None) -> None:
+    """Write what was done into the audit log of the folder."""
+    from stui_sessiond.storage.audit_log import note_tool  # noqa: PLC0415 -- only needed here
+
+    if not note_tool(root, _disk(), tool, details):
+        click.echo("stui-sessiond: it was done, but could not be written into the audit log", err=True)
 
 
 def _backups(root: Path, sealer: "Sealer") -> Any:  # noqa: ANN401 -- Backups, imported late

@@ -99,6 +99,13 @@ class EncryptionSettings(msgspec.Struct, forbid_unknown_fields=True, kw_only=Tru
     previous_key_files: list[str] = []
 
 
+class AuditSettings(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """[audit]: what is kept of the log of operations that matter for security; `age` in seconds."""
+
+    bytes: Annotated[int, Meta(ge=16 * 1024 * 1024)] = 256 * 1024 * 1024
+    age: Positive = 400 * 86400.0
+
+
 class LimitSettings(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """[limits]: what a connection may do; durations in seconds. The defaults are for strangers."""
 
@@ -163,6 +170,7 @@ class Settings(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     quotas: QuotaSettings = msgspec.field(default_factory=QuotaSettings)
     policy: PolicySettings = msgspec.field(default_factory=PolicySettings)
     access: AccessSettings = msgspec.field(default_factory=AccessSettings)
+    audit: AuditSettings = msgspec.field(default_factory=AuditSettings)
 
 
 class Reread(msgspec.Struct, frozen=True):
@@ -184,6 +192,7 @@ _SECTIONS: dict[str, type[msgspec.Struct]] = {
     "quotas": QuotaSettings,
     "policy": PolicySettings,
     "access": AccessSettings,
+    "audit": AuditSettings,
 }
 
 

@@ -32,6 +32,8 @@ class Descriptor(msgspec.Struct, frozen=True):
     errors: list[str]
     session_role: SessionRole | None = None
     """What a client that named itself has to be in the session that `session_id` names."""
+    audited: bool = False
+    """Whether each of these requests goes into the audit log; see `commands.auditing`."""
 
     @property
     def built(self) -> bool:

@@ -17,6 +17,7 @@ from msgspec.structs import replace
 
 from stui_sessiond import __version__, config
 from stui_sessiond.commands.approval import Approvals
+from stui_sessiond.commands.auditing import RequestAudit
 from stui_sessiond.commands.connection import ConnectionCommands, ServerFacts
 from stui_sessiond.commands.context import ContextCommands
 from stui_sessiond.commands.development import DevelopmentCommands
@@ -38,6 +39,7 @@ from stui_sessiond.images.registry import ImageRegistry
 from stui_sessiond.model.event import Position
 from stui_sessiond.model.request import RequestEntry
 from stui_sessiond.security.access import Access
+from stui_sessiond.security.audit import NO_AUDIT, AuditLog, Word
 from stui_sessiond.security.keys import gather
 from stui_sessiond.security.policy import Policy
 from stui_sessiond.security.principal import Principal
@@ -59,7 +61,9 @@ from stui_sessiond.sessions.requests import RequestBook
 from stui_sessiond.sessions.retention import LifeRules
 from stui_sessiond.sessions.validator import SessionRules, SessionValidator
 from stui_sessiond.storage.api import SessionStorage
+from stui_sessiond.storage.audit_log import AuditRules, FileAudit
 from stui_sessiond.storage.file import FileStorage
+from stui_sessiond.storage.fs import LocalFileSystem
 from stui_sessiond.tasks import TaskOwner
 from stui_sessiond.transports.http import Health
 from stui_sessiond.wire.forms import EventMessage, encode_event
@@ -75,6 +79,9 @@ HEARTBEAT_S = 20.0
 
 FAIL_STOP_S = 0.5
 """Time for answers to leave before a daemon whose disk failed ends itself."""
+
+AUDIT_START_S = 1.0
+"""How long a start waits for the disk of the audit log; a full one keeps no daemon from starting."""
 
 EXIT_DISK_FAILED = 74
 """EX_IOERR of sysexits.h."""
@@ -100,6 +107,7 @@ class Daemon:
         settings: Settings,
         storage: SessionStorage | None = None,
         clock: Callable[[], float] = time.time,
+        audit: AuditLog | None = None,
     ) -> None:
         self.settings = settings
         self.server_id = secrets.token_hex(8)
@@ -112,6 +120,12 @@ class Daemon:
         self._access = Access(config.access_rules(settings.access))
         self._policy = Policy(config.policy_rules(settings.policy))
         self._quotas = _quotas(settings)
+        self.audit: AuditLog = NO_AUDIT
+        if audit is not None:
+            self.audit = audit
+        elif storage is None:  # who brings a storage of his own, as tests do, brings the log as well
+            kept = AuditRules(max_bytes=settings.audit.bytes, max_age_s=settings.audit.age)
+            self.audit = FileAudit(config.data_dir(settings.server), LocalFileSystem(), clock, kept)
         self._resume_tokens = ResumeTokens(secrets.token_bytes(KEY_BYTES))
 
         sessions, limits, access = settings.sessions, settings.limits, settings.access
@@ -203,6 +217,7 @@ class Daemon:
                 contract.errors,
                 clock,
                 SessionGate(keeper.shelf, driving, self._access, self._quotas, time.monotonic),
+                RequestAudit(self.audit),
             ),
             contract.close_reasons,
             self._image_commands,
@@ -230,6 +245,7 @@ class Daemon:
                 origins=tuple(access.origins),
                 hosts=tuple(access.hosts),
             ),
+            self.audit,
         )
 
     # ---- life
@@ -243,6 +259,7 @@ class Daemon:
         server = self.settings.server
         await self.manager.open()
         _remove_ready(server.ready_file)  # one that was killed left its own
+        await self._note_start()
         try:
             if server.auth == "token" and (server.http or server.lines):
                 self._tokens, self.new_token = Tokens.open(config.data_dir(server), self._clock)
@@ -263,6 +280,7 @@ class Daemon:
         except BaseException:
             await self.server.drain(0)
             await self.manager.close()
+            await self._note_stop("failed")
             raise
         life = self.manager.life
         self._tasks.start(_every(life.cleanup_interval_s, self.manager.sweep), "cleanup")
@@ -278,12 +296,33 @@ class Daemon:
         await self._relay.close()
         await self._image_commands.close()
         await self.manager.close()
+        await self._note_stop("ok")
         _remove_ready(self.settings.server.ready_file)
         _log.info("daemon.stopped")
 
     def reload_certificate(self) -> None:
         """Read certificate and key again, for new connections."""
         self.server.reload_certificate()
+
+    async def _note_start(self) -> None:
+        if isinstance(self.audit, FileAudit):
+            self.audit.open()
+        server = self.settings.server
+        said: dict[str, Word] = {
+            "version": __version__,
+            "server_id": self.server_id,
+            "process": os.getpid(),
+            "auth": server.auth,
+        }
+        places: dict[str, Word] = {"http": server.http, "lines": server.lines, "unix": str(config.unix_path(server))}
+        self.audit.record("daemon.started", details={**said, **places})
+        if isinstance(self.audit, FileAudit):  # it is there before anybody is let in
+            await asyncio.get_running_loop().run_in_executor(None, self.audit.flush, AUDIT_START_S)
+
+    async def _note_stop(self, outcome: str) -> None:
+        self.audit.record("daemon.stopped", outcome=outcome, details={"server_id": self.server_id})
+        if isinstance(self.audit, FileAudit):
+            await asyncio.get_running_loop().run_in_executor(None, self.audit.close)
 
     def _give_up(self) -> None:
         self.disk_failed = True

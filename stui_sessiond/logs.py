@@ -1,13 +1,18 @@
 """How does the daemon log? structlog to standard error: for people (console) or for machines (json).
 
-Events are stable `noun.verb` words with ids as fields; never payloads, never secrets.
+Events are stable `noun.verb` words with ids as fields; never payloads, never secrets. Text from outside cannot forge
+lines or steer a terminal: what is not printable is escaped, and the lines of a traceback are indented.
 """
 
 import logging
 import sys
-from typing import Literal
+import traceback
+from typing import Literal, TextIO
 
 import structlog
+from structlog.typing import EventDict, ExcInfo, WrappedLogger
+
+from stui_sessiond.printable import printable, printable_lines
 
 LogFormat = Literal["console", "json"]
 LogLevel = Literal["debug", "info", "warning", "error"]
@@ -20,9 +25,7 @@ def set_up_logs(log_format: LogFormat, level: LogLevel) -> None:
     if log_format == "json":
         renderer = structlog.processors.JSONRenderer()
     else:
-        renderer = structlog.dev.ConsoleRenderer(
-            colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
-        )
+        renderer = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=_indented_traceback)
     processors: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
@@ -30,6 +33,8 @@ def set_up_logs(log_format: LogFormat, level: LogLevel) -> None:
     ]
     if log_format == "json":
         processors.append(structlog.processors.dict_tracebacks)
+    else:
+        processors.append(_escape)
     structlog.configure(
         processors=[*processors, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(number),
@@ -37,3 +42,12 @@ def set_up_logs(log_format: LogFormat, level: LogLevel) -> None:
         cache_logger_on_first_use=True,
     )
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(levelname)s %(name)s %(message)s")
+
+
+def _escape(_logger: WrappedLogger, _method: str, fields: EventDict) -> EventDict:
+    return {name: printable(value) if isinstance(value, str) else value for name, value in fields.items()}
+
+
+def _indented_traceback(out: TextIO, exc_info: ExcInfo) -> None:
+    text = "".join(traceback.format_exception(*exc_info)).rstrip()
+    out.write(f"    {printable_lines(text)}")

@@ -7,7 +7,8 @@ from typing import Any, NamedTuple, Protocol
 import msgspec
 import structlog
 
-from stui_sessiond.commands.table import Caller, Command, CommandTable, Followed
+from stui_sessiond.commands.auditing import Note, RequestAudit
+from stui_sessiond.commands.table import Caller, Command, CommandTable, Entry, Followed
 from stui_sessiond.contract import Descriptor, ErrorCode
 from stui_sessiond.errors import (
     AuthenticationRequiredError,
@@ -68,12 +69,18 @@ class Dispatcher:
     """Answers requests. Every request gets one answer, whatever goes wrong."""
 
     def __init__(
-        self, table: CommandTable, errors: Mapping[str, ErrorCode], clock: Callable[[], float], gate: Gate
+        self,
+        table: CommandTable,
+        errors: Mapping[str, ErrorCode],
+        clock: Callable[[], float],
+        gate: Gate,
+        audit: RequestAudit | None = None,
     ) -> None:
         self._table = table
         self._errors = errors
         self._clock = clock
         self._gate = gate
+        self._audit = audit or RequestAudit()
 
     def relays(self, request: Request) -> bool:
         """Tell whether the answer may have to wait for an image. A `ping` counts as none: it runs no code anywhere."""
@@ -82,20 +89,29 @@ class Dispatcher:
 
     def answer(self, request: Request, caller: Caller) -> Answer | Awaitable[Answer]:
         """Carry a request out: the answer at once, or something to await for it. Neither raises."""
+        note = None
         try:
-            command = self._authorize(request, caller)
-            result = command.handle(caller, self._parameters(request, command, caller))
+            entry, command = self._authorize(request, caller)
+            parameters = self._parameters(request, command, caller)
+            note = self._audit.accept(entry.descriptor, caller, parameters)
+            result = command.handle(caller, parameters)
             if inspect.isawaitable(result):
-                return self._finish(request, result)
-            return self._success(request, result)
+                return self._finish(request, result, caller, note)
+            answer = self._success(request, result)
         except Exception as error:  # noqa: BLE001 -- the boundary: every failure becomes an answer
+            self._audit.end(request.command, caller, note, error)
             return Answer(self._failure(request, error))
+        self._audit.end(request.command, caller, note)
+        return answer
 
-    async def _finish(self, request: Request, result: Awaitable[object]) -> Answer:
+    async def _finish(self, request: Request, result: Awaitable[object], caller: Caller, note: Note | None) -> Answer:
         try:
-            return self._success(request, await result)
+            answer = self._success(request, await result)
         except Exception as error:  # noqa: BLE001 -- the boundary: every failure becomes an answer
+            self._audit.end(request.command, caller, note, error)
             return Answer(self._failure(request, error))
+        self._audit.end(request.command, caller, note)
+        return answer
 
     def _success(self, request: Request, result: object) -> Answer:
         if isinstance(result, Followed):
@@ -135,7 +151,7 @@ class Dispatcher:
         """Answer a request that is not carried out."""
         return self._encode(request.id, error, envelope=request.envelope)
 
-    def _authorize(self, request: Request, caller: Caller) -> Command:
+    def _authorize(self, request: Request, caller: Caller) -> tuple[Entry, Command]:
         """The gate that every command of every transport passes."""
         name = request.command
         if caller.must_greet and name != "hello":
@@ -158,7 +174,7 @@ class Dispatcher:
                 raise UnsupportedOperationError(msg, command=name)
             msg = f"{name} comes with version {descriptor.since}"
             raise UnsupportedOperationError(msg, command=name, since=descriptor.since)
-        return entry.command
+        return entry, entry.command
 
     def _failure(self, request: Request, error: Exception) -> bytes:
         if not isinstance(error, StuiError):

@@ -13,6 +13,7 @@ from stui_sessiond.contract import Contract, Descriptor
 from stui_sessiond.ids import ConnectionId, SessionId
 from stui_sessiond.images.link import ImageLink
 from stui_sessiond.model.request import Origin
+from stui_sessiond.security.audit import Actor
 from stui_sessiond.security.principal import Principal
 from stui_sessiond.sessions.hub import Subscriber, Subscription, Topic
 from stui_sessiond.wire.messages.connection import Hello
@@ -28,6 +29,10 @@ class Caller(Subscriber, Protocol):
     @property
     def origin(self) -> Origin | None:
         """Where the answer to the present request is owed; read it before anything is awaited."""
+
+    @property
+    def actor(self) -> Actor:
+        """Who it is, for the audit log."""
 
     @property
     def rights(self) -> frozenset[str]:

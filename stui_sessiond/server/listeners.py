@@ -21,6 +21,7 @@ from stui_sessiond.ids import ConnectionId
 from stui_sessiond.images.link import ImageLink
 from stui_sessiond.security.access import Access
 from stui_sessiond.security.admission import Admission, AdmissionRules, Ticket
+from stui_sessiond.security.audit import NO_AUDIT, AuditLog
 from stui_sessiond.security.origin import allowed_hosts
 from stui_sessiond.security.tls import TlsFiles
 from stui_sessiond.server.binding import bind_tcp, bind_unix
@@ -93,8 +94,10 @@ class Server:
         feed: Feed,
         limits: PeerLimits,
         rules: ServerRules,
+        audit: AuditLog = NO_AUDIT,
     ) -> None:
         self.dispatcher = dispatcher
+        self.audit = audit
         self.close_reasons = close_reasons
         self.image_events = image_events
         self.leave_image = leave_image
@@ -210,12 +213,12 @@ class Server:
     def _accept(self, pipe: Pipe) -> Peer | None:
         must_greet = self._rules.token_needed and not pipe.same_user
         peer = Peer(pipe, self, must_greet=must_greet)
-        if pipe.address is not None and not self._rules.access.rules.addresses.admits(pipe.address):
-            _log.warning("peer.address_not_allowed", address=pipe.address)
-            peer.close("address_not_allowed")
+        if pipe.ticket is not None and not self._rules.access.rules.addresses.admits(pipe.ticket.address):
+            _log.warning("peer.address_not_allowed", address=pipe.ticket.address)
+            peer.refuse("address_not_allowed")
             return None
         if len(self._peers) >= self._rules.max_connections or self.draining:
-            peer.close("shutting_down" if self.draining else "too_many_connections")
+            peer.refuse("shutting_down" if self.draining else "too_many_connections")
             return None
         self._peers.add(peer)
         if must_greet:

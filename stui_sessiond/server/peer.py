@@ -18,6 +18,7 @@ from stui_sessiond.errors import ShuttingDownError, TooManyAttemptsError, TooMan
 from stui_sessiond.ids import ConnectionId, SessionId
 from stui_sessiond.images.link import ImageLink
 from stui_sessiond.model.request import Origin
+from stui_sessiond.security.audit import Actor, AuditLog
 from stui_sessiond.security.principal import LOCAL, Principal
 from stui_sessiond.sessions.feed import Feed
 from stui_sessiond.sessions.hub import Subscription, Topic
@@ -86,6 +87,7 @@ class PeerHost(Protocol):
     feed: Feed
     close_reasons: Mapping[str, CloseReason]
     draining: bool
+    audit: AuditLog
 
     def forget(self, peer: "Peer") -> None:
         """The peer is gone."""
@@ -135,6 +137,17 @@ class Peer:
         self._limit_bytes = messages.before_hello_bytes if must_greet else messages.client_bytes
         pipe.limit_messages(self._limit_bytes, strict=must_greet)
 
+    @property
+    def actor(self) -> Actor:
+        """Who it is, for the audit log."""
+        return Actor(
+            client_id=self.client_id,
+            connection_id=self.connection_id,
+            role=self.role,
+            transport=self._pipe.transport_name,
+            address=self._pipe.address,
+        )
+
     # ---- what comes in
 
     def receive(self, payload: bytes) -> None:
@@ -159,7 +172,7 @@ class Peer:
         """Answer something that was no message."""
         self._pipe.send(self._host.dispatcher.refuse(error))
         if self._pipe.strict_start and not self._understood:
-            self.close("protocol_violation")
+            self.refuse("protocol_violation")
 
     def _receive_request(self, request: Request) -> None:
         host = self._host
@@ -363,6 +376,11 @@ class Peer:
         """End the connection."""
         self._pipe.close(self._host.close_reasons[close_name])
 
+    def refuse(self, close_name: str) -> None:
+        """Do not let the peer in, and write it down."""
+        self._host.audit.record("peer.refused", self.actor, outcome=close_name)
+        self.close(close_name)
+
     def refuse_later(self, close_name: str) -> None:
         """End the connection once the present answer is out."""
         self._refused = close_name
@@ -375,4 +393,4 @@ async def hello_watch(peer: Peer, patience_s: float) -> None:
     """End a connection whose peer has to say hello and does not."""
     await asyncio.sleep(patience_s)
     if peer.must_greet:
-        peer.close("hello_timeout")
+        peer.refuse("hello_timeout")

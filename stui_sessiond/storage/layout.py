@@ -13,6 +13,8 @@ quarantine/                         what could not be read; nothing here is ever
 backups/<time>-<reason>/            verified copies
 replaced/<time>/                    what a restore or an import replaced; the operator may delete it
 restoring/                          copies for a restore that is under way
+audit/<first seq>.<n>.jsonl         the log of operations that matter for security, chained
+audit/head.json                     where that log ends, signed with the key in audit.key
 ballast                             room to shut down cleanly when the disk is full
 """
 
@@ -63,6 +65,9 @@ class Layout:
         self.quarantine = root / "quarantine"
         self.backups = root / "backups"
         self.ballast = root / "ballast"
+        self.audit = root / "audit"
+        self.audit_head = self.audit / "head.json"
+        self.audit_key = root / "audit.key"
 
     @property
     def folders(self) -> tuple[Path, ...]:

@@ -29,12 +29,12 @@ class Pipe(Protocol):
     """One connection, as a sequence of whole messages."""
 
     transport_name: str
+    address: str | None
+    """Who is at the other end, as the system tells: `HOST:PORT`, or user and process."""
     same_user: bool
     """Whether the system vouches that the peer is the daemon's own user."""
     strict_start: bool
     """Whether a first message that cannot be read ends the connection (a web page can be made to talk to us)."""
-    address: str | None
-    """The peer's IP address; None over a unix socket."""
     bearer: str | None
     """A token that came with the transport's handshake."""
     ticket: Ticket | None

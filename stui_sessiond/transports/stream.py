@@ -7,6 +7,7 @@ that was begun has to become complete.
 import abc
 import asyncio
 import socket
+import struct
 import sys
 from typing import cast
 
@@ -48,9 +49,9 @@ class StreamPipe(asyncio.Protocol, abc.ABC):
         """Start."""
         self._transport = cast("asyncio.Transport", transport)
         self._transport.set_write_buffer_limits(high=self._limits.outbound_soft_bytes)
-        _tune_tcp(transport.get_extra_info("socket"))
-        place = transport.get_extra_info("peername")
-        self.address = place[0] if isinstance(place, tuple) else None
+        sock = transport.get_extra_info("socket")
+        _tune_tcp(sock)
+        self.address = _address(sock, transport.get_extra_info("peername"))
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop."""
@@ -175,6 +176,18 @@ class StreamPipe(asyncio.Protocol, abc.ABC):
     def _is_slow(self, transport: asyncio.Transport) -> bool:
         """Tell whether the peer has left too much unread to get more. One long answer alone is no reason."""
         return transport.get_write_buffer_size() > self._limits.outbound_hard_bytes
+
+
+def _address(sock: socket.socket | None, name: object) -> str | None:
+    """Tell who is at the other end."""
+    if isinstance(name, tuple) and len(name) >= 2:  # noqa: PLR2004 -- host and port
+        return f"[{name[0]}]:{name[1]}" if ":" in str(name[0]) else f"{name[0]}:{name[1]}"
+    if sock is None or sock.family != socket.AF_UNIX or not hasattr(socket, "SO_PEERCRED"):
+        return None
+    process, user, _ = struct.unpack(
+        "3i", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+    )
+    return f"user {user} process {process}"
 
 
 def _tune_tcp(sock: socket.socket | None) -> None:

@@ -6,6 +6,7 @@ import json
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 from stui_sessiond.config import (
@@ -20,6 +21,8 @@ from stui_sessiond.config import (
 )
 from stui_sessiond.daemon import Daemon
 from stui_sessiond.storage.api import SessionStorage
+from stui_sessiond.storage.audit_log import FileAudit
+from stui_sessiond.storage.fs import LocalFileSystem
 from stui_sessiond.storage.memory import MemoryStorage
 from stui_sessiond.wire.forms import request_type
 from tests.unit.bed.clock import FakeClock
@@ -143,6 +146,7 @@ async def running_daemon(
     quotas: Json | None = None,
     policy: Json | None = None,
     access: Json | None = None,
+    audited: bool = False,
 ) -> AsyncIterator[Running]:
     """Start a daemon in a folder of its own, and stop it at the end."""
     with tempfile.TemporaryDirectory(prefix="stui-") as folder:
@@ -156,7 +160,8 @@ async def running_daemon(
             access=AccessSettings(**(access or {})),
         )
         clock = clock or FakeClock()
-        daemon = Daemon(settings, storage or MemoryStorage(), clock)
+        audit = FileAudit(Path(folder), LocalFileSystem(), clock) if audited else None
+        daemon = Daemon(settings, storage or MemoryStorage(), clock, audit)
         await daemon.start()
         try:
             yield Running(daemon, clock)

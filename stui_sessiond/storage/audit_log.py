@@ -1,0 +1,550 @@
+"""How does the log of operations that matter for security get onto the disk? By a thread of its own, a few at a time.
+
+Guarantees: an entry is durable within a second after `record`, unless the disk fails. A disk that fails or is full
+holds up nobody: what does not fit into the queue is counted, and an `audit.hole` entry says so as soon as one can be
+written. Nothing that was written is changed: each opening begins a new file, with what it found wrong as first entries.
+"""
+
+import functools
+import hashlib
+import itertools
+import os
+import re
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from secrets import token_bytes
+
+import msgspec
+import structlog
+from msgspec.structs import replace
+
+from stui_sessiond.security.audit import (
+    GENESIS,
+    Actor,
+    Entry,
+    Event,
+    Head,
+    Word,
+    decode_entry,
+    decode_head,
+    encode_entry,
+    encode_head,
+    safe_actor,
+    safe_details,
+    safe_id,
+    seal_entry,
+)
+from stui_sessiond.storage.fs import AppendFile, FileSystem
+from stui_sessiond.storage.layout import Layout
+from stui_sessiond.wire.timestamp import format_time
+
+_log = structlog.get_logger(__name__)
+
+GATHER_S = 0.3
+"""How long the thread lets entries gather: half of the promise is left to the disk."""
+
+RETRY_S = 1.0
+"""Between attempts on a disk that failed."""
+
+MAX_WAITING = 4096
+"""Entries that wait for the disk, some 2 MB; further ones are counted, not kept."""
+
+MAX_BATCH = 512
+FILE_BYTES = 4 * 1024 * 1024
+"""A file this long, or of yesterday, is followed by a new one."""
+
+ANCHOR_EVERY = 1000
+"""After so many entries the hash is also told to the daemon's own log, which may be kept elsewhere."""
+
+FOLD_S = 60.0
+FOLD_FREE = 5
+"""Refusals of one kind and origin in `FOLD_S` that get entries of their own; the others share one."""
+
+MAX_FOLDS = 1024
+"""Kinds of refusals that are told apart at a time."""
+
+FOLDED: frozenset[Event] = frozenset({"peer.refused", "permission.denied", "token.refused"})
+"""What a stranger could fill the disk with."""
+
+KEY_BYTES = 32
+CLOSE_S = 5.0
+"""How long a close waits for the disk."""
+
+FILE_NAME = re.compile(r"^\d{16}\.\d{3}\.jsonl$")
+DAY_CHARS = len("2026-11-20")
+
+
+class AuditRules(msgspec.Struct, frozen=True, kw_only=True):
+    """How much is kept."""
+
+    max_bytes: int = 256 * 1024 * 1024
+    max_age_s: float = 400 * 86400.0
+
+
+class _Draft(msgspec.Struct, frozen=True):
+    """An entry without its place in the chain."""
+
+    event: Event
+    at: str
+    outcome: str = "ok"
+    actor: Actor | None = None
+    session_id: str | None = None
+    image_id: str | None = None
+    command: str | None = None
+    details: dict[str, Word] = {}
+
+
+class _Fold(msgspec.Struct):
+    """Refusals of one kind since a moment."""
+
+    draft: _Draft
+    since: float
+    seen: int = 1
+    untold: int = 0
+
+
+class _Found(msgspec.Struct, frozen=True):
+    """What an opening found: where the chain goes on, and what has to be said of it."""
+
+    seq: int
+    hash: str
+    first_seq: int
+    first_prev: str
+    notes: list[_Draft]
+
+
+class FileAudit:
+    """The log of one data folder. A `security.audit.AuditLog`."""
+
+    def __init__(
+        self, root: Path, fs: FileSystem, clock: Callable[[], float] = time.time, rules: AuditRules | None = None
+    ) -> None:
+        self._layout = Layout(root)
+        self._fs = fs
+        self._clock = clock
+        self._rules = rules or AuditRules()
+        self._changed = threading.Condition()
+        self._waiting: deque[_Draft] = deque()
+        self._folds: dict[tuple[object, ...], _Fold] = {}
+        self._lost = 0
+        self._lost_since = ""
+        self._taken = 0
+        """How many drafts were ever put into the queue, and how many of them are durable."""
+        self._durable = 0
+        self._hurry = False
+        self._closing = False
+        self._thread: threading.Thread | None = None
+        # only the thread uses what follows
+        self._file: AppendFile | None = None
+        self._path = Path()
+        self._size = 0
+        self._day = ""
+        self._key = b""
+        self._locked = False
+        self._head = Head(seq=0, hash=GENESIS)
+        self._anchored = 0
+        self._failing = False
+
+    # ---- for everybody
+
+    def open(self) -> None:
+        """Begin to write, on a thread."""
+        self._thread = threading.Thread(target=self._run, name="audit", daemon=True)
+        self._thread.start()
+
+    def record(
+        self,
+        event: Event,
+        actor: Actor | None = None,
+        *,
+        outcome: str = "ok",
+        session_id: str | None = None,
+        image_id: str | None = None,
+        command: str | None = None,
+        details: Mapping[str, Word] | None = None,
+    ) -> None:
+        """Take an entry down. Never blocks, never raises."""
+        now = self._clock()
+        draft = _Draft(
+            event,
+            format_time(now),
+            outcome,
+            None if actor is None else safe_actor(actor),
+            safe_id(session_id),
+            safe_id(image_id),
+            safe_id(command),
+            safe_details(details or {}),
+        )
+        with self._changed:
+            if event not in FOLDED or not self._is_folded(draft):
+                self._put(draft)
+            self._changed.notify_all()
+
+    def flush(self, timeout_s: float = CLOSE_S) -> bool:
+        """Wait until what was recorded is durable; False when the disk does not let it."""
+        with self._changed:
+            wanted = self._taken
+            self._hurry = True
+            self._changed.notify_all()
+            return self._changed.wait_for(lambda: self._durable >= wanted, timeout_s)
+
+    def close(self, timeout_s: float = CLOSE_S) -> bool:
+        """Write what waits, and say that nothing follows; False when the disk does not let it."""
+        with self._changed:
+            self._closing = True
+            self._changed.notify_all()
+        if self._thread is not None:
+            self._thread.join(timeout_s)
+        return self._durable >= self._taken
+
+    # ---- the queue, under the lock
+
+    def _put(self, draft: _Draft) -> None:
+        if len(self._waiting) >= MAX_WAITING:
+            self._lost_since = self._lost_since if self._lost else draft.at
+            self._lost += 1
+            return
+        self._waiting.append(draft)
+        self._taken += 1
+
+    def _is_folded(self, draft: _Draft) -> bool:
+        """Count a refusal; tell whether it shares an entry with others."""
+        origin = None
+        if draft.actor is not None and draft.actor.address is not None:
+            origin = (draft.actor.transport, draft.actor.address.rpartition(":")[0] or draft.actor.address)
+        kind: tuple[object, ...] = (draft.event, draft.outcome, draft.command, origin)
+        if kind not in self._folds and len(self._folds) >= MAX_FOLDS:
+            kind = (draft.event,)
+        fold = self._folds.get(kind)
+        if fold is None:
+            self._folds[kind] = _Fold(draft, time.monotonic())
+            return False
+        fold.seen += 1
+        if fold.seen <= FOLD_FREE:
+            return False
+        fold.untold += 1
+        fold.draft = draft
+        return True
+
+    def _unfold(self, *, everything: bool) -> None:
+        now = time.monotonic()
+        for kind, fold in list(self._folds.items()):
+            if everything or now - fold.since >= FOLD_S:
+                del self._folds[kind]
+                if fold.untold:
+                    self._put(replace(fold.draft, details={**fold.draft.details, "repeated": fold.untold}))
+
+    def _next_batch(self) -> list[_Draft]:
+        """Wait for something to write. Empty: it is time to end."""
+        while not self._waiting and not self._lost and not self._closing:
+            self._changed.wait(RETRY_S if self._folds else None)
+            self._unfold(everything=False)
+        if not self._hurry and not self._closing:
+            self._changed.wait_for(lambda: self._hurry or self._closing, GATHER_S)
+        self._unfold(everything=self._closing)
+        batch = list(self._waiting)[:MAX_BATCH]
+        if self._lost and len(batch) == len(self._waiting):
+            details: dict[str, Word] = {"lost": self._lost, "since": self._lost_since}
+            batch.append(_Draft("audit.hole", format_time(self._clock()), "storage_full", details=details))
+        return batch
+
+    # ---- the thread
+
+    def _run(self) -> None:
+        last_tries = 3
+        while True:
+            with self._changed:
+                batch = self._next_batch()
+                closing = self._closing
+            if not batch:
+                break
+            if self._attempt(functools.partial(self._write, batch)):
+                self._settle(batch)
+            elif closing and last_tries == 0:
+                _log.error("audit.lost", entries=len(batch))
+                break
+            elif closing:
+                last_tries -= 1
+                time.sleep(RETRY_S / 10)
+            else:
+                with self._changed:
+                    self._changed.wait_for(lambda: self._closing, RETRY_S)
+        if self._file is not None:
+            self._attempt(self._seal)
+        if self._locked:
+            self._fs.unlock()
+
+    def _settle(self, batch: Sequence[_Draft]) -> None:
+        with self._changed:
+            count = sum(1 for draft in batch if draft.event != "audit.hole")
+            for draft in batch:
+                if draft.event == "audit.hole":
+                    self._lost -= int(str(draft.details["lost"]))
+                    self._lost_since = draft.at
+                else:
+                    self._waiting.popleft()
+            self._durable += count
+            if not self._waiting:
+                self._hurry = False
+            self._changed.notify_all()
+
+    def _attempt(self, work: Callable[[], None]) -> bool:
+        try:
+            work()
+        except OSError as error:
+            if not self._failing:
+                _log.error("audit.failed", reason=error.strerror or str(error), path=str(error.filename or self._path))
+            self._failing = True
+            self._let_go()
+            return False
+        if self._failing:
+            _log.info("audit.recovered")
+        self._failing = False
+        return True
+
+    def _let_go(self) -> None:
+        """After a failure nothing about the file can be trusted: cut off what is not durable, and look again later."""
+        file, self._file = self._file, None
+        if file is None:
+            return
+        try:
+            file.truncate(self._size)
+            file.close()
+            if not self._size:
+                self._fs.remove(self._path)
+        except OSError:
+            _log.warning("audit.left_unfinished", path=str(self._path))
+
+    def _write(self, batch: Sequence[_Draft]) -> None:
+        """Append entries and make them durable.
+
+        Raises:
+            OSError: they may be on the disk or not.
+        """
+        file = self._file
+        notes: list[_Draft] = []
+        if file is None:
+            notes = self._begin(batch[0].at)
+        elif self._size >= FILE_BYTES or batch[0].at[:DAY_CHARS] != self._day:
+            self._file = None
+            file.close()
+            self._new_file(batch[0].at)
+        notes += self._too_old()
+        begun = not self._size
+        self._append([*notes, *batch])
+        if begun:
+            self._drop_old()
+
+    def _append(self, drafts: Sequence[_Draft]) -> None:
+        seq, last = self._head.seq, self._head.hash
+        lines = []
+        for draft in drafts:
+            seq += 1
+            fields = {name: getattr(draft, name) for name in draft.__struct_fields__}
+            entry = seal_entry(Entry(seq=seq, prev=last, **fields))
+            last = entry.hash
+            lines.append(encode_entry(entry) + b"\n")
+        data = b"".join(lines)
+        file = self._file
+        if file is None:  # `_begin` made it
+            return
+        left = memoryview(data)
+        while left:
+            left = left[file.write(left) :]
+        file.sync()
+        self._write_head(replace(self._head, seq=seq, hash=last, clean=False))
+        self._size += len(data)  # only now: without its head a batch is cut off, and written again
+        if seq - self._anchored >= ANCHOR_EVERY:
+            self._anchor()
+
+    def _write_head(self, head: Head) -> None:
+        """Write the head. Its rename need not be synced: an older head is true as well."""
+        new = self._layout.audit / "head.new"
+        self._fs.remove(new)
+        self._fs.write_new(new, encode_head(head, self._key))
+        self._fs.rename(new, self._layout.audit_head)
+        self._head = head
+
+    def _seal(self) -> None:
+        self._write_head(replace(self._head, clean=True))
+        self._fs.sync_folder(self._layout.audit)
+        self._anchor()
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def _anchor(self) -> None:
+        self._anchored = self._head.seq
+        _log.info("audit.anchor", seq=self._head.seq, hash=self._head.hash)
+
+    # ---- opening
+
+    def _begin(self, at: str) -> list[_Draft]:
+        """Find where the chain goes on, and begin a file; tell what has to be said of what was found."""
+        if not self._locked:
+            self._fs.make_folder(self._layout.root)
+            self._fs.make_folder(self._layout.audit)
+            if not self._fs.lock(self._layout.audit / "lock"):
+                raise BlockingIOError(0, "another process writes the audit log", str(self._layout.audit))
+            self._locked = True
+        notes = self._open_key(at)
+        found = find_end(self._layout, self._fs, self._key, at)
+        self._head = Head(
+            seq=found.seq, hash=found.hash, first_seq=found.first_seq, first_prev=found.first_prev, clean=False
+        )
+        self._new_file(at)
+        return [*notes, *found.notes]
+
+    def _open_key(self, at: str) -> list[_Draft]:
+        key = self._fs.read(self._layout.audit_key)
+        notes = []
+        if key is not None and len(key) != KEY_BYTES:
+            self._fs.rename(self._layout.audit_key, self._layout.root / "audit.key.damaged")
+            notes = [_Draft("audit.damaged", at, "damaged", details={"what": "audit.key"})]
+            key = None
+        if key is None:
+            key = token_bytes(KEY_BYTES)
+            self._fs.write_new(self._layout.audit_key, key)
+            self._fs.sync_folder(self._layout.root)
+        self._key = key
+        return notes
+
+    def _new_file(self, at: str) -> None:
+        names = log_files(self._layout, self._fs)
+        first = f"{self._head.seq + 1:016d}"
+        number = max((int(name[17:20]) + 1 for name in names if name.startswith(f"{first}.")), default=0)
+        self._path = self._layout.audit / f"{first}.{number:03d}.jsonl"
+        self._file = self._fs.append_new(self._path)
+        self._size = 0
+        self._day = at[:DAY_CHARS]
+        self._fs.sync_folder(self._layout.audit)
+
+    # ---- what is old
+
+    def _too_old(self) -> list[_Draft]:
+        """Choose files to let go of when a file has just begun; an entry says so, and the log begins later."""
+        if self._size:
+            return []
+        files = log_files(self._layout, self._fs)
+        sizes = [(self._layout.audit / name).stat().st_size for name in files]
+        limit = format_time(self._clock() - self._rules.max_age_s)
+        drafts = []
+        total = sum(sizes)
+        for number, name in enumerate(files[:-1]):  # never the one that has just begun
+            newest, after = self._last_of(name), first_entry(self._layout, self._fs, files[number + 1 :])
+            old = newest is not None and newest.at < limit
+            if total <= self._rules.max_bytes and not old:
+                break
+            first_seq, first_prev = (self._head.seq + 1, self._head.hash) if after is None else (after.seq, after.prev)
+            entries = max(0, first_seq - self._head.first_seq)
+            if entries:
+                details: dict[str, Word] = {"file": name, "entries": entries, "up_to": first_seq - 1}
+                drafts.append(_Draft("audit.dropped", format_time(self._clock()), details=details))
+            self._head = replace(self._head, first_seq=first_seq, first_prev=first_prev)
+            total -= sizes[number]
+        return drafts
+
+    def _drop_old(self) -> None:
+        """Delete files of which nothing is in the log any more; the head says so by now."""
+        try:
+            for name, after in itertools.pairwise(log_files(self._layout, self._fs)):
+                if int(after[:16]) > self._head.first_seq:
+                    break
+                self._fs.remove(self._layout.audit / name)
+        except OSError as error:  # the entries are durable; the next file tries again
+            _log.warning("audit.not_dropped", reason=error.strerror or str(error))
+
+    def _last_of(self, name: str) -> Entry | None:
+        lines = (self._fs.read(self._layout.audit / name) or b"").split(b"\n")
+        return next((entry for line in reversed(lines) if (entry := decode_entry(line))), None)
+
+
+def note_tool(root: Path, fs: FileSystem, tool: str, details: Mapping[str, Word], outcome: str = "ok") -> bool:
+    """Write down that an operator's tool changed the data folder, such as `store repair` or a change of the key.
+
+    False: the entry is not durable (a daemon has the log, or the disk fails); the tool has done its work all the same.
+    """
+    log = FileAudit(root, fs)
+    log.open()
+    actor = Actor(transport="command line", address=f"user {os.getuid()} process {os.getpid()}")
+    log.record("tool.ran", actor, outcome=outcome, command=tool, details=details)
+    return log.close()
+
+
+def log_files(layout: Layout, fs: FileSystem) -> list[str]:
+    """List the files of the log, the oldest first.
+
+    Raises:
+        OSError: the folder cannot be read.
+    """
+    return [name for name in fs.names(layout.audit) if FILE_NAME.match(name)]
+
+
+def find_end(layout: Layout, fs: FileSystem, key: bytes, at: str) -> _Found:
+    """Find the last entry, compare it with the head, and tell what a new file has to begin with.
+
+    Only the end is looked at; `storage.tools.audit` looks at everything.
+
+    Raises:
+        OSError: something cannot be read.
+    """
+    files = log_files(layout, fs)
+    data = fs.read(layout.audit_head)
+    head = None if data is None else decode_head(data, key)
+    tail, notes = _read_back(layout, fs, files, head.seq if head else None, at)
+    last_seq, last_hash = (tail[-1].seq, tail[-1].hash) if tail else (0, GENESIS)
+    if head is None:
+        if data is not None or files:
+            notes.append(_damaged(at, "head"))
+        first = first_entry(layout, fs, files)
+        first_seq, first_prev = (first.seq, first.prev) if first else (1, GENESIS)
+        return _Found(last_seq, last_hash, first_seq, first_prev, notes)
+    if last_seq < head.seq:  # go on behind what is missing, so that the gap stays to be seen
+        notes.append(_damaged(at, "end", expected=head.seq, found=last_seq))
+        return _Found(head.seq, head.hash, head.first_seq, head.first_prev, notes)
+    if any(entry.seq == head.seq and entry.hash != head.hash for entry in tail):
+        notes.append(_damaged(at, "rewritten", seq=head.seq))
+    if head.clean and last_seq > head.seq:
+        notes.append(_damaged(at, "added", seq=head.seq + 1))
+    return _Found(last_seq, last_hash, head.first_seq, head.first_prev, notes)
+
+
+def _read_back(
+    layout: Layout, fs: FileSystem, files: Sequence[str], down_to: int | None, at: str
+) -> tuple[list[Entry], list[_Draft]]:
+    """Read files from the last one backwards until there is an entry, and the one with seq `down_to`."""
+    tail: list[Entry] = []
+    notes: list[_Draft] = []
+    for name in reversed(files):
+        *lines, torn = (fs.read(layout.audit / name) or b"").split(b"\n")
+        if torn and not tail:  # no entry after it says so yet
+            details: dict[str, Word] = {"file": name, "bytes": len(torn)}
+            details["torn_sha256"] = hashlib.sha256(torn).hexdigest()
+            notes.append(_Draft("audit.torn", at, "torn", details=details))
+        entries = [decode_entry(line) for line in lines]
+        if entries and entries[-1] is None:
+            notes.append(_damaged(at, "last lines", file=name))
+        tail = [*(entry for entry in entries if entry is not None), *tail]
+        if tail and (down_to is None or tail[0].seq <= down_to):
+            break
+    return tail, notes
+
+
+def _damaged(at: str, what: str, **details: Word) -> _Draft:
+    return _Draft("audit.damaged", at, "damaged", details={"what": what, **details})
+
+
+def first_entry(layout: Layout, fs: FileSystem, names: Sequence[str]) -> Entry | None:
+    """Read the first entry of these files that can be read.
+
+    Raises:
+        OSError: a file cannot be read.
+    """
+    for name in names:
+        for line in (fs.read(layout.audit / name) or b"").split(b"\n"):
+            if entry := decode_entry(line):
+                return entry
+    return None
