@@ -164,9 +164,10 @@ class Conversation:
         writing = asyncio.create_task(self._link.write(pieces))  # a daemon that is not read may stop reading
         try:
             await self._wait()
+            if self._link is not None:  # all of it has to leave, or what follows is cut into it
+                await asyncio.wait({writing}, timeout=self._place.answer_s)
         finally:
-            if not writing.done():
-                writing.cancel()
+            writing.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await writing
 

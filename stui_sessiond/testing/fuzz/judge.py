@@ -1,7 +1,7 @@
 """Is this answer one the contract allows? Form, schema, codes; and the order of events."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Final
 
 from jsonschema import Draft202012Validator
@@ -48,6 +48,8 @@ IMAGE_CODES: Final = frozenset(
 )
 """What an image may answer to anything, and the client gets as it is (PROTOCOL.md, Images)."""
 
+_OUTER: Final = ("command-success", "command-failure", "envelope-response", "envelope-error", "event")
+_OUTER_OF_IMAGE: Final = ("image-success", "image-failure", "image-event")
 FAULT: Final = "internal_error"
 MAX_DIGITS: Final = 4000
 MAX_SHOWN: Final = 400
@@ -71,11 +73,18 @@ class Judge:
         self._contract = contract
         self._outer = {
             name: Draft202012Validator(schemas[name])
-            for name in ("command-success", "command-failure", "envelope-response", "envelope-error", "event")
+            for name in (*_OUTER, *_OUTER_OF_IMAGE)
         }
-        self._commands = {
-            name: Draft202012Validator(schemas[name]) for name in contract.commands if name in schemas
-        }
+        self._commands = {name: Draft202012Validator(schemas[name]) for name in contract.commands if name in schemas}
+
+    @property
+    def commands(self) -> Collection[str]:
+        """The commands that have a schema."""
+        return self._commands
+
+    def outside(self, name: str, message: object) -> list[str]:
+        """Hold a message against one of the schemas of outer forms."""
+        return [_explain(name, error) for error in self._outer[name].iter_errors(message)]
 
     def shape(self, message: Mapping[str, Any]) -> list[str]:
         """Check the outside of an answer or an event."""
@@ -87,7 +96,7 @@ class Judge:
             name = "envelope-error" if failed else "envelope-response"
         else:
             name = "command-failure" if message.get("status") == "error" else "command-success"
-        found = [_explain(name, error) for error in self._outer[name].iter_errors(message)]
+        found = self.outside(name, message)
         if not found and "event" not in message:
             found += self._registered(message)
         return found

@@ -202,4 +202,5 @@ def is_json(data: bytes) -> bool:
         found = json.loads(data)
     except ValueError:
         return False
-    return b"{{" not in data and json.dumps(found, ensure_ascii=False, separators=(",", ":")).encode() == data
+    again = json.dumps(found, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")
+    return b"{{" not in data and again == data

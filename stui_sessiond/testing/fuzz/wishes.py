@@ -5,12 +5,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from stui_sessiond.contract import Contract, Descriptor, protocol_folder
 from stui_sessiond.testing.fuzz.memory import ALIASES
 from stui_sessiond.testing.fuzz.shapes import Schema, instance, resolve
 from stui_sessiond.testing.fuzz.source import Source, chance, pick
 from stui_sessiond.testing.fuzz.values import Ref, any_json, doubtful, not_of_type, of_type
+
+UNKNOWN: Final = ("x", "unknown field", "__proto__", "id")
+"""Names of parameters that no command has."""
 
 RARE: Final = {"describe": 15, "create_backup": 1}
 """Commands that take long, with the percentage of the cases in which they are asked all the same."""
@@ -40,8 +44,15 @@ class Wish(Struct, frozen=True):
     command: str
     parameters: dict[str, Any]
     envelope: bool = False
-    refused: bool = False
-    """Whether a parameter is missing or wrong, so that a success would be a mistake."""
+    lacks: bool = False
+    """Whether a parameter that is required is missing."""
+    bad: tuple[str, ...] = ()
+    """Parameters of a wrong type or with a value that is not listed."""
+
+    @property
+    def refused(self) -> bool:
+        """Whether a success would be a mistake."""
+        return self.lacks or any(name in self.parameters for name in self.bad)
 
 
 class Book:
@@ -69,10 +80,11 @@ class Book:
             if "answer" in self.schemas.get(each.command, {}).get("properties", {})
         ]
 
-    def parameters(self, source: Source, descriptor: Descriptor, hostile_percent: int) -> tuple[dict[str, Any], bool]:
-        """Make parameters; the second value tells whether a success would be a mistake."""
+    def fill(self, source: Source, descriptor: Descriptor, hostile_percent: int) -> Wish:
+        """Make a request for a command."""
         made: dict[str, Any] = {}
-        refused = False
+        lacks = False
+        bad: list[str] = []
         for name, field in descriptor.parameters.items():
             required = bool(field.get("required"))
             if not required and not chance(source, 35):
@@ -80,13 +92,13 @@ class Book:
             if not chance(source, hostile_percent):
                 made[name] = self._good(source, descriptor, name, field)
             elif chance(source, 30):
-                refused = refused or required  # left out
+                lacks = lacks or required
             else:
-                made[name], bad = _bad(source, field)
-                refused = refused or bad
+                made[name], surely = _bad(source, field)
+                bad += [name] if surely else []
         if chance(source, hostile_percent):
-            made[pick(source, ("x", "unknown field", "__proto__", "id", "command"))] = any_json(source, 1)
-        return made, refused
+            made.setdefault(pick(source, UNKNOWN), any_json(source, 1))
+        return Wish(descriptor.command, made, lacks=lacks, bad=tuple(bad))
 
     def _good(self, source: Source, descriptor: Descriptor, name: str, field: Mapping[str, Any]) -> Any:  # noqa: ANN401 -- any JSON
         if "values" in field:
@@ -107,8 +119,7 @@ class Book:
             if chance(source, RARE.get(descriptor.command, 100)):
                 break
             descriptor = pick(source, among)
-        parameters, refused = self.parameters(source, descriptor, hostile_percent)
-        return Wish(descriptor.command, parameters, chance(source, 30), refused)
+        return replace(self.fill(source, descriptor, hostile_percent), envelope=chance(source, 30))
 
 
 def _bad(source: Source, field: Mapping[str, Any]) -> tuple[Any, bool]:
