@@ -10,7 +10,7 @@ from typing import Any, NoReturn, TypeVar
 
 import click
 
-from stui_sessiond import __version__, cli_store, cli_token
+from stui_sessiond import __version__, cli_fuzz, cli_store, cli_token
 
 T = TypeVar("T")
 
@@ -28,6 +28,8 @@ def main() -> None:
 
 main.add_command(cli_store.store)
 main.add_command(cli_token.token)
+main.add_command(cli_fuzz.fuzz)
+main.add_command(cli_fuzz.fuzz_image)
 
 
 _AT = click.option(
