@@ -141,6 +141,7 @@ class Peer:
     def actor(self) -> Actor:
         """Who it is, for the audit log."""
         return Actor(
+            principal=None if self.principal is None else self.principal.name,
             client_id=self.client_id,
             connection_id=self.connection_id,
             role=self.role,

@@ -9,13 +9,13 @@ import asyncio
 import secrets
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import msgspec
 from msgspec.structs import replace
 
-from stui_sessiond.errors import SessionLimitError
+from stui_sessiond.errors import SessionLimitError, SessionNotFoundError
 from stui_sessiond.ids import ClientId, ImageId, SessionId, ToolId
 from stui_sessiond.model.event import News
 from stui_sessiond.model.request import RequestEntry
@@ -98,10 +98,11 @@ class SessionManager:
         timeout_s = validator.timeout_s(wish.timeout_s)
         if wish.key is None:
             return await self._create(client, timeout_s, wish)
-        for header in self._shelf.of_client(client):
+        for header in list(self._shelf.of_client(client)):
             if header.key == wish.key:
-                async with self._keeper.hold(header.session_id) as entry:
-                    return await self._keeper.load(entry)
+                with suppress(SessionNotFoundError):  # it is just being deleted, and its key with it
+                    async with self._keeper.hold(header.session_id) as entry:
+                        return await self._keeper.load(entry)
         under_way = self._creating.get((client, wish.key))
         if under_way is not None:
             return await asyncio.shield(under_way)

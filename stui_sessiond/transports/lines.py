@@ -97,7 +97,7 @@ class LineProtocol(StreamPipe):
 
     def eof_received(self) -> bool:
         """The peer sends no more; it may still wait for answers, as `printf ... | nc` does."""
-        if self._tail and not self._dropping:
+        if self._tail and not self._dropping and not self._closing:
             tail, self._tail = bytes(self._tail), bytearray()
             self._take(tail)
         keep = not self._closing and self._receiver is not None and self._receiver.ended()

@@ -159,6 +159,8 @@ class WebSocketProtocol(StreamPipe):
     # ---- frames
 
     def _shake_hands(self, request: Request) -> None:
+        if self._ws.parser_exc is not None:  # frames came with the request, and were wrong: it is over already
+            return
         headers = request.headers
         reason = refusal(headers.get_all("Host"), headers.get_all("Origin"), self._rules.hosts, self._rules.origins)
         if reason is not None:

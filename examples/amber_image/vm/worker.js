@@ -9,7 +9,9 @@ const { Requests } = require('./requests');
 const { messageOf } = require('./text');
 const { Transcript } = require('./transcript');
 
+/** Text of code that ran for no session has no listener: an event names its session. */
 function emitTranscript(place, text) {
+  if (!place.session) return;
   const data = { text, tool_id: place.tool };
   const line = toJson({ event: 'transcript', session_id: place.session, data });
   parentPort.postMessage({ kind: 'event', line });
