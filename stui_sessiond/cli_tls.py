@@ -50,7 +50,8 @@ def init(folder: Path | None, names: Sequence[str], *, renew: bool) -> None:
         has_ca = ca_files[0].exists()
         ca = made.read_pair(*ca_files) if has_ca else made.make_ca(now)
         if not names and server_files[0].exists():
-            names = made.describe(made.read_certificates(server_files[0])[0]).names
+            had = made.describe(made.read_certificates(server_files[0])[0]).names
+            names = [name for name in had if name not in made.LOCAL_NAMES]
         server = made.make_server(ca, names, now)
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not has_ca:

@@ -32,6 +32,9 @@ CLOSE_TIMEOUT_S = 10.0
 SLICE_BYTES = 8 * 1024
 """So much is worked off before looking whether the peer sends too many frames: some 1,400 pings, about 10 ms."""
 
+TURN_S = 0.02
+"""How long the work for one peer may take before others have their turn."""
+
 IDLE_FRAMES_PER_S = 1000
 """Frames without content that are answered or joined in a second, about 1 % of a processor. More wait in the kernel."""
 
@@ -76,7 +79,7 @@ class WebSocketProtocol(StreamPipe):
         self._awaiting_pong = False
         self._unread = b""
         """What came and waits because the peer sends too many frames."""
-        self._patience: asyncio.TimerHandle | None = None
+        self._patience: asyncio.Handle | None = None
         self._idle_frames = 0
         self._idle_since = 0.0
         self._begun_bytes = 0
@@ -95,14 +98,19 @@ class WebSocketProtocol(StreamPipe):
 
     def _work_off(self) -> None:
         """Read what is unread, a slice at a time, as long as the peer keeps to its share of frames."""
+        loop = asyncio.get_running_loop()
         data, self._unread, self._patience = self._unread, b"", None
-        ended, done = False, 0
-        while done < len(data) and not self._overdrawn():
+        ended, done, turn_ends = False, 0, loop.time() + TURN_S
+        while done < len(data) and self._reads():
             ended |= self._read(data[done : done + SLICE_BYTES])
             done += SLICE_BYTES
             if self._begun_bytes + len(self._message or b"") > self._strict_bytes and self._ws.state is State.OPEN:
                 self._write_out()
                 self._ws.fail(1009, f"{self._strict_bytes} bytes are allowed before hello")
+            if self._out_bytes > self._limits.outbound_soft_bytes:
+                self._flush()  # which tells whether the peer reads
+            if not self._overdrawn() and done < len(data) and loop.time() > turn_ends:
+                self._patience = loop.call_soon(self._work_off)  # others first
         self._unread = data[done:]
         begun = self._ws.state is State.OPEN and (self._begun_bytes > 0 or self._message is not None)
         self._watch_message(begun=begun, ended=ended)
@@ -135,8 +143,13 @@ class WebSocketProtocol(StreamPipe):
         if self._idle_frames >= IDLE_FRAMES_PER_S and not self._overdrawn():
             self._patience = loop.call_at(self._idle_since + 1, self._work_off)
 
+    def _apply_hold(self) -> None:
+        super()._apply_hold()
+        if self._unread and self._reads():
+            self._patience = asyncio.get_running_loop().call_soon(self._work_off)
+
     def _overdrawn(self) -> bool:
-        """Tell whether the peer has used up its share of frames for the present second."""
+        """Tell whether the peer has used up its share of frames for the present second, or of the present turn."""
         return self._patience is not None
 
     def _reads(self) -> bool:

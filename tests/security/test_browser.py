@@ -113,7 +113,7 @@ def attacker(targets: list[int]) -> Iterator[tuple[int, queue.Queue[dict[str, st
             self.send_response(204)
             self.end_headers()
 
-        def log_message(self, *_: object) -> None:  # type: ignore[override]  # nothing is logged
+        def log_message(self, *_: object) -> None:
             """Be quiet."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
