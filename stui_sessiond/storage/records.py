@@ -35,6 +35,8 @@ from stui_sessiond.model.session import (
 FORMAT = "stui-session"
 FORMAT_VERSION = 2
 
+UPDATED: Final = "session.updated"
+"""The one event whose patch can be in the history already; what others hold is an image's or a client's business."""
 
 NO_SHARES: Final[dict[ClientId, Role]] = {}
 """One for all the sessions that are not shared; nobody changes it."""
@@ -317,7 +319,7 @@ def event_records(events: Sequence[Event], entries: Sequence[HistoryEntry]) -> l
             event.name,
             event.at,
             {name: value for name, value in event.data.items() if name != "patch"}
-            if event.data.get("version") in versions and "patch" in event.data
+            if event.name == UPDATED and _version(event.data) in versions and "patch" in event.data
             else event.data,
             event.size_bytes,
         )
@@ -331,10 +333,16 @@ def _events(records: Sequence[EventRecord], entries: Sequence[HistoryEntry]) -> 
 
 
 def _with_patch(record: EventRecord, patches: Mapping[int, Sequence[Step]]) -> dict[str, Any]:
-    if record.name != "session.updated" or "patch" in record.data:
+    if record.name != UPDATED or "patch" in record.data:
         return record.data
-    steps = patches.get(record.data.get("version", 0), ())
+    steps = patches.get(_version(record.data), ())
     return {**record.data, "patch": [step.to_json() for step in steps]}
+
+
+def _version(data: Mapping[str, Any]) -> int:
+    """The version that an event tells of; 0, which no session has, where it is no whole number."""
+    version = data.get("version")
+    return version if isinstance(version, int) else 0
 
 
 def header_record(header: SessionHeader) -> HeaderRecord:
