@@ -40,8 +40,8 @@ from stui_sessiond.storage.sealed import key_of_text, open_text, seal_text, sess
 FORMAT = "stui-session"
 FORMAT_VERSION = 2
 
-STATE_EVENT = "session.updated"
-"""Its data has the patch of a version, which the history has as well."""
+UPDATED: Final = "session.updated"
+"""The one event whose patch can be in the history already; what others hold is an image's or a client's business."""
 
 NO_SHARES: Final[dict[ClientId, Role]] = {}
 """One for all the sessions that are not shared; nobody changes it."""
@@ -338,7 +338,7 @@ def event_records(events: Sequence[Event], entries: Sequence[HistoryEntry]) -> l
             event.name,
             event.at,
             {name: value for name, value in event.data.items() if name != "patch"}
-            if event.name == STATE_EVENT and event.data.get("version") in versions and "patch" in event.data
+            if event.name == UPDATED and _version(event.data) in versions and event.data.get("patch") is not None
             else event.data,
             event.size_bytes,
         )
@@ -352,10 +352,16 @@ def _events(records: Sequence[EventRecord], entries: Sequence[HistoryEntry]) -> 
 
 
 def _with_patch(record: EventRecord, patches: Mapping[int, Sequence[Step]]) -> dict[str, Any]:
-    if record.name != STATE_EVENT or "patch" in record.data:
+    if record.name != UPDATED or "patch" in record.data:
         return record.data
-    steps = patches.get(record.data.get("version", 0), ())
+    steps = patches.get(_version(record.data), ())
     return {**record.data, "patch": [step.to_json() for step in steps]}
+
+
+def _version(data: Mapping[str, Any]) -> int:
+    """The version that an event tells of; 0, which no session has, where it is no whole number."""
+    version = data.get("version")
+    return version if isinstance(version, int) else 0
 
 
 def header_record(header: SessionHeader) -> HeaderRecord:

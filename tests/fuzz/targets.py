@@ -4,7 +4,7 @@ import random
 from collections.abc import Callable
 from typing import NamedTuple
 
-from tests.fuzz import seeds, storage_targets, wire_targets
+from tests.fuzz import made_targets, seeds, storage_targets, wire_targets
 from tests.fuzz.storage_targets import REFUSALS
 
 MUTATION_PIECES = (b"", b"\x00", b"\xff", b'"', b"{", b"}", b"[", b"\\ud83d", b"1e999", b"null", b"\n", b"\x81\x80", b"-1")
@@ -91,6 +91,12 @@ def _token_seeds() -> list[bytes]:
     return [b"\x00" + token, b"\x01me", b"\x00.", b"\x00a.b", b"\x00" + token[:-1]]
 
 
+def _choices() -> list[bytes]:
+    """Bytes that are choices: any will do."""
+    chooser = random.Random(0)  # noqa: S311 -- tests are repeatable, not secret
+    return [bytes(size) for size in (1, 40)] + [chooser.randbytes(60 * size) for size in range(1, 30)]
+
+
 TARGETS: tuple[Target, ...] = (
     Target("lines", wire_targets.lines, _line_seeds, ("transports/lines.py",)),
     Target("frames", wire_targets.frames, _frame_seeds, ("transports/websocket.py",)),
@@ -112,6 +118,9 @@ TARGETS: tuple[Target, ...] = (
     ),
     Target("session_file", storage_targets.session_file, _session_seeds, ("storage/records.py",), REFUSALS),
     Target("index", storage_targets.index, lambda: _small("index"), ("storage/index.py", "storage/layout.py")),
+    Target("made_session", made_targets.made_session, _choices, ("storage/records.py",), REFUSALS),
+    Target("made_changes", made_targets.made_changes, _choices, ("storage/replay.py", "model/delta.py"), REFUSALS),
+    Target("made_index", made_targets.made_index, _choices, ("storage/index.py",)),
     Target("store_file", storage_targets.store_file, lambda: _small("store"), ("storage/layout.py",), REFUSALS),
 )
 

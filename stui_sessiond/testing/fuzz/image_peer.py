@@ -9,15 +9,14 @@ from typing import Any, Final
 from stui_sessiond.testing.fuzz.shapes import instance
 from stui_sessiond.testing.fuzz.source import Seeded, pick
 from stui_sessiond.testing.fuzz.tally import FailureError
-from stui_sessiond.testing.fuzz.values import an_object, any_json
+from stui_sessiond.testing.fuzz.values import any_json
 from stui_sessiond.testing.fuzz.wishes import Book
 from stui_sessiond.testing.link import Link, LinkEndedError, open_link
 
 CODES: Final = ("class_not_found", "object_not_found", "evaluation_error", "invalid_parameters", "x", None)
 EVENTS: Final = ("transcript", "code_changed", "debugger_opened", "progress", "made_up")
-ODD_TEXT: Final = (
-    rb'{"result":"\ud83d","result_type":null,"execution_time":0,"has_error":false,"\udc00":"\ud83d\ude00"}'
-)
+FIELDS: Final = ("text", "version", "patch", "client_id", "evaluation", "session_state", "data", "", "seq", "mode")
+ODD_TEXT: Final = rb'{"result":"\ud83d","result_type":null,"execution_time":0,"has_error":false,"\udc00":"\ud83d\ude00"}'
 
 
 class ImagePeer:
@@ -117,12 +116,16 @@ class ImagePeer:
                 await self._send(head + b',"result":' + ODD_TEXT + b"}")
             case "event":
                 session = request.get("parameters", {}).get("session_id") or "session_1_1_none"
-                pushed = {"event": pick(self._source, EVENTS), "session_id": session, "data": an_object(self._source)}
+                pushed = {"event": pick(self._source, EVENTS), "session_id": session, "data": self._told()}
                 await self._send(json.dumps(pushed).encode(), good)
             case "hang_up":
                 await link.close()
             case _:
                 await self._send(good)
+
+    def _told(self) -> dict[str, Any]:
+        """Make the data of an event: with the names that the daemon's own events have, and other types behind them."""
+        return {pick(self._source, FIELDS): any_json(self._source, 2) for _ in range(self._source.below(4))}
 
     def _good(self, request: dict[str, Any]) -> bytes:
         root = self._book.schemas.get(request["command"], {})

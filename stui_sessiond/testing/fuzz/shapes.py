@@ -32,6 +32,8 @@ def instance(source: Source, schema: Schema, root: Schema, depth: int = 0) -> An
         case "object" if isinstance(schema.get("additionalProperties"), dict) and depth < MAX_DEPTH:
             inner = schema["additionalProperties"]
             return {f"k{i}": instance(source, inner, root, depth + 1) for i in range(source.below(3))}
+        case "array" if "prefixItems" in schema:
+            return [instance(source, item, root, depth + 1) for item in schema["prefixItems"]]
         case "array" if "items" in schema:
             count = 0 if depth >= MAX_DEPTH else source.below(3)
             return [instance(source, schema["items"], root, depth + 1) for _ in range(count)]
