@@ -11,8 +11,9 @@ from typing import cast
 
 from stui_sessiond.transports.pipe import PipeLimits, Receiver, ReceiverFactory
 
-TCP_USER_TIMEOUT_MS = 30_000
-"""A peer that acknowledges nothing for so long is gone."""
+TCP_USER_TIMEOUT_MS = 40_000
+"""A peer that acknowledges nothing for so long is gone. One that does not read counts as such to the system, too: it is
+longer than `PipeLimits.stall_s` and what it may take to say why (`lines.LINGER_S`), or nobody could read that."""
 
 
 class StreamPipe(asyncio.Protocol, abc.ABC):

@@ -24,6 +24,9 @@ class Echo:
         self.gone = asyncio.Event()
         self.has_ended = asyncio.Event()
         self.losses = 0
+        self.drains = 0
+        self.has_drained = asyncio.Event()
+        self.has_stalled = asyncio.Event()
 
     def receive(self, payload: bytes) -> None:
         """Take a message and say it back."""
@@ -45,6 +48,15 @@ class Echo:
         """The peer sends no more."""
         self.has_ended.set()
         return self.stays
+
+    def drained(self) -> None:
+        """There is room again."""
+        self.drains += 1
+        self.has_drained.set()
+
+    def stalled(self) -> None:
+        """Nothing was read for long."""
+        self.has_stalled.set()
 
     def lost(self) -> None:
         """The pipe is gone."""

@@ -1,5 +1,7 @@
 """Commands and their descriptors have to agree, or the daemon does not start."""
 
+from typing import Any
+
 import msgspec
 import pytest
 
@@ -13,7 +15,13 @@ class Nothing(msgspec.Struct):
 
 def a_descriptor(name: str = "wave", **changes: str) -> Descriptor:
     """Make a descriptor of a command that everybody may call."""
-    fields = {"request_type": "Wave", "family": "test", "sender": "client", "since": "0.1.0", "right": "connect"}
+    fields: dict[str, Any] = {
+        "request_type": "Wave",
+        "family": "test",
+        "sender": "client",
+        "since": "0.1.0",
+        "right": "connect",
+    }
     return Descriptor(command=name, doc="Wave.", parameters={}, returns={}, errors=[], **{**fields, **changes})
 
 
