@@ -40,11 +40,13 @@ class ContextCommands:
         """Carry out `save_context`."""
         tool = asked.tool_id or DEFAULT_TOOL
         captured = asked.context is None
-        sections = await self._capture(asked.session_id, tool) if captured else _sections(asked.context)
         once = once_of("save_context", asked, caller.client_id)
-        session = await self._manager.save_context(
-            asked.session_id, tool, sections, into=captured, by=caller.client_id, once=once
-        )
+        session = await self._manager.carried_out(asked.session_id, once) if captured and once is not None else None
+        if session is None:
+            sections = await self._capture(asked.session_id, tool) if captured else _sections(asked.context)
+            session = await self._manager.save_context(
+                asked.session_id, tool, sections, into=captured, by=caller.client_id, once=once
+            )
         stored = session.contexts[ToolId(tool)]
         return wire.SaveContextResult(
             session_id=session.header.session_id,

@@ -9,14 +9,20 @@ from msgspec import UNSET
 
 from stui_sessiond.commands.relay import Relay
 from stui_sessiond.commands.table import Caller, Command, Followed
-from stui_sessiond.errors import ParameterError, RefusedError, TooManySubscriptionsError
+from stui_sessiond.errors import (
+    ParameterError,
+    RefusedError,
+    SessionNotSharedError,
+    StuiError,
+    TooManySubscriptionsError,
+)
 from stui_sessiond.ids import ImageId, SessionId
 from stui_sessiond.images.registry import ImageRegistry
 from stui_sessiond.model.event import Position
 from stui_sessiond.model.request import RequestEntry
 from stui_sessiond.sessions.digest import Evaluation, Note, sum_up
 from stui_sessiond.sessions.feed import Feed, Start
-from stui_sessiond.sessions.hub import Hub, Topic
+from stui_sessiond.sessions.hub import Hub, Topic, may_hear
 from stui_sessiond.sessions.ledger import not_kept
 from stui_sessiond.sessions.log import follow_up
 from stui_sessiond.sessions.manager import SessionManager
@@ -98,10 +104,20 @@ class EventCommands:
         if total > self._max_subscriptions:
             msg = f"a connection has at most {self._max_subscriptions} subscriptions"
             raise TooManySubscriptionsError(msg, limit=self._max_subscriptions)
-        starts = [
-            await self._start(caller, session_id, since, deltas=asked.deltas, by_topic=True)
-            for session_id, since in positions.items()
-        ]
+        everything = Topic("all") in topics
+        for session_id in positions:
+            header = self._feed.header(session_id)
+            if not (everything or may_hear(caller, header)):
+                msg = f"session {header.session_id} belongs to another client"
+                raise SessionNotSharedError(msg, session_id=header.session_id, role="none", needed="viewer")
+        starts: list[Start] = []
+        try:
+            for session_id, since in positions.items():
+                starts.append(await self._start(caller, session_id, since, deltas=asked.deltas, by_topic=True))
+        except StuiError:  # what has begun goes on: the topic it replaced was live
+            for start in starts:
+                self._begin(caller, start)
+            raise
         lacking = next((start for start in starts if start.missing is not None), None)
         gap = UNSET if lacking is None else _gap(positions.get(lacking.session.header.session_id), lacking)
         result = wire.SubscribeResult(lacking is None, _shown(self._hub.position), gap, topics=names)

@@ -18,6 +18,7 @@ from msgspec.structs import replace
 from stui_sessiond.commands.approval import Approvals
 from stui_sessiond.commands.table import Caller
 from stui_sessiond.errors import (
+    ImageBusyError,
     ImageError,
     ImageLostError,
     ImageTimeoutError,
@@ -199,7 +200,7 @@ class Relay:
         try:
             if asked.idempotency_key:
                 before = ledger.recall_entry(await self._book.recall(header.session_id, request.key), request.digest)
-                if before is not None:
+                if before is not None and not _was_not_asked(before):
                     return _again(before, wanted, gone=self._is_gone(before))
             code = code_of(asked)
             if code is not None:
@@ -308,6 +309,11 @@ def outcome_of(answer: object) -> Outcome:
         shown = answer.display if answer.display is not UNSET else answer.result
         return Outcome(result, has_error=answer.has_error, shown=shown if isinstance(shown, str) else result)
     return Outcome(result, shown=result)
+
+
+def _was_not_asked(before: RequestEntry) -> bool:
+    """Tell whether the image never heard of a request: then it may be carried out still."""
+    return before.failure is not None and before.failure.code == ImageBusyError.code
 
 
 def _again(before: RequestEntry, wanted: type[T], *, gone: bool) -> T | StuiError:

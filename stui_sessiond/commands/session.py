@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterable
 import msgspec
 
 from stui_sessiond.commands.table import Caller, Command
+from stui_sessiond.errors import SessionNotSharedError
+from stui_sessiond.ids import SessionId
 from stui_sessiond.images.registry import ImageRegistry
 from stui_sessiond.model.session import SessionHeader, Status
 from stui_sessiond.sessions.driving import Driving
@@ -68,6 +70,7 @@ class SessionCommands:
         """Carry out `create_session`."""
         del caller
         info = asked.client_info
+        once = once_of("create_session", asked, None)
         session = await self._manager.create(
             NewSession(
                 client_id=asked.client_id,
@@ -78,7 +81,7 @@ class SessionCommands:
                 client_version=asked.client_version,
                 client_info={} if info is None else msgspec.to_builtins(info),
                 config=asked.config or {},
-                key=asked.idempotency_key,
+                key=None if once is None else f"{once.digest}:{once.key}",
             )
         )
         header = session.header
@@ -96,8 +99,9 @@ class SessionCommands:
         )
 
     async def restore(self, caller: Caller, asked: wire.RestoreSession) -> wire.RestoreSessionResult:
-        """Carry out `restore_session`."""
-        del caller
+        """Carry out `restore_session`. To bring a session back that is over is for its owner."""
+        if asked.reopen:
+            self._require_owner(caller, asked.session_id)
         restored = await self._manager.restore(asked.session_id, asked.client_id, reopen=asked.reopen)
         session = restored.session
         header = session.header
@@ -120,6 +124,15 @@ class SessionCommands:
             expires_at=format_time(header.expires_at),
             integrity=integrity,
         )
+
+    def _require_owner(self, caller: Caller, session_id: str) -> None:
+        header = self._manager.find(SessionId(session_id))
+        if header is None or caller.client_id is None or header.status(self._clock()) is Status.ACTIVE:
+            return
+        role = header.role_of(caller.client_id)
+        if role != "owner":
+            msg = "restore_session with `reopen` takes the role `owner` for a session that is over"
+            raise SessionNotSharedError(msg, session_id=header.session_id, role=role, needed="owner")
 
     async def update(self, caller: Caller, asked: wire.UpdateSessionState) -> wire.UpdateSessionStateResult:
         """Carry out `update_session_state`."""

@@ -100,7 +100,7 @@ class SessionHeader(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     shares: dict[ClientId, Role] = {}
     """Other clients that may take part."""
     key: str | None = None
-    """The idempotency key it was created with."""
+    """The idempotency key it was created with, and before it, with a colon, the digest of what was asked."""
 
     @property
     def position(self) -> Position:

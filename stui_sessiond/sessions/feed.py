@@ -137,7 +137,7 @@ class Feed:
         """
         header = self.header(session_id)
         ended = 0
-        for each in self._hub.attached(header.session_id):
+        for each in self._hub.listeners(header.session_id):
             subscriber = each.subscriber
             if subscriber.client_id != client_id or connection_id not in (None, subscriber.connection_id):
                 continue

@@ -131,6 +131,10 @@ class Hub:
         """List who listens to a session because it asked for this session."""
         return [each for each in self._sessions.get(session_id, {}).values() if not each.by_topic]
 
+    def listeners(self, session_id: SessionId) -> list[Subscription]:
+        """List all who hear of a session, also by a topic."""
+        return list(self._sessions.get(session_id, {}).values())
+
     def forget(self, session_id: SessionId) -> None:
         """End all subscriptions of a session that is gone for good."""
         for subscription in self._sessions.pop(session_id, {}).values():
@@ -206,13 +210,19 @@ class Hub:
         known = self._sessions.get(header.session_id, {})
         for topic in topics_of(header):
             for subscriber, deltas in self._topics.get(topic, {}).items():
-                if subscriber not in known:
+                if subscriber not in known and (topic.kind == "all" or may_hear(subscriber, header)):
                     position = Position(header.epoch, first_seq - 1)
                     made = Subscription(header.session_id, subscriber, position, self._clock(), deltas=deltas)
                     made.live = made.by_topic = True
                     self.add(made)
                     subscriber.joined(made)
                     known = self._sessions[header.session_id]
+
+
+def may_hear(subscriber: Subscriber, header: SessionHeader) -> bool:
+    """Tell whether somebody who listens to a topic hears of a session: who named itself, if it has a role in it."""
+    client_id = subscriber.client_id
+    return client_id is None or subscriber.role == "observer" or header.role_of(client_id) != "none"
 
 
 def topics_of(header: SessionHeader) -> list[Topic]:

@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from stui_sessiond.errors import SessionLimitError, SessionNotFoundError
+from stui_sessiond.errors import KeyReusedError, SessionLimitError, SessionNotFoundError
 from stui_sessiond.ids import ClientId, ImageId, SessionId, ToolId
 from stui_sessiond.model.event import News
 from stui_sessiond.model.request import RequestEntry
@@ -99,15 +99,16 @@ class SessionManager:
         if wish.key is None:
             return await self._create(client, timeout_s, wish)
         for header in list(self._shelf.of_client(client)):
-            if header.key == wish.key:
+            if _same_key(header.key, wish.key):
                 with suppress(SessionNotFoundError):  # it is just being deleted, and its key with it
                     async with self._keeper.hold(header.session_id) as entry:
                         return await self._keeper.load(entry)
-        under_way = self._creating.get((client, wish.key))
-        if under_way is not None:
-            return await asyncio.shield(under_way)
-        made = self._creating[client, wish.key] = asyncio.ensure_future(self._create(client, timeout_s, wish))
-        made.add_done_callback(lambda _: self._creating.pop((client, wish.key or "")))
+        for (other, key), under_way in self._creating.items():
+            if other == client and _same_key(key, wish.key):
+                return await asyncio.shield(under_way)
+        place = (client, wish.key)
+        made = self._creating[place] = asyncio.ensure_future(self._create(client, timeout_s, wish))
+        made.add_done_callback(lambda _: self._creating.pop(place))
         return await asyncio.shield(made)
 
     async def _create(self, client: ClientId, timeout_s: float, wish: NewSession) -> Session:
@@ -169,7 +170,7 @@ class SessionManager:
             if (before := await self._repeated(entry, once)) is not None:
                 return before
             session = await self._keeper.load(entry)
-            who = client_id or by
+            who = by or client_id
             changed = transitions.update(session, change, self._clock(), self.rules.max_bytes)
             event = _state_event(who, change.mode.value)
             return await self._advance(entry, session, changed, who, "updated", event, once)
@@ -201,6 +202,11 @@ class SessionManager:
         entry = self._keeper.find(session_id)
         transitions.require_open(entry.header, self.life.retention_s)
         return entry.header
+
+    def find(self, session_id: SessionId) -> SessionHeader | None:
+        """Look a session up, whatever has become of it."""
+        entry = self._shelf.find(session_id)
+        return None if entry is None else entry.header
 
     def size_bytes(self, session_id: str) -> int:
         """Size of what is in a session.
@@ -284,6 +290,15 @@ class SessionManager:
                 await self._advance(entry, session, changed, by, "context.cleared", event)
             return cleared
 
+    async def carried_out(self, session_id: str, once: Once | None) -> Session | None:
+        """The session as a request has left it, if that was carried out before.
+
+        Raises:
+            SessionError, RequestError, StorageError: as for `update`.
+        """
+        async with self._keeper.hold(session_id) as entry:
+            return await self._repeated(entry, once)
+
     # ---- versions
 
     async def session(self, session_id: str) -> Session:
@@ -332,7 +347,7 @@ class SessionManager:
                 return before
             session = await self._keeper.load(entry)
             changed = session.with_document(transitions.document_of(session, name, version))
-            who = client_id or by
+            who = by or client_id
             return await self._advance(entry, session, changed, who, "reverted", _state_event(who, "revert"), once)
 
     async def share(self, session_id: str, client_id: str, role: Role, *, by: str | None) -> SessionHeader:
@@ -459,6 +474,20 @@ class SessionManager:
         return await self._keeper.store(
             entry, versioned, news, size_bytes=size_bytes, version=version, requests=requests
         )
+
+
+def _same_key(known: str | None, asked: str) -> bool:
+    """Tell whether two keys with their digests are the same.
+
+    Raises:
+        KeyReusedError: the keys are, and the digests are not.
+    """
+    if known is None or known.partition(":")[2] != asked.partition(":")[2]:
+        return False
+    if known != asked:
+        msg = "the key named another create_session before"
+        raise KeyReusedError(msg, command="create_session")
+    return True
 
 
 def _state_event(client_id: str | None, mode: str) -> Callable[[Session, HistoryEntry], News]:

@@ -71,7 +71,7 @@ class NewSession(msgspec.Struct, frozen=True, kw_only=True):
     client_info: dict[str, Any] = {}
     config: dict[str, Any] = {}
     key: str | None = None
-    """Its idempotency key."""
+    """Its idempotency key, and before it, with a colon, the digest of what was asked."""
 
 
 def create(session_id: SessionId, client: ClientId, timeout_s: float, wish: NewSession, now: float) -> Session:

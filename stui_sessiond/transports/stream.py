@@ -14,8 +14,9 @@ from typing import cast
 from stui_sessiond.security.admission import Ticket
 from stui_sessiond.transports.pipe import PipeLimits, Receiver, ReceiverFactory
 
-TCP_USER_TIMEOUT_MS = 30_000
-"""A peer that acknowledges nothing for so long is gone."""
+TCP_USER_TIMEOUT_MS = 40_000
+"""A peer that acknowledges nothing for so long is gone. One that does not read counts as such to the system, too: it is
+longer than `PipeLimits.stall_s` and what it may take to say why (`lines.LINGER_S`), or nobody could read that."""
 
 GOODBYE_S = 1.0
 """How long a peer that was too slow may take to read so; it would not answer a close frame any faster."""

@@ -16,7 +16,7 @@ import time
 from asyncio import StreamReader, StreamWriter
 from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from websockets.asyncio.client import connect
 from websockets.exceptions import WebSocketException
@@ -127,7 +127,9 @@ class Churn:
         """Wait until the daemon has read the ends of all connections, and noted them."""
         async with asyncio.timeout(PATIENCE_S):
             connections += len(self._owed)  # who only stopped sending may still wait for an answer
-            while daemon.server.counts().total > connections or len(daemon.server.tasks) > len(self._owed):
+            while (  # noqa: ASYNC110 -- the ends of connections are announced to nobody
+                daemon.server.counts().total > connections or len(daemon.server.tasks) > len(self._owed)
+            ):
                 await asyncio.sleep(0.01)
             await daemon.manager._keeper.settle()
             for _ in range(10):  # transports say that they are lost one turn later
@@ -233,7 +235,7 @@ class Line:
         self.reader: StreamReader
         self.writer: StreamWriter
 
-    async def __aenter__(self) -> "Line":
+    async def __aenter__(self) -> Self:
         ready = self._daemon.ready
         assert ready is not None
         if self._tcp:

@@ -114,6 +114,25 @@ class Client:
         if self._writer is not None:
             self._writer.transport.abort()
 
+    async def until_answered(self, asked: Asked) -> None:
+        """Wait for an answer."""
+        while asked.answer is None:
+            self.changed.clear()
+            await self.changed.wait()
+
+    async def until_all_answered(self) -> None:
+        """Wait until nothing is without an answer that may have one."""
+        while self._pending:
+            self.changed.clear()
+            await self.changed.wait()
+
+    async def until_heard(self, session_id: str, seq: int) -> None:
+        """Wait until a session's events have been heard up to this one."""
+        stream = self.streams[session_id]
+        while stream.position is None or stream.position[1] < seq:
+            self.changed.clear()
+            await self.changed.wait()
+
     @property
     def waiting(self) -> list[Asked]:
         """Requests without an answer."""

@@ -14,8 +14,8 @@ from collections.abc import Iterable
 import structlog
 
 from . import address_change
-from .churn import Churn
 from .churn import ZERO as NOTHING_LEFT
+from .churn import Churn
 from .schedules import ZERO, Schedule
 
 SCHEDULE_S = 120.0
@@ -144,9 +144,8 @@ def _change_of_address() -> int:
         found = address_change.prove()
     except subprocess.TimeoutExpired as error:
         found = {"violations": [str(error)]}
-    _say(
-        f"change of address: resumed from the new one in {found.get('resume_ms')} ms, {found.get('events')} events replayed"
-    )
+    told = f"{found.get('resume_ms')} ms, {found.get('events')} events replayed"
+    _say(f"change of address: resumed from the new one in {told}")
     for violation in found["violations"]:
         _say(f"! {violation}")
     return len(found["violations"])

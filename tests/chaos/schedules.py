@@ -8,9 +8,8 @@ import json
 import random
 import signal
 from collections import Counter
-from collections.abc import Callable
 from contextlib import AsyncExitStack
-from typing import Any
+from typing import Any, Self
 
 from .client import Asked, Client
 from .image import Image
@@ -116,7 +115,7 @@ class Schedule:
                     image_id=self._image.image_id,
                     idempotency_key=f"first-{number}",
                 )
-                await _until(owner, lambda made=made: made.answer is not None)
+                await owner.until_answered(made)
                 assert made.answer is not None
                 session_id = made.answer["result"]["session_id"]
                 self._sessions.append(session_id)
@@ -124,7 +123,7 @@ class Schedule:
                     shared = owner.ask(
                         "share_session", session_id=session_id, client_id=client.client_id, role="editor"
                     )
-                    await _until(owner, lambda shared=shared: shared.answer is not None)
+                    await owner.until_answered(shared)
         for client in self._clients:
             client.listen(self._sessions[0])
             if self._random.randrange(2):
@@ -252,7 +251,7 @@ class Schedule:
             async with asyncio.timeout(HEALED_S):
                 await self._image.greeted.wait()
                 for client in self._clients:
-                    await _until(client, lambda client=client: not client.waiting)
+                    await client.until_all_answered()
         except TimeoutError:
             left = [f"{asked.command} {asked.key}" for client in self._clients for asked in client.waiting]
             self.complain("unanswered", f"{left}, image greeted: {self._image.greeted.is_set()}")
@@ -287,9 +286,13 @@ class Schedule:
                 await plain.result("ping")
                 await asyncio.sleep(0.01)
             for session_id in self._sessions:
-                before = None
-                while before != (before := (await plain.result("get_session_info", session_id=session_id))["position"]):
-                    await asyncio.sleep(0.05)
+                before: Json | None = None
+                while True:
+                    here: Json = (await plain.result("get_session_info", session_id=session_id))["position"]
+                    if here == before:
+                        break
+                    before = here
+                    await asyncio.sleep(0.05)  # what the image said last may still be on its way to the disk
 
     async def _read_log(self, plain: "Plain", session_id: str) -> list[tuple[str, int, str, Json]]:
         position = (await plain.result("get_session_info", session_id=session_id))["position"]
@@ -314,10 +317,9 @@ class Schedule:
             for gap in stream.gaps:
                 self.complain("gaps", f"{client.client_id} was told of {gap}")
             end = (log[-1][0], log[-1][1])
-            heard_all = _until(client, lambda s=stream: s.position is not None and s.position[1] >= end[1])
             try:
                 async with asyncio.timeout(HEALED_S / 4):
-                    await heard_all
+                    await client.until_heard(session_id, end[1])
             except TimeoutError:
                 self.complain("streams disagree", f"{client.client_id} is at {stream.position}, the log at {end}")
                 continue
@@ -372,20 +374,25 @@ class Schedule:
         seen = f"{code}, {name}: status {told}, answer {answer}, run {runs} times in {self._image.ran_in.get(code)}"
         if not self._agrees(status, told, code, keyed=asked.key is not None):
             self.complain("status disagrees", seen)
-        if answer is None:
-            if not asked.unknown:
-                self.complain("unanswered", seen)
-        elif answer["status"] == "success":
-            if answer["result"]["result"] != self._image.finished.get(code) or status != "done":
-                self.complain("answer disagrees", seen)
+        if answer is None and not asked.unknown:
+            self.complain("unanswered", seen)
+        if answer is not None:
+            kind = self._check_answer(answer, status, self._image.finished.get(code))
+            if kind is not None:
+                self.complain(kind, seen)
+
+    def _check_answer(self, answer: Json, status: str, outcome: str | None) -> str | None:
+        """What is wrong with an answer, given the final status and what came of it in the image."""
+        if answer["status"] == "success":
+            agrees = answer["result"]["result"] == outcome and status == "done"
         elif answer["code"] == "evaluation_error":
-            if answer["error"] != self._image.finished.get(code) or status != "failed":
-                self.complain("answer disagrees", seen)
+            agrees = answer["error"] == outcome and status == "failed"
         elif answer["code"] == "lost_with_image":
-            if status != "lost_with_image":
-                self.complain("answer disagrees", seen)
-        elif answer["code"] not in {"image_unavailable", "image_lost", "outcome_unknown"}:
-            self.complain("wrong answers", seen)
+            agrees = status == "lost_with_image"
+        else:
+            known = {"image_unavailable", "image_lost", "outcome_unknown"}
+            return None if answer["code"] in known else "wrong answers"
+        return None if agrees else "answer disagrees"
 
     def _agrees(self, status: str, told: Json, code: str, *, keyed: bool) -> bool:
         image = self._image
@@ -433,13 +440,6 @@ _WEIGHTS = {
 }
 
 
-async def _until(client: Client, holds: Callable[[], bool]) -> None:
-    """Wait until something holds that only changes when the client hears something."""
-    while not holds():
-        client.changed.clear()
-        await client.changed.wait()
-
-
 class Plain:
     """A client straight to the daemon, that asks one thing at a time."""
 
@@ -448,7 +448,7 @@ class Plain:
         self._serial = 0
         self._events: list[Json] = []
 
-    async def __aenter__(self) -> "Plain":
+    async def __aenter__(self) -> Self:
         self._reader, self._writer = await asyncio.open_connection(*self._place, limit=1 << 26)
         return self
 
@@ -467,8 +467,8 @@ class Plain:
         """The result of a command that is expected to work."""
         self._serial += 1
         request_id = f"plain-{self._serial}"
-        message = {"id": request_id, "command": command, "parameters": parameters}
-        self._writer.write(json.dumps(message).encode() + b"\n")
+        request = {"id": request_id, "command": command, "parameters": parameters}
+        self._writer.write(json.dumps(request).encode() + b"\n")
         while (message := await self._read()).get("id") != request_id:
             self._events.append(message)
         assert message["status"] == "success", message

@@ -39,6 +39,12 @@ class Known:
         self.asked: Json | None = None
         self.text: str | None = None
         self.asked_text: str | None = None
+        self.position: Json | None = None
+        self.key = 0
+
+    def request(self) -> Json:
+        """The update that was asked for last, under its key."""
+        return {"session_id": self.session_id, "state_data": self.asked, "idempotency_key": f"key-{self.key}"}
 
 
 class KillRounds:
@@ -148,14 +154,32 @@ class KillRounds:
             self._note("wrong content", f"context at version {version}")
         if found["integrity"]["status"] != "ok":
             self._note("damage reports", str(found["integrity"]))
+        await self._look_at_events(known, ask)
+        if known.asked is not None:  # sent again under the same key: carried out once, now or before
+            again = await ask("update_session_state", known.request())
+            if again["version"] != version + (state != known.asked) or again["session_state"] != known.asked:
+                self._note("wrong content", f"the repeat made version {again['version']} of {version}")
+            version, state = again["version"], again["session_state"]
         known.version, known.state, known.asked = version, state, None
         known.text, known.asked_text = text, None
+
+    async def _look_at_events(self, known: Known, ask: Ask) -> None:
+        """Where the events are is not before what was told, and everything since then is there."""
+        digest = await ask("get_digest", {"session_id": known.session_id, "since": known.position})
+        here = digest["position"]
+        if known.position is not None:
+            if here["epoch"] != known.position["epoch"] or here["seq"] < known.position["seq"]:
+                self._note("acknowledged lost", f"events are at {here}, not at {known.position}")
+            elif not digest["recovered"] or digest["events"] != here["seq"] - known.position["seq"]:
+                self._note("acknowledged lost", f"events since {known.position} are not all there")
+        known.position = here
 
     async def _change(self, known: Known, ask: Ask) -> None:
         size = self._random.choice((10, 500, 5000, LARGE))
         if self._random.randrange(4):
             known.asked = {"n": self._random.random(), "pad": "x" * size}
-            done = await ask("update_session_state", {"session_id": known.session_id, "state_data": known.asked})
+            known.key += 1
+            done = await ask("update_session_state", known.request())
             known.state, known.asked = known.asked, None
         else:
             known.asked_text = f"{self._random.random()}" + "y" * size
@@ -163,6 +187,8 @@ class KillRounds:
             done = await ask("save_context", {"session_id": known.session_id, "context": context})
             known.text, known.asked_text = known.asked_text, None
         known.version = done["version"]
+        if not self._random.randrange(3):
+            known.position = (await ask("get_session_info", {"session_id": known.session_id}))["position"]
         self.counts["acknowledged"] += 1
 
 

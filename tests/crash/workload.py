@@ -8,15 +8,20 @@ import contextlib
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 from msgspec.structs import replace
 
 from stui_sessiond.errors import SessionDamagedError
 from stui_sessiond.ids import ClientId, ImageId, SessionId, ToolId
-from stui_sessiond.model.session import NamedSnapshot, Session, SessionHeader, StoredContext
+from stui_sessiond.model.event import EventLog, News
+from stui_sessiond.model.request import RequestEntry
+from stui_sessiond.model.session import HistoryEntry, NamedSnapshot, Session, SessionHeader, StoredContext
 from stui_sessiond.security.sealing import CLEAR, Sealer
 from stui_sessiond.sessions.history import HistoryRules, advance
+from stui_sessiond.sessions.ledger import LedgerRules, Once, carried_out, noted
+from stui_sessiond.sessions.log import LogRules, append
 from stui_sessiond.storage.backups import Backups
 from stui_sessiond.storage.fs import FileSystem
 from stui_sessiond.storage.records import (
@@ -24,7 +29,9 @@ from stui_sessiond.storage.records import (
     decode_session,
     encode_change,
     entry_record,
+    event_records,
     header_record,
+    request_records,
     to_record,
 )
 from stui_sessiond.storage.segments import DiskFullError
@@ -38,6 +45,9 @@ FALSE_ALARM = "false damage reports"
 ROOT = Path("/data")
 SEGMENT_BYTES = 2500
 RULES = HistoryRules(max_versions=5, max_bytes=100_000)
+LOG_RULES = LogRules(max_events=6)
+LEDGER_RULES = LedgerRules(max_requests=100)
+SURE_EVENTS = 4
 NOW = 1_800_000_000.0
 
 _encode = msgspec.json.Encoder(order="sorted").encode
@@ -92,8 +102,12 @@ def new_session(number: int) -> Session:
 
 
 def fingerprint(session: Session) -> bytes:
-    """Everything that a session is, as bytes; of the history only the last versions, which the rules keep for sure."""
-    record = to_record(replace(session, history=type(session.history)({}, 0)))
+    """Everything that a session is, as bytes; of history and events only the last, which the rules keep for sure.
+
+    Where its stream of events is, is in it: a position that somebody was told is never ahead of what is found.
+    """
+    log = EventLog(session.log.events[-SURE_EVENTS:])
+    record = to_record(replace(session, history=type(session.history)({}, 0), log=log))
     version = session.header.version
     past = [session.history.document_at(kept) for kept in range(max(1, version - RULES.max_versions + 1), version + 1)]
     return _encode([record, past])
@@ -222,16 +236,42 @@ class Driver:
             self.clock += 1
             new = _with_context(old, self.clock, size) if context else _with_state(old, self.clock, size)
             changed, entry = advance(old, new, self.clock, old.header.client_id, "updated", RULES)
-            current[changed.header.session_id] = changed
-            record = ChangeRecord(
-                changed.header.session_id,
-                old.header.version,
-                header_record(changed.header),
-                entry_record(entry),
-            )
-            batch.append((changed, record))
+            data = {"version": entry.version, "patch": [step.to_json() for step in entry.steps]}
+            asked = Once(f"key-{self.clock:.0f}", "update_session_state", "digest", old.header.client_id)
+            change = _told(changed, self.clock, [("session.updated", data)], [carried_out(asked, entry)], entry)
+            current[changed.header.session_id] = change[0]
+            batch.append(change)
         if batch:
             self.commit(batch)
+
+    def tell(self, *numbers: int) -> None:
+        """Let something happen that is no version, in one batch: an evaluation begins, or the one that runs ends."""
+        batch: list[tuple[Session, ChangeRecord]] = []
+        current = dict(self.sessions)
+        for number in filter(self.has, numbers):
+            old = current[new_session(number).header.session_id]
+            self.clock += 1
+            running = next((one for one in old.requests.entries.values() if one.state == "running"), None)
+            if running is None:
+                key = f"evaluation-{self.clock:.0f}"
+                request = RequestEntry(key=key, command="evaluate", digest="digest", accepted_at=self.clock)
+                names = ["evaluation.accepted", "evaluation.started"]
+            else:
+                request = replace(running, state="done", result=f"{self.clock:.0f}", finished_at=self.clock)
+                names = ["evaluation.finished"]
+            change = _told(old, self.clock, [(name, {"evaluation": request.key}) for name in names], [request])
+            current[old.header.session_id] = change[0]
+            batch.append(change)
+        if batch:
+            self.commit(batch)
+
+    def lose_events(self, number: int) -> None:
+        """Events were lost: with the next change another epoch begins."""
+        if self.has(number):
+            session_id = new_session(number).header.session_id
+            self.clock += 1
+            old = self.sessions[session_id].without_events()
+            self.commit([_told(old, self.clock, [("transcript", {"text": "anew"})], [])])
 
     def bind(self, number: int) -> None:
         """Change only the header."""
@@ -290,6 +330,30 @@ class Driver:
         made = Backups(self.store).create(self.clock, "automatic")
         if made.sessions != len(self.store.places):
             raise Mismatch(LOST, f"{made.sessions} of {len(self.store.places)} are in the backup")
+
+
+def _told(
+    session: Session,
+    clock: float,
+    told: Sequence[tuple[str, dict[str, Any]]],
+    requests: Sequence[RequestEntry],
+    entry: HistoryEntry | None = None,
+) -> tuple[Session, ChangeRecord]:
+    """Add events and requests to a session, and make the record of the change."""
+    news = [News(name, data, clock) for name, data in told]
+    base = session.header.version if entry is None else entry.version - 1
+    session, events = append(session, news, f"epoch-{clock:.0f}", clock, LOG_RULES)
+    for request in requests:
+        session = replace(session, requests=noted(session.requests, request, clock, LEDGER_RULES))
+    entries = () if entry is None else (entry,)
+    return session, ChangeRecord(
+        session.header.session_id,
+        base,
+        header_record(session.header),
+        None if entry is None else entry_record(entry),
+        events=event_records(events, entries),
+        requests=request_records(requests),
+    )
 
 
 def _whole(session: Session, base_version: int) -> ChangeRecord:
@@ -358,11 +422,14 @@ BEGINNING: tuple[Callable[[Driver], None], ...] = (
     lambda driver: driver.checkpoint(),
     lambda driver: driver.update(3, 3, 1, size=50),
     lambda driver: driver.bind(4),
+    lambda driver: driver.tell(4, 2),
     lambda driver: driver.update(4, size=1500),
     lambda driver: driver.back_up(),
+    lambda driver: driver.tell(2, 3, 2),
     lambda driver: driver.update(1, 2),
     lambda driver: driver.remove(1),
     lambda driver: driver.remove(4, archive=True),
+    lambda driver: driver.lose_events(3),
     lambda driver: driver.update(3, context=True, size=300),
     lambda driver: driver.checkpoint(),
     reopen,
@@ -375,6 +442,7 @@ LIFE: tuple[Callable[[Driver], None], ...] = (
     lambda driver: driver.update(2, size=200),
     lambda driver: driver.update(3, context=True, size=300),
     lambda driver: driver.snapshot(2),
+    lambda driver: driver.tell(2, 3),
     lambda driver: driver.create(5, 6),
     lambda driver: driver.update(2, size=400),
     lambda driver: driver.update(5, 6, 5, size=400),
@@ -385,6 +453,8 @@ LIFE: tuple[Callable[[Driver], None], ...] = (
     lambda driver: driver.update(6, context=True, size=900),
     lambda driver: driver.back_up(),
     lambda driver: driver.remove(6),
+    lambda driver: driver.tell(2, 2, 2),
+    lambda driver: driver.lose_events(2),
     *(
         lambda driver: driver.update(2, 3, size=500),
         lambda driver: driver.checkpoint(),
@@ -393,6 +463,7 @@ LIFE: tuple[Callable[[Driver], None], ...] = (
     lambda driver: driver.update(5),
     lambda driver: driver.store.writer.seal(),
     lambda driver: driver.update(2, size=30),
+    lambda driver: driver.tell(3, 5),
     reopen,
     lambda driver: driver.update(3, size=30),
 )

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import os
 import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.harness import IMAGE_ID, Amber, Connection, Daemon, Json, folder
+from tests.e2e.harness import DEADLINE_S, IMAGE_ID, Amber, Connection, Daemon, Json, folder
 
 KEY = "the one evaluation"
 
@@ -23,10 +24,11 @@ def hello(
     return connection.result("hello", role="client", protocol=["1.0.0"], client_id=client_id, **before)
 
 
-def gated(gate: Path) -> str:
-    """Code that counts its runs, says so, and goes on only when there is a certain file."""
-    opened = f"(process mainModule require: 'fs') existsSync: '{gate}'"
-    return f"ran := (ran ifNil: [0]) + 1. Transcript show: 'begun'. [{opened}] whileFalse. ran"
+def gated(begun: Path, gate: Path) -> str:
+    """Code that counts its runs, makes a folder to say so, and goes on only when there is a certain file."""
+    files = "(process mainModule require: 'fs')"
+    wait = f"[{files} existsSync: '{gate}'] whileFalse"
+    return f"ran := (ran ifNil: [0]) + 1. {files} mkdirSync: '{begun}'. {wait}. ran"
 
 
 class Walk:
@@ -34,13 +36,17 @@ class Walk:
 
     def __init__(self, home: Path, daemon: Daemon) -> None:
         self.gate = home / "gate"
+        begun = home / "begun"
         with Connection(daemon.socket_path) as client:
             self.greeting = hello(client, "ada")
             self.session = client.new_session(client_id="ada", image_id=IMAGE_ID)
             self.since = client.result("subscribe", session_id=self.session)["position"]
-            self.asked = {"session_id": self.session, "code": gated(self.gate), "idempotency_key": KEY}
+            self.asked = {"session_id": self.session, "code": gated(begun, self.gate), "idempotency_key": KEY}
             self.request_id = client.start("evaluate", **self.asked)
-            client.event("transcript")
+            end = time.monotonic() + DEADLINE_S
+            while not begun.exists():
+                assert time.monotonic() < end, "the image has not begun"
+                client.result("ping")
 
     def status(self, client: Connection) -> str:
         """What the daemon knows of it."""

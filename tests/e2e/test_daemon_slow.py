@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
-from contextlib import asynccontextmanager
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pytest
 from msgspec.structs import replace
@@ -45,7 +45,7 @@ class Line:
         self._place = place
         self._serial = 0
 
-    async def __aenter__(self) -> Line:
+    async def __aenter__(self) -> Self:
         if self._place.startswith("/"):
             sock = socket.socket(socket.AF_UNIX)
             sock.connect(self._place)

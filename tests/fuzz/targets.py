@@ -7,7 +7,21 @@ from typing import NamedTuple
 from tests.fuzz import made_targets, seeds, storage_targets, wire_targets
 from tests.fuzz.storage_targets import REFUSALS
 
-MUTATION_PIECES = (b"", b"\x00", b"\xff", b'"', b"{", b"}", b"[", b"\\ud83d", b"1e999", b"null", b"\n", b"\x81\x80", b"-1")
+MUTATION_PIECES = (
+    b"",
+    b"\x00",
+    b"\xff",
+    b'"',
+    b"{",
+    b"}",
+    b"[",
+    b"\\ud83d",
+    b"1e999",
+    b"null",
+    b"\n",
+    b"\x81\x80",
+    b"-1",
+)
 
 
 class Target(NamedTuple):
@@ -108,7 +122,9 @@ TARGETS: tuple[Target, ...] = (
         ("wire/codec.py", "wire/forms.py", "wire/limits.py", "wire/text.py"),
     ),
     Target("resume_token", wire_targets.resume_token, _token_seeds, ("security/resume.py",)),
-    Target("journal_bytes", storage_targets.journal_bytes, _journal_seeds, ("storage/journal.py", "storage/recovery.py")),
+    Target(
+        "journal_bytes", storage_targets.journal_bytes, _journal_seeds, ("storage/journal.py", "storage/recovery.py")
+    ),
     Target(
         "journal_content",
         storage_targets.journal_content,

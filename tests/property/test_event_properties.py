@@ -32,9 +32,7 @@ NOW = 1000.0
 TEXTS = st.text(max_size=5)
 VALUES: st.SearchStrategy[Any] = st.none() | st.integers(-5, 5) | TEXTS | st.lists(st.integers(0, 9), max_size=2)
 DATA = st.fixed_dictionaries({}, optional={"version": VALUES, "patch": VALUES, "text": VALUES})
-NEWS = st.builds(
-    News, st.sampled_from(["transcript", "code_changed", "gap", "x"]), DATA, st.floats(NOW - 50, NOW + 50)
-)
+NEWS = st.builds(News, st.sampled_from(["transcript", "code_changed", "gap", "x"]), DATA, st.floats(NOW - 50, NOW + 50))
 RULES = st.builds(
     LogRules, max_events=st.integers(1, 12), max_bytes=st.integers(1, 300), max_age_s=st.sampled_from([1.0, 30.0, 1e9])
 )
@@ -51,8 +49,7 @@ def test_log_tells_exactly_what_is_missing(rules: LogRules, batches: list[list[N
         session, events = append(session, batch, "e1", now, rules)
         everything += batch
         assert [(event.seq, event.name, event.data) for event in events] == [
-            (len(everything) - len(batch) + number, each.name, each.data)
-            for number, each in enumerate(batch, start=1)
+            (len(everything) - len(batch) + number, each.name, each.data) for number, each in enumerate(batch, start=1)
         ]
     header, log = session.header, session.log
     assert len(log.events) <= rules.max_events
@@ -73,7 +70,8 @@ def test_log_tells_exactly_what_is_missing(rules: LogRules, batches: list[list[N
 @given(RULES, st.lists(st.integers(1, 5), max_size=10))
 def test_log_begins_anew_after_a_loss(rules: LogRules, losses: list[int]) -> None:
     """Each loss is another epoch, whose events begin at 1; nothing of the one before is in it."""
-    session, known = a_new_session(), []
+    session = a_new_session()
+    known: list[Position] = []
     for number, count in enumerate(losses):
         session = session.without_events()
         session, events = append(session, [News("x", {}, NOW)] * count, f"e{number}", NOW, rules)
@@ -148,14 +146,15 @@ def test_records_keep_events_and_requests(
     session = a_new_session()
     session = replace(session, header=replace(session.header, shares=shares))
     followed: Session = session
-    for number, (versioned, news, entries, loses) in enumerate(changes):
+    for number, (versioned, pushed, entries, loses) in enumerate(changes):
+        news = pushed
         base = session.header
         made = replace(session, header=replace(session.header, epoch="", seq=0)).without_events() if loses else session
         entry = None
         if versioned:
             made, entry = advance(made, replace(made, state={"n": number}), NOW, "ada", "updated", HistoryRules())
             patch = [step.to_json() for step in entry.steps]
-            news = [News("session.updated", {"version": entry.version, "patch": patch}, NOW), *news]
+            news = [News("session.updated", {"version": entry.version, "patch": patch}, NOW), *pushed]
         made, events = append(made, news, f"e{number}", NOW, LogRules())
         for one in entries:
             made = replace(made, requests=noted(made.requests, one, NOW, LedgerRules()))

@@ -25,6 +25,9 @@ class Echo:
         self.gone = asyncio.Event()
         self.has_ended = asyncio.Event()
         self.losses = 0
+        self.drains = 0
+        self.has_drained = asyncio.Event()
+        self.has_stalled = asyncio.Event()
 
     def receive(self, payload: bytes) -> None:
         """Take a message and say it back."""
@@ -50,6 +53,15 @@ class Echo:
     def dribbled(self) -> None:
         """A message was begun and is not complete."""
         self.pipe.close(load_contract().close_reasons["too_slow"])
+
+    def drained(self) -> None:
+        """There is room again."""
+        self.drains += 1
+        self.has_drained.set()
+
+    def stalled(self) -> None:
+        """Nothing was read for long."""
+        self.has_stalled.set()
 
     def lost(self) -> None:
         """The pipe is gone."""

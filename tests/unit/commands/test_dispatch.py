@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 
 from stui_sessiond.commands.dispatch import Answer, Dispatcher
 from stui_sessiond.commands.table import Caller, Command, CommandTable, Followed
-from stui_sessiond.contract import Contract, Descriptor, load_contract
+from stui_sessiond.contract import Contract, Descriptor, SessionRole, load_contract
 from stui_sessiond.errors import MalformedJsonError, NotDrivingError, SessionNotFoundError, StuiError
 from stui_sessiond.ids import ConnectionId
 from stui_sessiond.model.request import Failure, Origin, RequestEntry
@@ -48,7 +48,7 @@ def a_dispatcher(
     """Make a dispatcher for `wave` (with this handler), `later` and `told`."""
 
     def described(name: str, *errors: str, since: str = "0.1.0", sender: str = "client") -> Descriptor:
-        role = "editor" if name == "wave" else None
+        role: SessionRole | None = "editor" if name == "wave" else None
         return Descriptor(name, "Wave", "session", sender, since, "session", "Wave.", {}, {}, list(errors), role)
 
     descriptors = (

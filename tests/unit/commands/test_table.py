@@ -15,8 +15,13 @@ class Nothing(msgspec.Struct):
 
 def a_descriptor(name: str = "wave", **changes: str) -> Descriptor:
     """Make a descriptor of a command that everybody may call."""
-    fields: dict[str, Any] = {"request_type": "Wave", "family": "test", "sender": "client", "since": "0.1.0"}
-    fields["right"] = "connect"
+    fields: dict[str, Any] = {
+        "request_type": "Wave",
+        "family": "test",
+        "sender": "client",
+        "since": "0.1.0",
+        "right": "connect",
+    }
     return Descriptor(command=name, doc="Wave.", parameters={}, returns={}, errors=[], **{**fields, **changes})
 
 

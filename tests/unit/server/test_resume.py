@@ -45,7 +45,7 @@ def cut(running: Running) -> None:
 
 @asynccontextmanager
 async def broken(running: Running, client: str | None = "ada") -> AsyncIterator[tuple[str, str, Talker, Talker, str]]:
-    """A connection that broke while an evaluation ran: its token, its session, the image, a watcher, the request's id."""
+    """A connection that broke during an evaluation: its token, its session, the image, a watcher, the request's id."""
     async with running.image() as image, running.talker() as watcher:
         async with running.talker() as first:
             token = (await greet(first, None, client))["resume_token"]
@@ -131,12 +131,15 @@ async def test_answer_that_came_while_nobody_was_there() -> None:
 
 async def test_answer_that_comes_after_resuming() -> None:
     """The new socket gets it when it comes."""
-    async with running_daemon() as running, broken(running) as (token, _, image, _watcher, request_id):
-        async with running.talker() as second:
-            assert (await greet(second, token))["in_flight"] == [request_id]
-            await second.call("ping")
-            await answer(image)
-            assert (await second.reply_to(request_id))["result"] == EVALUATED
+    async with (
+        running_daemon() as running,
+        broken(running) as (token, _, image, _watcher, request_id),
+        running.talker() as second,
+    ):
+        assert (await greet(second, token))["in_flight"] == [request_id]
+        await second.call("ping")
+        await answer(image)
+        assert (await second.reply_to(request_id))["result"] == EVALUATED
 
 
 async def test_connection_that_is_resumed_again_and_again() -> None:
@@ -183,7 +186,7 @@ async def test_answers_go_to_the_heir_while_the_elder_is_still_open() -> None:
 
 
 @pytest.mark.parametrize("done", [True, False])
-async def test_answer_after_a_restart_of_the_daemon(tmp_path: Any, done: bool) -> None:  # noqa: ANN401 -- a Path
+async def test_answer_after_a_restart_of_the_daemon(done: bool) -> None:
     """What ran code and has ended is answered from what is stored, if the client says that it misses it."""
     storage = MemoryStorage()
     async with running_daemon(storage) as running:

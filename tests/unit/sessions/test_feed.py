@@ -317,7 +317,7 @@ async def test_session_that_cannot_be_subscribed_to() -> None:
 async def test_topic_tells_of_sessions_that_come_later() -> None:
     """From their first event on."""
     async with open_house() as house:
-        listener = Listener("watcher", "conn-1")
+        listener = Listener("ada", "conn-1")
         house.feed.listen([Topic("client", "ada")], listener, deltas=True)
         session_id = await house.create("ada")
         await house.create("bob")
@@ -382,3 +382,21 @@ async def test_session_that_gets_an_image_comes_to_its_topic() -> None:
         await house.tell(session_id, "b")
         assert listener.names == ["b"]
         assert Topic("image", "pharo") in topics_of(house.manager.header(session_id))
+
+
+async def test_topic_tells_a_named_client_of_what_it_has_a_role_in() -> None:
+    """A share lets it hear of a session, and without one any longer it does not; `all` is for who may hear all."""
+    async with open_house() as house:
+        bob, operator = Listener("bob", "conn-1"), Listener("carl", "conn-2")
+        house.feed.listen([Topic("client", "ada")], bob, deltas=True)
+        house.feed.listen([Topic("all")], operator, deltas=True)
+        session_id = await house.create("ada")
+        assert bob.heard == []
+        await house.manager.share(session_id, "bob", "viewer", by="ada")
+        await house.put(session_id, a=1)
+        assert [each.name for each in bob.heard] == ["session.shared", "session.updated"]
+        await house.manager.share(session_id, "bob", "none", by="ada")
+        await house.feed.detach(session_id, "bob", None, "ada")
+        await house.put(session_id, a=2)
+        assert bob.heard[-1].name == "client.detached"
+        assert operator.heard[-1].name == "session.updated"

@@ -315,7 +315,7 @@ async def test_session_without_events() -> None:
 
 
 async def test_store_that_was_put_back() -> None:
-    """After a backup was restored every stream begins anew, once: what came after the backup may be known to clients."""
+    """After a backup was restored every stream begins anew, once: what came after it may be known to clients."""
     storage = TestStorage()
     async with open_house(storage) as house:
         session_id = await house.create()

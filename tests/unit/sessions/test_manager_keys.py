@@ -35,23 +35,31 @@ async def add(house: House, session_id: str, **state: int) -> Session:
 async def test_create_with_a_key() -> None:
     """A repeat hands over the session that was started, also after a restart; another client's key is its own."""
     storage = TestStorage()
-    wish = NewSession(client_id="ada", key="k")
+    wish = NewSession(client_id="ada", key="digest:k")
     async with open_house(storage) as house:
         first = (await house.manager.create(wish)).header.session_id
         assert (await house.manager.create(wish)).header.session_id == first
-        other = (await house.manager.create(NewSession(client_id="bob", key="k"))).header.session_id
-        another = (await house.manager.create(NewSession(client_id="ada", key="l"))).header.session_id
+        other = (await house.manager.create(NewSession(client_id="bob", key="digest:k"))).header.session_id
+        another = (await house.manager.create(NewSession(client_id="ada", key="digest:l"))).header.session_id
         assert len({first, other, another}) == 3
     async with open_house(storage) as house:
         assert (await house.manager.create(wish)).header.session_id == first
         assert [event.name for event in await house.log(first)] == ["session.created"]
 
 
+async def test_create_with_a_key_that_named_another_one() -> None:
+    """The same key for something else is a mistake of the sender."""
+    async with open_house() as house:
+        await house.manager.create(NewSession(client_id="ada", key="one:k"))
+        with pytest.raises(KeyReusedError):
+            await house.manager.create(NewSession(client_id="ada", key="other:k", name="x"))
+
+
 async def test_create_with_a_key_at_once() -> None:
     """Many that are sent together start one session."""
     storage = TestStorage()
     async with open_house(storage, rules=SessionRules(max_per_client=1)) as house:
-        wish = NewSession(client_id="ada", key="k")
+        wish = NewSession(client_id="ada", key="digest:k")
         made = await asyncio.gather(*(house.manager.create(wish) for _ in range(10)))
         assert len({session.header.session_id for session in made}) == 1
         assert len(storage.commits) == 1
@@ -61,21 +69,21 @@ async def test_create_with_a_key_that_fails() -> None:
     """Nothing was started, so the same key can be sent again."""
     storage = TestStorage()
     async with open_house(storage, rules=SessionRules(max_per_client=1)) as house:
-        wish = NewSession(client_id="ada", key="k")
+        wish = NewSession(client_id="ada", key="digest:k")
         storage.failure = StorageFullError("the disk is full")
         done = await asyncio.gather(house.manager.create(wish), house.manager.create(wish), return_exceptions=True)
         assert [type(outcome) for outcome in done] == [StorageFullError] * 2
         storage.failure = None
         await house.manager.create(wish)
         with pytest.raises(SessionLimitError):
-            await house.manager.create(NewSession(client_id="ada", key="l"))
+            await house.manager.create(NewSession(client_id="ada", key="digest:l"))
 
 
 async def test_create_with_a_key_whose_client_leaves() -> None:
     """The session is started all the same, and a repeat gets it."""
     storage = TestStorage()
     async with open_house(storage) as house:
-        wish = NewSession(client_id="ada", key="k")
+        wish = NewSession(client_id="ada", key="digest:k")
         storage.gate = asyncio.Event()
         leaver = asyncio.ensure_future(house.manager.create(wish))
         await storage.saving.get()

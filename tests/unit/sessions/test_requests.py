@@ -91,7 +91,7 @@ async def test_what_is_told_of_a_request_is_bounded() -> None:
 
 @pytest.mark.parametrize("awaited", [True, False])
 async def test_beginning_that_cannot_be_stored(awaited: bool) -> None:
-    """If the request is not carried out then, nothing is lost; if it is, there is no event of it, and the epoch ends."""
+    """If it is not carried out then, nothing is lost; if it is, there is no event of it, and the epoch ends."""
     storage = TestStorage()
     async with open_house(storage) as house:
         session_id = await house.create()

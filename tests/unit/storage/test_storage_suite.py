@@ -174,7 +174,7 @@ async def test_events_and_requests_follow_each_other(place: Place) -> None:
         whole,
         lambda old: happening(old, "a", "b"),
         lambda old: told_step(old, "k", a=1),
-        *(lambda old, one=one: happening(old, "asked", request=one) for one in requests()),  # type: ignore[misc]
+        *(lambda old, one=one: happening(old, "asked", request=one) for one in requests()),
         lambda old: happening(old, "told", request=replace(requests()[0], state="done", result="7")),
         lambda old: told_step(old, "l", a=2),
         lambda old: Commit(snapshot(old, "name", 8.0), 100, old.header.version, whole=True, base_seq=old.header.seq),
