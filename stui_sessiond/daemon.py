@@ -39,7 +39,14 @@ from stui_sessiond.images.registry import ImageRegistry
 from stui_sessiond.model.event import Position
 from stui_sessiond.model.request import RequestEntry
 from stui_sessiond.security.access import Access
-from stui_sessiond.security.audit import NO_AUDIT, AuditLog, Word
+from stui_sessiond.security.audit import (
+    NO_AUDIT,
+    AuditLog,
+    Word,
+    config_reloaded,
+    token_created,
+    token_revoked,
+)
 from stui_sessiond.security.keys import gather
 from stui_sessiond.security.policy import Policy
 from stui_sessiond.security.principal import Principal
@@ -354,15 +361,26 @@ class Daemon:
         """Put into force what can change while the daemon runs: lists, quotas, policy."""
         self._access.rules = config.access_rules(settings.access)
         self._policy.replace(config.policy_rules(settings.policy))
+        config_reloaded(self.audit, ["access", "policy", "quotas"])
         fresh = _quotas(settings)
         self._quotas.requests, self._quotas.evaluations = fresh.requests, fresh.evaluations
+
+    def _reload_tokens(self) -> None:
+        for change in self._tokens.reload() if self._tokens is not None else ():
+            record = change.record
+            _log.info(f"token.{change.what}", name=record.name)
+            if change.what == "created":
+                expires_at = None if record.expires_at is None else format_time(record.expires_at)
+                token_created(self.audit, None, record.name, record.rights, expires_at)
+            else:
+                token_revoked(self.audit, None, record.name)
 
     def reloader(self, reread: config.Reread) -> Reloader:
         """Make what looks at the files of settings and tokens."""
         return Reloader(
             reread.file,
             lambda: self.apply(reread.read()),
-            lambda: self._tokens is not None and self._tokens.reload(),
+            self._reload_tokens,
             self._recheck,
         )
 

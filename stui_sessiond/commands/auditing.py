@@ -22,6 +22,11 @@ DENIALS = frozenset(
         "client_not_allowed",
         "session_not_owned",
         "session_not_shared",
+        "image_not_allowed",
+        "command_not_allowed",
+        "rate_limited",
+        "evaluation_forbidden",
+        "approval_rejected",
     }
 )
 """Codes that mean that somebody tried what is not theirs to do."""
@@ -32,6 +37,8 @@ _NAMED: dict[str, tuple[str, ...]] = {
     "drive_session": ("action", "to_client_id"),
     "close_session": ("save_state",),
     "create_backup": ("reason",),
+    "approve": ("approval_id",),
+    "reject": ("approval_id",),
 }
 """The parameters that an entry tells, by command: ids and words of the contract, no content."""
 

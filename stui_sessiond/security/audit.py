@@ -157,27 +157,6 @@ def token_revoked(log: AuditLog, by: Actor | None, name: str) -> None:
     log.record("token.revoked", by, details={"token": name})
 
 
-def token_refused(log: AuditLog, by: Actor | None, name: str | None, why: str) -> None:
-    """Note that a token was shown and not taken: `why` is a code such as `expired`, `revoked`, `other_client`."""
-    log.record("token.refused", by, outcome=why, details={} if name is None else {"token": name})
-
-
-def approval_decided(
-    log: AuditLog,
-    by: Actor | None,
-    decision: str,
-    *,
-    approval_id: str,
-    asked_by: str | None = None,
-    session_id: str | None = None,
-    command: str | None = None,
-    code_sha256: str | None = None,
-) -> None:
-    """Note who decided what: `decision` is `granted`, `denied` or `expired`. Never pass the code, only its SHA-256."""
-    details: dict[str, Word] = {"approval_id": approval_id, "asked_by": asked_by, "code_sha256": code_sha256}
-    log.record("approval.decided", by, outcome=decision, session_id=session_id, command=command, details=details)
-
-
 def config_reloaded(log: AuditLog, changed: Sequence[str], outcome: str = "ok") -> None:
     """Note that settings were read again; `changed` are keys, such as `access.clients_deny`, without values."""
     log.record("config.reloaded", outcome=outcome, details={"changed": list(changed)})

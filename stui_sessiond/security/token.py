@@ -12,6 +12,7 @@ import os
 import secrets
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 from msgspec.structs import replace
@@ -61,6 +62,13 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
     expires_at: float | None = None
 
 
+class TokenChange(msgspec.Struct, frozen=True):
+    """A token that was made, or revoked, since the file was read before."""
+
+    what: Literal["created", "revoked"]
+    record: TokenRecord
+
+
 class _File(msgspec.Struct):
     format: str
     format_version: int
@@ -96,8 +104,8 @@ class Tokens:
         tokens.reload()
         return tokens, made
 
-    def reload(self) -> bool:
-        """Read the file again if it was changed; tell whether it was.
+    def reload(self) -> Sequence[TokenChange]:
+        """Read the file again if it was changed; tell what is new and what was revoked since.
 
         Raises:
             ConfigError: it cannot be read; what was known is still in force.
@@ -109,12 +117,13 @@ class Tokens:
             raise ConfigError(msg) from error
         stamp = (found.st_mtime_ns, found.st_size, found.st_ino)
         if stamp == self._stamp:
-            return False
+            return ()
         records = _read(self._path)
+        changes = [_change(self._by_id.get(record.id), record) for record in records] if self._stamp else []
         self._by_hash = {record.sha256: record for record in records}
         self._by_id = {record.id: record for record in records}
         self._stamp = stamp
-        return True
+        return [change for change in changes if change is not None]
 
     def find(self, token: str) -> tuple[Principal | None, str]:
         """Find who holds a token; or None and why: `unknown`, `expired` or `revoked`.
@@ -250,6 +259,12 @@ def _read(path: Path) -> Sequence[TokenRecord]:
         raise ConfigError(msg)
     old = [TokenRecord(id=digest[:12], name=FIRST_NAME, sha256=digest, rights=FIRST_RIGHTS) for digest in file.sha256]
     return [*old, *file.tokens]
+
+
+def _change(known: TokenRecord | None, now: TokenRecord) -> TokenChange | None:
+    if known is None:
+        return TokenChange("created", now)
+    return TokenChange("revoked", now) if known.revoked_at is None and now.revoked_at is not None else None
 
 
 def _principal(record: TokenRecord) -> Principal:

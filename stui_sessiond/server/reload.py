@@ -25,7 +25,7 @@ class Reloader:
         self,
         file: Path | None,
         apply_settings: Callable[[], None],
-        reload_tokens: Callable[[], bool],
+        reload_tokens: Callable[[], None],
         recheck: Callable[[], int],
     ) -> None:
         self._file = file
@@ -49,8 +49,7 @@ class Reloader:
                 self._stamp = stamp
                 self._apply_settings()
                 _log.info("settings.reloaded")
-            if self._reload_tokens():
-                _log.info("tokens.reloaded")
+            self._reload_tokens()
             self._told = None
         except ConfigError as error:
             if self._told != str(error):  # once is enough
