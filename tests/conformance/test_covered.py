@@ -9,21 +9,33 @@ from stui_sessiond.testing.vectors import load_suite
 from stui_sessiond.wire.forms import command_name
 
 NOT_PROVOKED = {
+    "approval_rejected": "takes an operator's policy",
     "client_not_allowed": "takes an operator's list, which a daemon that others use does not have",
+    "client_quota_exceeded": "takes sessions of 100 megabytes",
+    "command_not_allowed": "takes an operator's list",
+    "evaluation_forbidden": "takes an operator's policy",
     "image_busy": "takes 256 requests that wait for one image",
+    "image_not_allowed": "takes an operator's list, or a token for another image",
     "internal_error": "takes a fault in the daemon",
+    "key_missing": "takes an encrypted store without its key",
+    "rate_limited": "takes a token, and more requests than it may send",
     "session_damaged": "takes somebody who damages stored files",
     "session_error": "the head of its family: the daemon always says something finer",
     "shutting_down": "takes a daemon that is being stopped",
     "storage_busy": "takes a disk that does not keep up with 64 megabytes of changes",
     "storage_failed": "takes a broken disk",
     "storage_full": "takes a full disk",
+    "too_many_attempts": "takes an address that guesses tokens",
     "too_many_in_flight": "takes 33 requests that wait for images",
     "too_many_subscriptions": "takes 129 sessions of 26 clients",
 }
 """Codes that cannot, or should not, be provoked from outside, and why."""
 
-NOT_CARRIED_OUT = {"create_backup": "leaves a copy that is never removed, in a daemon that others use"}
+NOT_CARRIED_OUT = {
+    "approve": "takes code that waits, for which a daemon needs an operator's policy",
+    "create_backup": "leaves a copy that is never removed, in a daemon that others use",
+    "reject": "the same as `approve`",
+}
 """Commands that are only described and refused there, and why."""
 
 SUITE = load_suite()

@@ -254,7 +254,8 @@ async def test_calls_that_wait_to_be_sent_fail_with_the_connection() -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["", "localhost:7447", "http://localhost:1/", "tcp://localhost", "unix://host/path", "https://h:1/", "ws://:1"]
+    "url",
+    ["", "localhost:7447", "http://localhost:1/", "tcp://localhost", "unix://host/path", "https://h:1/", "ws://:1"],
 )
 def test_url_of_another_kind_is_refused(url: str) -> None:
     """What is no address of a daemon is refused before anything is opened, with what one looks like."""

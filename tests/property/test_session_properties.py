@@ -17,9 +17,10 @@ from stui_sessiond.errors import (
 from stui_sessiond.ids import ClientId, ImageId, SessionId, ToolId
 from stui_sessiond.model.delta import Step
 from stui_sessiond.model.session import History, HistoryEntry, NamedSnapshot, Session, SessionHeader
+from stui_sessiond.security.access import Access, AccessLists, AccessRules
 from stui_sessiond.sessions import transitions
 from stui_sessiond.sessions.transitions import Change, Mode, found_checksum, seal
-from stui_sessiond.sessions.validator import AccessLists, SessionRules, SessionValidator
+from stui_sessiond.sessions.validator import SessionRules, SessionValidator
 from stui_sessiond.storage.records import UnreadableError, decode_session, encode_session
 from tests.unit.bed.house import a_session
 
@@ -175,7 +176,7 @@ def test_patch_of_anything(state: dict[str, Any], operations: list[Any]) -> None
 @given(st.text(), st.lists(st.text(), max_size=2), st.lists(st.text(), max_size=2))
 def test_validator_of_anything(text: str, allow: list[str], deny: list[str]) -> None:
     """Whatever text a peer or an operator makes up, it is let in or refused with a code."""
-    validator = SessionValidator(SessionRules(), AccessLists(allow, deny))
+    validator = SessionValidator(SessionRules(), Access(AccessRules(clients=AccessLists(allow, deny))))
     for check in (validator.admit_client, validator.tool_id, validator.session_id):
         with contextlib.suppress(ParameterError, ClientNotAllowedError, SessionNotFoundError):
             check(text)

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from stui_sessiond.ids import ConnectionId
 from stui_sessiond.images.link import ImageLink
 from stui_sessiond.model.request import Origin
+from stui_sessiond.security.audit import Actor
+from stui_sessiond.security.principal import LOCAL, Principal
 from stui_sessiond.sessions.hub import Topic
 from stui_sessiond.wire.messages.connection import Hello
 from tests.unit.bed.house import Listener
@@ -25,6 +27,7 @@ class TestCaller(Listener):
     ) -> None:
         super().__init__(client_id, connection_id, role=role)
         self.rights = frozenset(rights or {"connect", "session"})
+        self.principal: Principal | None = LOCAL
         self.greeted = False
         self.must_greet = must_greet
         self.proof: str | None = None
@@ -33,13 +36,21 @@ class TestCaller(Listener):
         self.sent: list[bytes] = []
 
     @property
+    def actor(self) -> Actor:
+        """Who it is, for the audit log."""
+        return Actor(client_id=self.client_id)
+
+    @property
     def origin(self) -> Origin | None:
         """Where the answer to the present request is owed."""
         return None if self.connection_id is None else Origin(self.connection_id, self.request_id)
 
-    def greet(self, hello: Hello, link: ImageLink | None, connection_id: ConnectionId) -> Sequence[str]:
+    def greet(
+        self, hello: Hello, link: ImageLink | None, connection_id: ConnectionId, principal: Principal
+    ) -> Sequence[str]:
         """Take up a role."""
         del link
+        self.principal = principal
         self.greeted, self.role, self.connection_id = True, hello.role, connection_id
         return ()
 

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from stui_sessiond.ids import ClientId, ConnectionId, SessionId
 from stui_sessiond.model.event import Event, Position
 from stui_sessiond.model.session import Session, SessionHeader
+from stui_sessiond.security.access import Access, AccessLists, AccessRules
 from stui_sessiond.sessions.driving import Driving
 from stui_sessiond.sessions.feed import Feed, Start
 from stui_sessiond.sessions.hub import Hub, Subscription
@@ -19,7 +20,7 @@ from stui_sessiond.sessions.manager import LEDGER, SessionManager
 from stui_sessiond.sessions.requests import RequestBook
 from stui_sessiond.sessions.retention import LifeRules
 from stui_sessiond.sessions.transitions import Change, NewSession
-from stui_sessiond.sessions.validator import AccessLists, SessionRules, SessionValidator
+from stui_sessiond.sessions.validator import SessionRules, SessionValidator
 from stui_sessiond.storage.api import BackupInfo, Commit, Loaded, Opened, SessionStorage, StorageStatus
 from stui_sessiond.storage.memory import MemoryStorage
 from tests.unit.bed.clock import FakeClock
@@ -190,7 +191,7 @@ class House:
         self.listener = Listener()
         serial = itertools.count(next(_houses) * 1000 + 1)
         self.hub = Hub(encode, self.clock, "daemon")
-        validator = SessionValidator(rules or SessionRules(), clients)
+        validator = SessionValidator(rules or SessionRules(), Access(AccessRules(clients=clients)))
         life = life or LifeRules()
         self.keeper = Keeper(
             self.storage, validator, self.hub, log or LogRules(), self.clock, lambda: f"epoch-{next(serial)}"

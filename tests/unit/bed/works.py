@@ -7,11 +7,13 @@ from typing import Any
 
 import msgspec
 
+from stui_sessiond.commands.approval import Approvals
 from stui_sessiond.commands.image import ImageCommands
 from stui_sessiond.commands.relay import Relay
 from stui_sessiond.ids import ImageId, SessionId
 from stui_sessiond.images.link import ImageLink
 from stui_sessiond.images.registry import ImageRegistry
+from stui_sessiond.security.policy import Policy
 from stui_sessiond.sessions.ledger import LedgerRules
 from stui_sessiond.sessions.log import LogRules
 from stui_sessiond.sessions.requests import RequestBook
@@ -33,7 +35,8 @@ class Works:
         self.house = house
         self.images = ImageRegistry(house.clock)
         self.book = house.book if rules is None else RequestBook(house.keeper, rules)
-        self.relay = Relay(house.manager, self.book, self.images, house.clock)
+        approvals = Approvals(Policy(), house.keeper.post_to, house.clock)
+        self.relay = Relay(house.manager, self.book, self.images, approvals, house.clock)
         self.image_commands = ImageCommands(self.images, house.manager, house.keeper, self.book, house.hub)
         self.caller = TestCaller(client_id="ada", connection_id="conn-1")
         self.link: ImageLink

@@ -42,6 +42,7 @@ def written(running: Running, folder: Path) -> list[Entry]:
 def test_audited_commands_are_those_that_matter() -> None:
     """Whoever adds to them does so on purpose."""
     assert AUDITED == [
+        "approve",
         "cleanup_image_sessions",
         "close_session",
         "create_backup",
@@ -51,6 +52,7 @@ def test_audited_commands_are_those_that_matter() -> None:
         "evaluate",
         "hello",
         "inspect",
+        "reject",
         "share_session",
     ]
 

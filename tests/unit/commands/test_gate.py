@@ -5,15 +5,20 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from stui_sessiond.commands.gate import SessionGate
+from stui_sessiond.commands.gate import Quotas, SessionGate
 from stui_sessiond.contract import load_contract
 from stui_sessiond.errors import NotDrivingError, SessionNotSharedError
 from stui_sessiond.ids import SessionId
+from stui_sessiond.security.access import Access
+from stui_sessiond.security.quota import Rate
 from tests.unit.bed.caller import TestCaller
 from tests.unit.bed.house import House, Listener, open_house
 
 VIEW, EDIT, OWN, DRIVE = "get_digest", "evaluate", "share_session", "drive_session"
 EVERYTHING = {VIEW, EDIT, OWN}
+
+FREE = Rate(0.0, 1)
+"""Without bound."""
 
 
 @asynccontextmanager
@@ -23,7 +28,11 @@ async def a_gate() -> AsyncIterator[tuple[SessionGate, House, SessionId]]:
         session_id = await house.create("ada")
         await house.manager.share(session_id, "bob", "editor", by="ada")
         await house.manager.share(session_id, "tom", "viewer", by="ada")
-        yield SessionGate(house.keeper.shelf, house.driving), house, session_id
+        yield (
+            SessionGate(house.keeper.shelf, house.driving, Access(), Quotas(FREE, FREE), house.clock),
+            house,
+            session_id,
+        )
 
 
 def admits(gate: SessionGate, command: str, session_id: str, caller: TestCaller) -> bool:

@@ -16,7 +16,6 @@ from stui_sessiond.security.audit import (
     Head,
     NoAudit,
     Word,
-    approval_decided,
     config_reloaded,
     decode_entry,
     decode_head,
@@ -26,7 +25,6 @@ from stui_sessiond.security.audit import (
     safe_word,
     seal_entry,
     token_created,
-    token_refused,
     token_revoked,
 )
 
@@ -123,20 +121,16 @@ class _Kept(NoAudit):
         self.events.append((event, outcome, details))
 
 
-def test_functions_for_tokens_approvals_and_settings() -> None:
+def test_functions_for_tokens_and_settings() -> None:
     """Each makes one entry with names and codes."""
     kept = _Kept()
     log: AuditLog = kept
     token_created(log, None, "laptop", ["session", "eval"], "2027-01-01T00:00:00.000Z")
     token_revoked(log, None, "laptop")
-    token_refused(log, Actor(transport="tcp"), "laptop", "expired")
-    approval_decided(log, None, "denied", approval_id="a-1", asked_by="ada", command="evaluate")
     config_reloaded(log, ["access.clients_deny"])
     assert [event for event, _, _ in kept.events] == [
         "token.created",
         "token.revoked",
-        "token.refused",
-        "approval.decided",
         "config.reloaded",
     ]
-    assert [outcome for _, outcome, _ in kept.events] == ["ok", "ok", "expired", "denied", "ok"]
+    assert [outcome for _, outcome, _ in kept.events] == ["ok", "ok", "ok"]

@@ -19,8 +19,9 @@ from stui_sessiond.errors import (
     StuiError,
 )
 from stui_sessiond.ids import ImageId, SessionId
+from stui_sessiond.security.access import AccessLists
 from stui_sessiond.sessions.transitions import Change, Mode, NewSession
-from stui_sessiond.sessions.validator import AccessLists, SessionRules
+from stui_sessiond.sessions.validator import SessionRules
 from tests.unit.bed.clock import FakeClock
 from tests.unit.bed.house import TestStorage, a_session, open_house
 

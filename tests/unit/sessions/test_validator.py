@@ -11,8 +11,9 @@ from stui_sessiond.errors import (
     SessionTooLargeError,
 )
 from stui_sessiond.ids import ToolId
+from stui_sessiond.security.access import Access, AccessLists, AccessRules
 from stui_sessiond.sessions.transitions import seal
-from stui_sessiond.sessions.validator import MAX_TOOLS, AccessLists, SessionRules, SessionValidator
+from stui_sessiond.sessions.validator import MAX_TOOLS, SessionRules, SessionValidator
 from tests.unit.bed.house import a_session
 
 BAD_NAMES = [
@@ -41,7 +42,8 @@ GOOD_NAMES = ["a", "client_001", "Ada Lovelace", "../../etc/passwd", "CON", "ZoÃ
 
 def a_validator(*, allow: tuple[str, ...] = (), deny: tuple[str, ...] = (), **rules: float) -> SessionValidator:
     """Make a validator with these lists and rules."""
-    return SessionValidator(SessionRules(**rules), AccessLists(allow, deny))  # type: ignore[arg-type]  # each rule is a number
+    access = Access(AccessRules(clients=AccessLists(allow, deny)))
+    return SessionValidator(SessionRules(**rules), access)  # type: ignore[arg-type]  # each rule is a number
 
 
 def deep(levels: int) -> dict[str, object]:
