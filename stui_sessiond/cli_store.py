@@ -328,7 +328,7 @@ def verify(root: Path, sealer: "Sealer", name: str | None, *, as_json: bool) -> 
         try:
             found.append(backups.verify(each, functools.partial(report, each)))
         except KeyMissingError as error:
-            locked.append(error.message)
+            locked.append(str(error))
     for text in locked:
         click.echo(text, err=True)
     if as_json:

@@ -101,7 +101,7 @@ def _opened(data: bytes, sealer: Sealer, path: Path) -> bytes:
     except SealError:  # damaged: connections from before say hello anew
         return b""
     except KeyMissingError as error:
-        msg = f"{path}: {error.message}. Or delete the file: connections from before cannot be continued then"
+        msg = f"{path}: {error}. Or delete the file: connections from before cannot be continued then"
         raise ConfigError(msg) from None
 
 

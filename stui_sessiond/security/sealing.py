@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 import msgspec
 
-from stui_sessiond.errors import StorageError
+from stui_sessiond.errors import ConfigError
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -50,7 +50,7 @@ class SealError(Exception):
     """Sealed bytes do not open although their key is known: they were changed, or are not what they pass for."""
 
 
-class KeyMissingError(StorageError):
+class KeyMissingError(ConfigError):
     """A master key is needed and not given: the operator's mistake, never damage. The text says which key."""
 
     code = "key_missing"

@@ -92,7 +92,7 @@ class SessionStorage(Protocol):
         """Get ready and tell what is there.
 
         Raises:
-            StorageError: the place cannot be used; the text says what to do.
+            StorageError, ConfigError: the place cannot be used; the text says what to do.
         """
 
     async def load(self, session_id: SessionId) -> Loaded | None:

@@ -19,7 +19,7 @@ import structlog
 from stui_sessiond.errors import SessionDamagedError, StorageError, StorageFullError
 from stui_sessiond.ids import SessionId
 from stui_sessiond.model.session import SessionHeader
-from stui_sessiond.security.sealing import CLEAR, CLEAR_ID, Sealer
+from stui_sessiond.security.sealing import CLEAR, CLEAR_ID, KeyMissingError, Sealer
 from stui_sessiond.storage import rekey
 from stui_sessiond.storage.api import BackupInfo, Commit, Loaded, Opened, StorageStatus, StoredHeader
 from stui_sessiond.storage.backups import Backups
@@ -148,8 +148,8 @@ class FileStorage:
         held = self._store.pending.get(session_id)
         try:
             session = held.session if held else await self._on_thread(self._store.load, session_id)
-        except OSError as error:
-            msg = f"session {session_id} cannot be read now: {error.strerror or error}"
+        except (OSError, KeyMissingError) as error:
+            msg = f"session {session_id} cannot be read now: {getattr(error, 'strerror', None) or error}"
             raise StorageError(msg) from error
         if session is None:
             if session_id in self._store.damaged:
@@ -248,7 +248,7 @@ class FileStorage:
                     await self._trim(wanted)
                 if self._store.rekeying:
                     await self._finish_rekey()
-        except (OSError, StorageError) as error:
+        except (OSError, SessionDamagedError, KeyMissingError) as error:
             _log.warning("storage.checkpoint_failed", error=str(error))
 
     async def _write_file(self, session_id: SessionId, held: Pending) -> None:
