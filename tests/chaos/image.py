@@ -9,6 +9,9 @@ from typing import Any
 
 Json = dict[str, Any]
 
+_RUNS_S = (0.0, 0.005, 0.05, 0.3, 1.0, 2.0)
+"""How long code may run: the longest outlasts a restart of the daemon."""
+
 DIAL_S = 0.5
 """How long a connection and its hello may take."""
 
@@ -110,7 +113,7 @@ class Image:
 
     async def _run(self, request_id: str, code: str) -> None:
         if self._random.randrange(3):
-            await asyncio.sleep(self._random.choice((0.0, 0.005, 0.05, 0.3)))
+            await asyncio.sleep(self._random.choice(_RUNS_S))
         shown = f"{code} -> {self.runs[code]}"
         self.finished[code] = shown
         answer: Json

@@ -169,9 +169,9 @@ class Schedule:
 
     def _do_repeat(self) -> None:
         """Send what was sent before once more, by somebody who may not know of the first."""
-        keyed = [asked for asked in self._evaluations + self._updates if asked.key is not None]
+        keyed = [asked for asked in self._updates + self._evaluations if asked.key is not None]
         if keyed:
-            before = self._random.choice(keyed)
+            before = self._random.choice(keyed if self._random.randrange(3) else keyed[-3:])
             again = self._a_client().ask(before.command, **before.parameters)
             (self._evaluations if before.command == "evaluate" else self._updates).append(again)
 

@@ -13,15 +13,15 @@ async def hello(talker: Talker, client: str) -> str:
     return name
 
 
-async def a_session(talker: Talker, client: str = "ada", **wishes: str) -> str:
+async def a_session(talker: Talker, client: str = "ada") -> str:
     """Create a session and give its id."""
-    session_id: str = (await talker.call("create_session", client_id=client, **wishes))["session_id"]
+    session_id: str = (await talker.call("create_session", client_id=client))["session_id"]
     return session_id
 
 
-async def evaluate(talker: Talker, image: Talker, session_id: str, **more: str) -> str:
+async def evaluate(talker: Talker, image: Talker, session_id: str, key: str | None = None) -> str:
     """Have something evaluated; give the request's id."""
-    request_id = talker.ask("evaluate", session_id=session_id, code="3 + 4", **more)
+    request_id = talker.ask("evaluate", session_id=session_id, code="3 + 4", idempotency_key=key)
     request = await image.hear()
     image.say({"id": request["id"], "status": "success", "result": EVALUATED})
     await talker.reply_to(request_id)
@@ -140,7 +140,7 @@ async def test_status_of_a_request_whose_image_left(instance: str, status: str) 
             request_id = client.ask("evaluate", session_id=session_id, code="1", idempotency_key="k")
             await image.hear()
         assert (await client.reply_to(request_id))["code"] == "image_lost"
-        asked = {"session_id": session_id, "idempotency_key": "k"}
+        asked: Json = {"session_id": session_id, "idempotency_key": "k"}
         assert (await client.call("get_request_status", **asked))["status"] == "outcome_unknown"
         async with running.image(instance_id=instance):
             found = await client.call("get_request_status", **asked)
@@ -157,7 +157,7 @@ async def test_digest() -> None:
         session_id = await a_session(client)
         begin = (await client.call("get_session_info", session_id=session_id))["position"]
         await client.call("update_session_state", session_id=session_id, state_data={})
-        await evaluate(client, image, session_id, idempotency_key="k")
+        await evaluate(client, image, session_id, "k")
         image.say({"event": "transcript", "session_id": session_id, "data": {"text": "hello"}})
         await image.call("ping")
         await client.call("update_session_state", session_id=session_id, state_data={"n": 1})

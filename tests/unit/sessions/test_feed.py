@@ -328,6 +328,33 @@ async def test_topic_tells_of_sessions_that_come_later() -> None:
         assert house.names(session_id) == ["session.updated"]
 
 
+async def test_topic_tells_only_of_what_somebody_may_see() -> None:
+    """Who named itself needs a role in the session; an operator who listens to all, and an observer, do not."""
+    async with open_house() as house:
+        bob, observer, operator = Listener("bob", "1"), Listener("eve", "2", role="observer"), Listener("tom", "3")
+        house.feed.listen([Topic("client", "ada")], bob, deltas=True)
+        house.feed.listen([Topic("client", "ada")], observer, deltas=True)
+        house.feed.listen([Topic("all")], operator, deltas=True)
+        session_id = await house.create("ada")
+        assert [bool(each.heard) for each in (bob, observer, operator)] == [False, True, True]
+        await house.manager.share(session_id, "bob", "viewer", by="ada")
+        assert bob.names == ["session.shared"]
+
+
+async def test_client_that_listens_by_a_topic_is_detached_too() -> None:
+    """It hears no more of that session until it asks again."""
+    async with open_house() as house:
+        session_id = await house.create("ada")
+        await house.manager.share(session_id, "bob", "viewer", by="ada")
+        bob = Listener("bob", "conn-1")
+        house.feed.listen([Topic("client", "ada")], bob, deltas=True)
+        await house.tell(session_id, "a")
+        await house.manager.share(session_id, "bob", "none", by="ada")
+        assert await house.feed.detach(session_id, "bob", None, "ada") == 1
+        await house.tell(session_id, "b")
+        assert bob.names == ["a", "session.shared", "client.detached"]
+
+
 async def test_subscription_for_a_topic_from_a_position() -> None:
     """What was missed of that session comes first; nobody is attached by it until it asks for the session itself."""
     async with open_house() as house:

@@ -1,4 +1,4 @@
-"""What a pipe tells of a peer that does not read: whether there is room, when there is again, and when it is hopeless."""
+"""What a pipe tells of a peer that does not read: whether there is room, when again, and when it is hopeless."""
 
 import asyncio
 from typing import Any, cast
