@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 AMBER := examples/amber_image
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help install demo run image test check conformance crash bench clean
+.PHONY: help install demo run image test check conformance crash fuzz bench clean
 
 help:            ## show this list
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -46,6 +46,11 @@ conformance: install ## the protocol's vectors and transcripts against a daemon 
 
 crash: install   ## the proofs of the storage, whole: power loss, damage, failing disks, kill -9 (some minutes)
 	$(BIN)/python tests/crash/run.py
+
+fuzz: install    ## torment daemons, and all that reads bytes, for 20 minutes, or SECONDS=60
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[fuzz]' coverage
+	-@$(BIN)/python -m pip install --quiet --disable-pip-version-check --only-binary :all: atheris
+	$(BIN)/python tests/fuzz/run.py --seconds $(or $(SECONDS),1200) $(if $(SEED),--seed $(SEED))
 
 bench: install   ## start-up, memory, latencies, and the storage beside SQLite and Redis
 	$(BIN)/python benchmarks/baseline.py

@@ -29,7 +29,7 @@ class FromBytes:
 
     def below(self, bound: int) -> int:
         """Choose."""
-        size = 1 if bound <= 256 else 2  # noqa: PLR2004 -- what a byte holds
+        size = 1 if bound <= 256 else 2
         piece = self._data[self._at : self._at + size]
         self._at += size
         return int.from_bytes(piece, "big") % bound
@@ -86,7 +86,13 @@ def made_index(data: bytes) -> None:
     row: list[Any] = [SESSION, "c", 1.0, 1.0, 1.0, 60.0, 1, None, None, None, 10, 1, 0, "e", 1, {}, None]
     if chance(source, 70):
         row[source.below(len(row))] = instance(source, {}, {})
-    tree = {"format": "stui-index", "format_version": 2, "store_id": STORE, "lsn": 1, "sessions": [row[: source.below(20)], row]}
+    tree = {
+        "format": "stui-index",
+        "format_version": 2,
+        "store_id": STORE,
+        "lsn": 1,
+        "sessions": [row[: source.below(20)], row],
+    }
     index(b"\x01" + _text(tree))
     text = _text(tree)
     decode_index(text + b"\n" + hashlib.sha256(text).hexdigest().encode() + b"\n", STORE)

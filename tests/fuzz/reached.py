@@ -1,4 +1,4 @@
-"""Which lines do the inputs of a corpus reach? `python tests/fuzz/reached.py CORPUS`, one folder in it for each target."""
+"""Which lines do the inputs of a corpus reach? `python tests/fuzz/reached.py CORPUS`: a folder for each target."""
 
 import contextlib
 import io

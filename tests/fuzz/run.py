@@ -1,6 +1,6 @@
 """The whole fuzzing, by `make fuzz`: daemons over every transport, and the targets that read bytes. Prints a table.
 
-Half of the time goes to the wire, half to the targets. `python tests/fuzz/run.py --seconds 1200 [--seed N] [--out DIR]`.
+Half of the time goes to the wire, half to the targets: `python tests/fuzz/run.py --seconds 1200 --seed N --out DIR`.
 Exit code 0: nothing was found.
 """
 
@@ -145,7 +145,9 @@ def fuzz_wire(seconds: int, seed: int, out: Path) -> list[Row]:
             command += ["--seconds", str(seconds), "--seed", str(seed + number * 10**9)]
             command += ["--pid", str(daemon.ready["pid"]), "--max-memory", str(MAX_MEMORY_MB)]
             environment = _environment() | ({"STUI_SESSIOND_TOKEN": token} if token else {})
-            child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+            child = subprocess.Popen(
+                command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+            )
             running.append((name, child))
         return [_wire_row(name, *child.communicate()) for name, child in running]
 

@@ -42,7 +42,9 @@ def messages() -> list[bytes]:
             found.append(payload(vector, names))
         except PatternError:
             continue
-    found += [encode(step.message) for transcript in suite.transcripts for step in transcript.steps if isinstance(step, Send)]
+    found += [
+        encode(step.message) for transcript in suite.transcripts for step in transcript.steps if isinstance(step, Send)
+    ]
     found += [_envelope(data) for data in found]
     return sorted({data for data in found if 0 < len(data) <= MAX_BYTES})
 

@@ -37,11 +37,11 @@ def journal_bytes(data: bytes) -> None:
     if not data:
         return
     place = data[0] * len(data) // 256
-    parts = [data[1:]] if place < 2 else [data[1:place], data[place:]]  # noqa: PLR2004 -- nothing before the cut
+    parts = [data[1:]] if place < 2 else [data[1:place], data[place:]]
     segments = [Segment(f"{number}.journal", part) for number, part in enumerate(parts)]
     verdict = recover(segments, STORE_BYTES)
     assert all(record.lsn < verdict.next_lsn for record in verdict.records)
-    assert all(0 <= size for size in verdict.torn.values())
+    assert all(size >= 0 for size in verdict.torn.values())
     follow_all(verdict.records)
 
 

@@ -4,10 +4,27 @@ import random
 from collections.abc import Callable
 from typing import NamedTuple
 
+from stui_sessiond.ids import ConnectionId
+from stui_sessiond.security.resume import ResumeTokens
+from stui_sessiond.storage import journal
 from tests.fuzz import made_targets, seeds, storage_targets, wire_targets
 from tests.fuzz.storage_targets import REFUSALS
 
-MUTATION_PIECES = (b"", b"\x00", b"\xff", b'"', b"{", b"}", b"[", b"\\ud83d", b"1e999", b"null", b"\n", b"\x81\x80", b"-1")
+MUTATION_PIECES = (
+    b"",
+    b"\x00",
+    b"\xff",
+    b'"',
+    b"{",
+    b"}",
+    b"[",
+    b"\\ud83d",
+    b"1e999",
+    b"null",
+    b"\n",
+    b"\x81\x80",
+    b"-1",
+)
 
 
 class Target(NamedTuple):
@@ -72,8 +89,8 @@ def _journal_seeds() -> list[bytes]:
 def _content_seeds() -> list[bytes]:
     payloads = []
     for data in seeds.files()["journal"]:
-        header = storage_targets.journal.decode_header(data)
-        payloads += [record.payload for record in storage_targets.journal.read_chain(data, header)]
+        header = journal.decode_header(data)
+        payloads += [record.payload for record in journal.read_chain(data, header)]
     return [*payloads, b"\0".join(payloads[:4]), b"\0".join(payloads[:8])]
 
 
@@ -87,7 +104,7 @@ def _ours(data: bytes) -> bytes:
 
 
 def _token_seeds() -> list[bytes]:
-    token = wire_targets.ResumeTokens(b"other").issue(wire_targets.ConnectionId("conn_x"), "me").encode()
+    token = ResumeTokens(b"other").issue(ConnectionId("conn_x"), "me").encode()
     return [b"\x00" + token, b"\x01me", b"\x00.", b"\x00a.b", b"\x00" + token[:-1]]
 
 
@@ -108,7 +125,9 @@ TARGETS: tuple[Target, ...] = (
         ("wire/codec.py", "wire/forms.py", "wire/limits.py", "wire/text.py"),
     ),
     Target("resume_token", wire_targets.resume_token, _token_seeds, ("security/resume.py",)),
-    Target("journal_bytes", storage_targets.journal_bytes, _journal_seeds, ("storage/journal.py", "storage/recovery.py")),
+    Target(
+        "journal_bytes", storage_targets.journal_bytes, _journal_seeds, ("storage/journal.py", "storage/recovery.py")
+    ),
     Target(
         "journal_content",
         storage_targets.journal_content,

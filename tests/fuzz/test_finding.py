@@ -90,7 +90,9 @@ def test_transcript_of_a_lie_is_kept_by_the_honest() -> None:
 
 def test_transcript_names_what_was_told() -> None:
     """A session id that came in an answer and is sent later has a name, so that it is another one next time."""
-    sent = type("Sent", (), {"data": b'{"id":"q2","command":"x","parameters":{"session_id":"session_1_1_abc"}}', "id": "q2"})
+    sent = type(
+        "Sent", (), {"data": b'{"id":"q2","command":"x","parameters":{"session_id":"session_1_1_abc"}}', "id": "q2"}
+    )
     told = {"id": "q1", "status": "success", "result": {"session_id": "session_1_1_abc"}}
     heard = (("+", None), ("<", told), (">", sent))
     text = as_transcript(Failure("no_answer", "x", heard=heard), None)

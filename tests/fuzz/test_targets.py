@@ -1,4 +1,4 @@
-"""Do the fuzz targets hold for their seeds and for a short, fixed run of random damage? `make fuzz` does it at length."""
+"""Do the fuzz targets hold for their seeds, and for a short, fixed run of damage? `make fuzz` does it at length."""
 
 import random
 

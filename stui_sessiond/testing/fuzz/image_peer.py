@@ -16,7 +16,9 @@ from stui_sessiond.testing.link import Link, LinkEndedError, open_link
 CODES: Final = ("class_not_found", "object_not_found", "evaluation_error", "invalid_parameters", "x", None)
 EVENTS: Final = ("transcript", "code_changed", "debugger_opened", "progress", "made_up")
 FIELDS: Final = ("text", "version", "patch", "client_id", "evaluation", "session_state", "data", "", "seq", "mode")
-ODD_TEXT: Final = rb'{"result":"\ud83d","result_type":null,"execution_time":0,"has_error":false,"\udc00":"\ud83d\ude00"}'
+ODD_TEXT: Final = (
+    rb'{"result":"\ud83d","result_type":null,"execution_time":0,"has_error":false,"\udc00":"\ud83d\ude00"}'
+)
 
 
 class ImagePeer:
@@ -60,7 +62,7 @@ class ImagePeer:
             answer = json.loads(await self._link.receive())
         if answer.get("status") != "success":
             msg = f"the fuzzer's own image is refused: {answer}"
-            raise FailureError("image_refused", msg)
+            raise FailureError(msg, "image_refused")
         self._task = asyncio.create_task(self._serve(self._link), name="fuzz.image")
 
     async def stop(self) -> None:

@@ -16,7 +16,17 @@ LookUp = Callable[[Ref], object]
 HARMLESS: Final = ("shadow", "unknown", "space", "id_last", "beside")
 """Ways to write a request that change nothing: duplicate keys of which the last counts, unknown fields and the like."""
 
-WRONG: Final = ("no_id", "number_id", "empty_id", "both_forms", "bad_version", "bad_type", "no_command", "list", "status")
+WRONG: Final = (
+    "no_id",
+    "number_id",
+    "empty_id",
+    "both_forms",
+    "bad_version",
+    "bad_type",
+    "no_command",
+    "list",
+    "status",
+)
 """Ways to write what is no request."""
 
 BESIDE: Final = ("client_id", "session_id")
@@ -118,7 +128,9 @@ def garbage(source: Source) -> Garbage:
     """Make bytes that are no request."""
     match source.below(4):
         case 0:
-            return Garbage(pick(source, (b"nonsense", b"{}", b"[]", b"null", b'""', b"0", b" ", b"\x00", b"{", b"\xff")))
+            return Garbage(
+                pick(source, (b"nonsense", b"{}", b"[]", b"null", b'""', b"0", b" ", b"\x00", b"{", b"\xff"))
+            )
         case 1:
             return Garbage(bytes(source.below(256) for _ in range(source.below(40))))
         case 2:
