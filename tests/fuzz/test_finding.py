@@ -101,13 +101,18 @@ def test_transcript_names_what_was_told() -> None:
 
 
 def test_command_line_reports_in_json(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    """`stui-sessiond fuzz --json` prints one object and ends with 0 when nothing was found."""
+    """`stui-sessiond fuzz --json` prints one object and ends with 0 when nothing was found; a transcript is replayed."""
     from tests.e2e.harness import Daemon, run_cli  # noqa: PLC0415 -- only needed here
 
+    right, wrong = tmp_path / "right.txt", tmp_path / "wrong.txt"
+    right.write_text('>> {"id": "1", "command": "ping"}\n<< {"id": "1", "status": "success"}\n')
+    wrong.write_text('>> {"id": "1", "command": "ping"}\n<< {"id": "1", "status": "error"}\n')
     with Daemon(tmp_path, "--unix", str(tmp_path / "s"), "--auth", "none") as daemon:
         url = f"unix://{daemon.ready['unix']}"
         done = run_cli("fuzz", url, "--conversations", "3", "--seed", "5", "--json", "--pid", str(daemon.child.pid))
+        replays = [run_cli("fuzz", url, "--replay", str(file)).returncode for file in (right, wrong)]
     capfd.readouterr()
+    assert replays == [0, 1]
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout)
     assert report["conversations"] == 3

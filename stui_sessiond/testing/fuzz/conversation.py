@@ -67,6 +67,7 @@ class Conversation:
         self._streams = Streams()
         self._owed = Owed()
         self._link: RawLink | None = None
+        self.memory.put("client_id", f"{place.client_id}-b")  # somebody to share with, who never comes
         self.memory.put("client_id", place.client_id)
         self.memory.put("image_id", place.image_id)
 

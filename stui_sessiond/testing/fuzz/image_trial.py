@@ -14,7 +14,7 @@ from typing import Any, Final
 from msgspec import Struct
 
 from stui_sessiond.contract import load_contract
-from stui_sessiond.testing.fuzz.image_requests import Question, question
+from stui_sessiond.testing.fuzz.image_requests import NUMBER_ID, Question, question
 from stui_sessiond.testing.fuzz.judge import MAX_SHOWN, Judge, read_message
 from stui_sessiond.testing.fuzz.source import Seeded, Source
 from stui_sessiond.testing.fuzz.tally import WORKED, Failure, FailureError, Tally
@@ -166,6 +166,8 @@ class ImageTrial:
             return  # an image may ask the daemon, too
         request_id = message.get("id")
         asked = by_id.get(request_id) if isinstance(request_id, str) else None
+        if asked is None and (not request_id or request_id == NUMBER_ID):
+            return  # asked with such an id, it may answer with it
         if asked is None:
             number = str(request_id).removeprefix("d-")
             if number.isdecimal() and int(number) <= self._serial:

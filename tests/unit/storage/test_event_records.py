@@ -1,5 +1,7 @@
 """Events on their way to the disk and back: what an image put into one comes back as it was. Found by the fuzzer."""
 
+from typing import Any
+
 import msgspec
 import pytest
 
@@ -26,7 +28,7 @@ def session_with(*events: Event) -> Session:
         epoch="e",
         seq=len(events),
     )
-    base = {"state": {}, "contexts": {}}
+    base: dict[str, Any] = {"state": {}, "contexts": {}}
     history = History(base, 1, (HistoryEntry(2, 2.0, ClientId("me"), "updated", (STEP,), 10),), 10)
     return Session(header=header, state={"a": 1}, history=history, log=EventLog(events, 0))
 
