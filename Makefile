@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 AMBER := examples/amber_image
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help install demo run image test check conformance crash chaos bench clean
+.PHONY: help install demo run image test check conformance crash chaos fuzz bench clean
 
 help:            ## show this list
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -49,6 +49,11 @@ crash: install   ## the proofs of the storage, whole: power loss, damage, failin
 
 chaos: install   ## cuts, restarts and half-open links at random: nothing lost, nothing run twice (some minutes)
 	$(BIN)/python tests/chaos/run.py
+
+fuzz: install    ## torment daemons, and all that reads bytes, for 20 minutes, or SECONDS=60
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[fuzz]' coverage
+	-@$(BIN)/python -m pip install --quiet --disable-pip-version-check --only-binary :all: atheris
+	$(BIN)/python tests/fuzz/run.py --seconds $(or $(SECONDS),1200) $(if $(SEED),--seed $(SEED))
 
 bench: install   ## start-up, memory, latencies, and the storage beside SQLite and Redis
 	$(BIN)/python benchmarks/baseline.py

@@ -132,14 +132,13 @@ def fuzz_image(listen: str, seconds: float, seed: int | None, out: Path, *, as_j
 def _replay(url: str, token: str | None, file: Path) -> NoReturn:
     """Play one transcript, say what differs, and end."""
     from stui_sessiond.testing.runner import find_target, run_transcript  # noqa: PLC0415 -- only needed here
-    from stui_sessiond.testing.transcripts import TranscriptError, parse_transcript  # noqa: PLC0415 -- the same
+    from stui_sessiond.testing.transcripts import Transcript, TranscriptError, parse_transcript  # noqa: PLC0415 -- the same
 
-    async def play() -> list[str]:
-        target = await find_target(url, token)
-        return await run_transcript(parse_transcript(file.name, file.read_text("utf-8")), target)
+    async def play(transcript: Transcript) -> list[str]:
+        return await run_transcript(transcript, await find_target(url, token))
 
     try:
-        differences = asyncio.run(play())
+        differences = asyncio.run(play(parse_transcript(file.name, file.read_text("utf-8"))))
     except TranscriptError as error:
         _fail(str(error), EXIT_USAGE)
     for line in differences:

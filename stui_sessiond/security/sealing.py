@@ -53,8 +53,6 @@ class SealError(Exception):
 class KeyMissingError(ConfigError):
     """A master key is needed and not given: the operator's mistake, never damage. The text says which key."""
 
-    code = "key_missing"
-
 
 class Label(NamedTuple):
     """What sealed bytes are: whose store, which part of it, of which session, up to which journal record."""

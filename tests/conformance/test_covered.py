@@ -17,7 +17,6 @@ NOT_PROVOKED = {
     "image_busy": "takes 256 requests that wait for one image",
     "image_not_allowed": "takes an operator's list, or a token for another image",
     "internal_error": "takes a fault in the daemon",
-    "key_missing": "takes an encrypted store without its key",
     "rate_limited": "takes a token, and more requests than it may send",
     "session_damaged": "takes somebody who damages stored files",
     "session_error": "the head of its family: the daemon always says something finer",

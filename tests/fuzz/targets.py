@@ -4,6 +4,9 @@ import random
 from collections.abc import Callable
 from typing import NamedTuple
 
+from stui_sessiond.ids import ConnectionId
+from stui_sessiond.security.resume import ResumeTokens
+from stui_sessiond.storage import journal
 from tests.fuzz import made_targets, seeds, storage_targets, wire_targets
 from tests.fuzz.storage_targets import REFUSALS
 
@@ -86,8 +89,8 @@ def _journal_seeds() -> list[bytes]:
 def _content_seeds() -> list[bytes]:
     payloads = []
     for data in seeds.files()["journal"]:
-        header = storage_targets.journal.decode_header(data)
-        payloads += [record.payload for record in storage_targets.journal.read_chain(data, header)]
+        header = journal.decode_header(data)
+        payloads += [record.payload for record in journal.read_chain(data, header)]
     return [*payloads, b"\0".join(payloads[:4]), b"\0".join(payloads[:8])]
 
 
@@ -101,7 +104,7 @@ def _ours(data: bytes) -> bytes:
 
 
 def _token_seeds() -> list[bytes]:
-    token = wire_targets.ResumeTokens(b"other").issue(wire_targets.ConnectionId("conn_x"), "me").encode()
+    token = ResumeTokens(b"other").issue(ConnectionId("conn_x"), "me").encode()
     return [b"\x00" + token, b"\x01me", b"\x00.", b"\x00a.b", b"\x00" + token[:-1]]
 
 

@@ -1,4 +1,4 @@
-"""Does the daemon at a URL stand a fuzzing of so many seconds? One conversation after the other, each with its own seed.
+"""Does the daemon at a URL stand a fuzzing of so many seconds? One conversation after the other, each with its seed.
 
 Guarantees: ends in time, give or take one conversation and the shrinking of a failure; deletes the sessions it made;
 asks no image but its own.

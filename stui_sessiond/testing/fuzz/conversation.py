@@ -1,10 +1,11 @@
 """One conversation with a daemon: says what the script says, and holds everything that comes against the contract.
 
-Guarantees: whatever it opened is closed; each step ends within `Place.answer_s`; the sessions it made are in `sessions`.
+Guarantees: what it opened is closed; each step ends within `Place.answer_s`; the sessions it made are in `sessions`.
 """
 
 import asyncio
 import contextlib
+import itertools
 import json
 import time
 from collections.abc import Mapping, Sequence
@@ -15,6 +16,7 @@ from msgspec import Struct
 from stui_sessiond.testing.fuzz.image_peer import ImagePeer
 from stui_sessiond.testing.fuzz.judge import MAX_SHOWN, Answer, Judge, Streams, read_answer, read_message
 from stui_sessiond.testing.fuzz.memory import Memory
+from stui_sessiond.testing.fuzz.owed import FENCED, LEFT_THE_PROTOCOL, Owed
 from stui_sessiond.testing.fuzz.payload import PERMILLE, Ask, Item, Sent, render
 from stui_sessiond.testing.fuzz.raw import RawLink, open_raw
 from stui_sessiond.testing.fuzz.script import BadFrame, Batch, HalfClose, Reconnect, Script, Step
@@ -29,12 +31,6 @@ ANSWER_S: Final = 10.0
 RELEASE_S: Final = 0.005
 """After so long without an answer the image gives those it held back."""
 
-LEFT_OF_PROTOCOL: Final = frozenset({1002, 1003, 1007, 1009})
-FENCED: Final = frozenset({4002, 4003, 4004})
-"""Ends that a `hello` of one's own can bring about."""
-
-BROKEN_UTF8 = 1007
-TOO_BIG = 1009
 _NAMED_BY_US = ("idempotency_key", "tool_id", "name")
 """Parameters with names that the sender picks, and that a later request may say again."""
 
@@ -60,7 +56,7 @@ class Conversation:
         self.memory = Memory()
         self.sessions: set[str] = set()
         self.heard: list[tuple[str, Any]] = []
-        """What went over the wire, in order: `+` and a new connection, `>` and a `Sent`, `<` and a message, `-` the end."""
+        """What went over the wire, in order: `+` a new connection, `>` and a `Sent`, `<` and a message, `-` the end."""
         self._place = place
         self._judge = judge
         self._tally = tally
@@ -69,13 +65,9 @@ class Conversation:
         self._role: str | None = None
         self._resume = False
         self._streams = Streams()
-        self._pending: dict[str, Sent] = {}
-        self._hostile: list[Sent] = []
-        self._lax = False
-        """Whether this connection may have become an image's, which gets no answer to what is no request."""
-        self._ends: frozenset[int] = frozenset()
-        """Close codes with which the present connection may end."""
+        self._owed = Owed()
         self._link: RawLink | None = None
+        self.memory.put("client_id", f"{place.client_id}-b")  # somebody to share with, who never comes
         self.memory.put("client_id", place.client_id)
         self.memory.put("image_id", place.image_id)
 
@@ -102,10 +94,7 @@ class Conversation:
         self._link = await open_raw(self._place.url)
         self.heard.append(("+", None))
         self._streams = Streams()
-        self._pending.clear()
-        self._hostile.clear()
-        self._lax = False
-        self._ends = frozenset()
+        self._owed = Owed()
         role = script.role or ("client" if self._place.must_greet or self._resume else None)
         if role is None:
             await self._exchange((Ask(Wish("ping", {})),), (), 0)  # over TCP the first line has to be a message
@@ -133,9 +122,9 @@ class Conversation:
                 data = link.bad_frame(step.kind)
                 if data is not None:
                     if step.kind == "bad_utf8":  # the one that is answered, too
-                        self._hostile.append(Sent("", data, sure=False, wish=None, envelope=None))
+                        self._owed.inherit([""], ())
                     await link.write([data])
-                    await self._end(LEFT_OF_PROTOCOL)
+                    await self._end(LEFT_THE_PROTOCOL)
             case HalfClose():
                 rendered = self._render(step.items)
                 data = b"".join(link.frame(sent.data) for sent in rendered)
@@ -147,7 +136,7 @@ class Conversation:
                 self._expect(rendered)
                 await self._wait()
                 if self._link is not None:
-                    await self._end(self._ends)
+                    await self._end(self._owed.ends)
 
     async def _exchange(self, items: Sequence[Item], cuts: Sequence[int], fragments: int) -> None:
         link = self._link
@@ -155,7 +144,7 @@ class Conversation:
         rendered = self._render(items)
         data = b"".join(link.frame(sent.data, fragments) for sent in rendered)
         places = [0, *(cut * len(data) // PERMILLE for cut in cuts), len(data)]
-        pieces = [data[start:end] for start, end in zip(places, places[1:], strict=False) if end > start]
+        pieces = [data[start:end] for start, end in itertools.pairwise(places) if end > start]
         await self._speak(rendered, pieces)
 
     async def _speak(self, rendered: Sequence[Sent], pieces: Sequence[bytes]) -> None:
@@ -173,7 +162,7 @@ class Conversation:
 
     async def _end(self, codes: frozenset[int]) -> None:
         """Read to the end of the connection, which is to come now."""
-        self._ends = codes
+        self._owed.ends = codes
         assert self._link is not None  # noqa: S101 -- as above
         try:
             async with asyncio.timeout(self._place.answer_s):
@@ -183,7 +172,7 @@ class Conversation:
             self._check_end(ended.code)
         except TimeoutError:
             msg = f"the connection did not end within {self._place.answer_s:g} s"
-            raise FailureError("no_end", msg) from None
+            raise FailureError(msg, "no_end") from None
         await self._link.close()
         self._link = None
 
@@ -205,30 +194,17 @@ class Conversation:
 
     def _expect(self, rendered: Sequence[Sent]) -> None:
         assert self._link is not None  # noqa: S101 -- as above
+        websocket = self._link.kind == "websocket"
         for sent in rendered:
-            if sent.sure:
-                self._pending[sent.id] = sent
-            else:
-                count = 1 if self._link.kind == "websocket" else sent.lines()
-                self._hostile += [sent] * count
-            self._foresee(sent)
-
-    def _foresee(self, sent: Sent) -> None:
-        """Note what a message may do to the connection besides being answered."""
-        hello = sent.wish is not None and sent.wish.command == "hello"
-        if hello and (self._role is None or not sent.sure):
-            self._lax = True
-            self._ends |= FENCED
-        if not sent.sure or (sent.wish is not None and sent.wish.command in _SUBSCRIPTIONS):
-            self._streams.unsure += 1
-            self._streams.forget()
-        if self._link is not None and self._link.kind == "websocket":
-            if len(sent.data) > self._place.limit_bytes * 2:
-                self._ends |= {TOO_BIG}
-            try:
-                sent.data.decode()
-            except UnicodeDecodeError:
-                self._ends |= {BROKEN_UTF8}
+            answers = 1 if websocket else sent.lines()
+            self._owed.add(sent, answers, self._place.limit_bytes, websocket=websocket)
+            asked = None if sent.wish is None else sent.wish.command
+            if asked == "hello" and (self._role is None or not sent.sure):
+                self._owed.lax = True
+                self._owed.ends |= FENCED
+            if not sent.sure or asked in _SUBSCRIPTIONS:
+                self._streams.unsure += 1
+                self._streams.forget()
 
     # ---- hearing
 
@@ -238,7 +214,7 @@ class Conversation:
         end = time.monotonic() + self._place.answer_s
         receiving: asyncio.Task[bytes] | None = None
         try:
-            while self._pending or (self._hostile and not self._lax):
+            while self._owed:
                 receiving = receiving or asyncio.create_task(self._link.receive())
                 done, _ = await asyncio.wait({receiving}, timeout=RELEASE_S)
                 if done:
@@ -246,7 +222,8 @@ class Conversation:
                     receiving = None
                     await self._hear(message)
                 elif time.monotonic() > end:
-                    raise FailureError("no_answer", self._missing())
+                    msg = f"no answer within {self._place.answer_s:g} s; {self._owed.missing()}"
+                    raise FailureError(msg, "no_answer")
                 elif self._image is not None:
                     await self._image.release()
         except LinkEndedError as ended:
@@ -259,32 +236,24 @@ class Conversation:
                 receiving.cancel()
                 with contextlib.suppress(asyncio.CancelledError, LinkEndedError):
                     await receiving
-        self._hostile.clear()
+        self._owed.forget_hostile()
         if self._streams.unsure:
             self._streams.unsure = 0
             self._streams.forget()
 
-    def _missing(self) -> str:
-        left = [*self._pending.values(), *self._hostile]
-        shown = "; ".join(f"{sent.data[:MAX_SHOWN]!r}" for sent in left[:3])
-        return f"{len(left)} messages have no answer after {self._place.answer_s:g} s: {shown}"
-
     def _check_end(self, code: int | None) -> None:
-        if self._ends and (code is None or code in self._ends):
-            return
-        if not self._ends and code is None and not self._pending and not self._hostile:
-            return
-        msg = f"the daemon ended the connection with code {code}; unanswered: {self._missing()}"
-        raise FailureError("connection_ended", msg)
+        if not self._owed.may_end(code):
+            msg = f"the daemon ended the connection with code {code}; {self._owed.missing()}"
+            raise FailureError(msg, "connection_ended")
 
     async def _hear(self, payload: bytes) -> None:
         try:
             message = read_message(payload)
         except ValueError as error:
             msg = f"what came is no message: {error}: {payload[:MAX_SHOWN]!r}"
-            raise FailureError("no_message", msg) from None
+            raise FailureError(msg, "no_message") from None
         self.heard.append(("<", message))
-        if self._lax and "command" in message:
+        if self._owed.lax and "command" in message:
             await self._decline(message)
             return
         problems = self._judge.shape(message)
@@ -299,12 +268,10 @@ class Conversation:
             kind = "shape"
         if problems:
             msg = f"{'; '.join(problems)}: {json.dumps(message, ensure_ascii=False)[:MAX_SHOWN]}"
-            raise FailureError(kind, msg)
+            raise FailureError(msg, kind)
 
     def _take_answer(self, answer: Answer) -> tuple[str, list[str]]:
-        sent = self._pending.pop(answer.id, None) if answer.id is not None else None
-        if sent is None:
-            sent = self._hostile_of(answer.id)
+        sent = self._owed.settle(answer.id)
         if sent is None:
             return ("fault", ["internal_error"]) if answer.code == "internal_error" else self._unasked(answer)
         name = sent.wish.command if sent.sure and sent.wish is not None else "-"
@@ -316,17 +283,9 @@ class Conversation:
         return kind, problems
 
     def _unasked(self, answer: Answer) -> tuple[str, list[str]]:
-        if self._lax:
+        if self._owed.lax:
             return "", []
         return "unasked", [f"an answer to {answer.id!r}, which nobody waits for"]
-
-    def _hostile_of(self, request_id: str | None) -> Sent | None:
-        """Find the message that an answer with no id, or an odd one, is for."""
-        for sent in self._hostile:
-            if request_id is None or sent.id == request_id:
-                self._hostile.remove(sent)
-                return sent
-        return self._hostile.pop(0) if self._hostile else None
 
     def _learn(self, sent: Sent, result: Any) -> None:  # noqa: ANN401 -- any JSON
         self.memory.learn(result)
@@ -336,18 +295,8 @@ class Conversation:
         if not isinstance(result, dict) or wish is None or wish.command != "hello" or not sent.sure:
             return
         self._role = str(wish.parameters.get("role"))
-        for request_id in result.get("in_flight", ()):  # owed by an earlier connection, answered on this one
-            earlier = self._sent_as(request_id)
-            if earlier is not None and earlier.sure:
-                self._pending[request_id] = earlier
-            else:
-                self._hostile.append(Sent(request_id, b"", sure=False, wish=None, envelope=None))
-
-    def _sent_as(self, request_id: str) -> Sent | None:
-        for sign, sent in self.heard:
-            if sign == ">" and sent.id == request_id:
-                return sent if isinstance(sent, Sent) else None
-        return None
+        earlier = [heard for sign, heard in self.heard if sign == ">"]
+        self._owed.inherit(result.get("in_flight", ()), earlier)  # answers of an earlier connection, on this one
 
     async def _decline(self, request: Mapping[str, Any]) -> None:
         """Answer what the daemon asks a connection that has become an image's."""

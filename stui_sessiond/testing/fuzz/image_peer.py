@@ -62,7 +62,7 @@ class ImagePeer:
             answer = json.loads(await self._link.receive())
         if answer.get("status") != "success":
             msg = f"the fuzzer's own image is refused: {answer}"
-            raise FailureError("image_refused", msg)
+            raise FailureError(msg, "image_refused")
         self._task = asyncio.create_task(self._serve(self._link), name="fuzz.image")
 
     async def stop(self) -> None:
@@ -89,8 +89,11 @@ class ImagePeer:
     async def _serve(self, link: Link) -> None:
         with contextlib.suppress(LinkEndedError):
             while True:
-                message = json.loads(await link.receive())
-                if "command" in message:
+                try:
+                    message = json.loads(await link.receive())
+                except (ValueError, RecursionError):  # only a fuzzer that plays the daemon sends such a thing
+                    continue
+                if isinstance(message, dict) and isinstance(message.get("command"), str) and message.get("id"):
                     move = self._moves[self.asked % len(self._moves)]
                     self.asked += 1
                     await self._answer(move, message, link)
@@ -117,7 +120,7 @@ class ImagePeer:
                 head = json.dumps({"id": request["id"], "status": "success"}).encode()[:-1]
                 await self._send(head + b',"result":' + ODD_TEXT + b"}")
             case "event":
-                session = request.get("parameters", {}).get("session_id") or "session_1_1_none"
+                session = (request.get("parameters") or {}).get("session_id") or "session_1_1_none"
                 pushed = {"event": pick(self._source, EVENTS), "session_id": session, "data": self._told()}
                 await self._send(json.dumps(pushed).encode(), good)
             case "hang_up":

@@ -14,6 +14,9 @@ from stui_sessiond.testing.fuzz.wishes import Book
 NOT_PASSED_ON: Final = ("image_id", "timeout", "idempotency_key")
 """Parameters that stay with the daemon (PROTOCOL.md, Images)."""
 
+NUMBER_ID: Final = 7
+"""An id that is none: ids are texts."""
+
 SNIPPETS: Final = (
     "3 + 4",
     "nil",
@@ -86,7 +89,7 @@ def question(source: Source, book: Book, serial: int, hostile_percent: int) -> Q
             case 1:
                 message["parameters"] = pick(source, (None, [], 1, "x"))
             case 2:
-                message["id"] = pick(source, ("", 7, None))
+                message["id"] = pick(source, ("", NUMBER_ID, None))
             case 3:
                 del message["parameters"]
             case _:

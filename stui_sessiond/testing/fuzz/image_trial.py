@@ -14,7 +14,7 @@ from typing import Any, Final
 from msgspec import Struct
 
 from stui_sessiond.contract import load_contract
-from stui_sessiond.testing.fuzz.image_requests import Question, question
+from stui_sessiond.testing.fuzz.image_requests import NUMBER_ID, Question, question
 from stui_sessiond.testing.fuzz.judge import MAX_SHOWN, Judge, read_message
 from stui_sessiond.testing.fuzz.source import Seeded, Source
 from stui_sessiond.testing.fuzz.tally import WORKED, Failure, FailureError, Tally
@@ -90,13 +90,14 @@ class ImageTrial:
     async def _greet(self, link: LineLink) -> None:
         hello = await self._receive(link)
         parameters = hello.get("parameters")
-        identity = parameters.get("identity") if isinstance(parameters, dict) else None
+        parameters = parameters if isinstance(parameters, dict) else {}
+        identity = parameters.get("identity")
         if hello.get("command") != "hello" or not isinstance(identity, dict) or parameters.get("role") != "image":
             msg = f"an image begins with hello, role image and its identity; this one with {_shown(hello)}"
-            raise FailureError("no_hello", msg)
+            raise FailureError(msg, "no_hello")
         problems = self._judge.result("hello", "parameters", parameters)
         if problems:
-            raise FailureError("hello", "; ".join(problems))
+            raise FailureError("; ".join(problems), "hello")
         self.image_id = str(identity["image_id"])
         limits = {"message_bytes": 10_000_000, "json_depth": 64, "requests_in_flight": 64, "evaluations_in_flight": 32}
         result = {
@@ -152,7 +153,7 @@ class ImageTrial:
             except TimeoutError:
                 left = "; ".join(_shown(by_id[name].data.decode()) for name in sorted(waiting)[:3])
                 msg = f"no answer within {self._wanted.answer_s:g} s to {left}"
-                raise FailureError("no_answer", msg) from None
+                raise FailureError(msg, "no_answer") from None
             self._take(message, by_id, waiting)
         self.tally.slowest_ping_s = max(self.tally.slowest_ping_s, time.monotonic() - started)
 
@@ -165,13 +166,17 @@ class ImageTrial:
             return  # an image may ask the daemon, too
         request_id = message.get("id")
         asked = by_id.get(request_id) if isinstance(request_id, str) else None
+        if asked is None and (not request_id or request_id == NUMBER_ID):
+            return  # asked with such an id, it may answer with it
         if asked is None:
             number = str(request_id).removeprefix("d-")
             if number.isdecimal() and int(number) <= self._serial:
                 return  # a late answer to what was no proper request of an earlier batch
-            raise FailureError("unasked", f"an answer to {request_id!r}, which nobody waits for: {_shown(message)}")
+            msg = f"an answer to {request_id!r}, which nobody waits for: {_shown(message)}"
+            raise FailureError(msg, "unasked")
         if asked.proper and request_id not in waiting:
-            raise FailureError("twice", f"a second answer to {_shown(asked.data.decode())}: {_shown(message)}")
+            msg = f"a second answer to {_shown(asked.data.decode())}: {_shown(message)}"
+            raise FailureError(msg, "twice")
         waiting.discard(asked.id)
         failed = message.get("status") == "error"
         self.tally.outcomes[asked.command or "-", str(message.get("code")) if failed else WORKED] += 1
@@ -180,12 +185,13 @@ class ImageTrial:
             problems = self._judge.result(asked.command, "answer", message["result"])
             if problems and asked.command in self._judge.commands:
                 text = f"{'; '.join(problems)}; asked: {_shown(asked.data.decode())}; answered: {_shown(message)}"
-                raise FailureError(f"answer:{asked.command}", text)
+                raise FailureError(text, f"answer:{asked.command}")
 
     def _refuse(self, name: str, message: dict[str, Any]) -> None:
         problems = self._judge.outside(name, message)
         if problems:
-            raise FailureError("shape", f"{'; '.join(problems)}: {_shown(message)}")
+            msg = f"{'; '.join(problems)}: {_shown(message)}"
+            raise FailureError(msg, "shape")
 
     async def _receive(self, link: LineLink) -> dict[str, Any]:
         payload = await link.receive()
@@ -193,7 +199,7 @@ class ImageTrial:
             message = read_message(payload)
         except ValueError as error:
             msg = f"what came is no message: {error}: {payload[:MAX_SHOWN]!r}"
-            raise FailureError("no_message", msg) from None
+            raise FailureError(msg, "no_message") from None
         self._heard.append(("<", message))
         return message
 

@@ -10,6 +10,7 @@ from msgspec import Struct
 from stui_sessiond.contract import Contract, Descriptor
 from stui_sessiond.testing.fuzz.payload import Sent
 from stui_sessiond.testing.fuzz.shapes import Schema
+from stui_sessiond.testing.fuzz.wishes import Wish
 from stui_sessiond.wire.forms import request_type
 
 GENERAL_CODES: Final = frozenset(
@@ -121,9 +122,11 @@ class Judge:
             return []
         if answer.envelope != wish.envelope:
             return [f"asked in {_form(wish.envelope)}, answered in {_form(answer.envelope)}"]
-        descriptor = self._contract.commands.get(wish.command)
         if answer.code is not None:
-            return self._refusal(descriptor, answer.code)
+            return self._refusal(self._contract.commands.get(wish.command), answer.code)
+        return self._success(wish, answer)
+
+    def _success(self, wish: Wish, answer: Answer) -> list[str]:
         if wish.refused:
             return [f"{wish.command} worked though a parameter is missing or of a wrong type"]
         if answer.envelope and answer.response_type != request_type(wish.command):

@@ -1,4 +1,4 @@
-"""What have earlier requests and answers told that a later request may use? By the names of fields, whatever they are."""
+"""What have earlier requests and answers told that a later request may use? By the names of fields."""
 
 from collections import deque
 from typing import Any, Final

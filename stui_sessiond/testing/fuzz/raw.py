@@ -1,10 +1,9 @@
-"""How do bytes get onto the wire exactly as a script says? Lines and WebSocket frames that a good library never sends."""
+"""How do bytes get onto the wire as a script says? Lines, and WebSocket frames that a good library never sends."""
 
 import asyncio
 import contextlib
-import os
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Final, Protocol
 from urllib.parse import urlsplit
 
 from websockets.client import ClientProtocol
@@ -154,26 +153,7 @@ class RawWebSocket(_Writing):
 
     def bad_frame(self, kind: str) -> bytes | None:
         """Write what fails the connection."""
-        text = _frame(Opcode.TEXT, b"{}")
-        match kind:
-            case "binary":
-                return _frame(Opcode.BINARY, b"{}")
-            case "reserved":
-                return bytes([0x83]) + text[1:]
-            case "rsv":
-                return bytes([text[0] | 0x40]) + text[1:]
-            case "unmasked":
-                return b"\x81\x02{}"
-            case "orphan":
-                return _frame(Opcode.CONT, b"{}")
-            case "long_ping":
-                return bytes([0x89, 0xFE, 0x00, 0x80]) + os.urandom(132)
-            case "odd_close":
-                return _frame(Opcode.CLOSE, b"\x03\xed")
-            case "bad_utf8":
-                return _frame(Opcode.TEXT, b"\xff\xfe")
-            case _:
-                return _frame(Opcode.TEXT, b"{", fin=False) + text
+        return _BAD_FRAMES[kind]
 
     async def receive(self) -> bytes:
         """Wait for the next text message."""
@@ -209,6 +189,20 @@ class RawWebSocket(_Writing):
 
 def _frame(opcode: Opcode, data: bytes, *, fin: bool = True) -> bytes:
     return Frame(opcode, data, fin).serialize(mask=True, extensions=[])
+
+
+_TEXT: Final = _frame(Opcode.TEXT, b"{}")
+_BAD_FRAMES: Final = {
+    "binary": _frame(Opcode.BINARY, b"{}"),
+    "reserved": bytes([0x83]) + _TEXT[1:],
+    "rsv": bytes([_TEXT[0] | 0x40]) + _TEXT[1:],
+    "unmasked": b"\x81\x02{}",
+    "orphan": _frame(Opcode.CONT, b"{}"),
+    "long_ping": bytes([0x89, 0xFE, 0x00, 0x80]) + bytes(132),
+    "odd_close": _frame(Opcode.CLOSE, b"\x03\xed"),
+    "bad_utf8": _frame(Opcode.TEXT, b"\xff\xfe"),
+    "nested": _frame(Opcode.TEXT, b"{", fin=False) + _TEXT,
+}
 
 
 async def open_raw(url: str) -> RawLink:

@@ -73,7 +73,7 @@ def a_script(source: Source, book: Book, hostile_percent: int) -> Script:
             asks.append(Ask(Wish("subscribe", {"session_id": Ref("session_id")})))
         steps += [Batch((ask,)) for ask in asks]
     steps += [_step(source, book, hostile_percent) for _ in range(1 + source.below(MAX_BATCHES))]
-    return Script(tuple(steps), role, named=chance(source, 40), moves=moves)
+    return Script(tuple(steps), role, named=chance(source, 60), moves=moves)
 
 
 def _step(source: Source, book: Book, hostile_percent: int) -> Step:

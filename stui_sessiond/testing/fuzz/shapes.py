@@ -16,29 +16,32 @@ MAX_DEPTH = 6
 
 def instance(source: Source, schema: Schema, root: Schema, depth: int = 0) -> Any:  # noqa: ANN401 -- any JSON
     """Make a value that the schema accepts; `root` is the document that its references are in."""
-    if "$ref" in schema:
-        return instance(source, resolve(schema, root), root, depth)
-    if "anyOf" in schema:
-        return instance(source, pick(source, schema["anyOf"]), root, depth)
-    if "enum" in schema:
-        return pick(source, schema["enum"])
-    if "const" in schema:
-        return schema["const"]
-    match schema.get("type"):
-        case None:
-            return any_json(source, 2)
-        case "object" if "properties" in schema:
-            return _record(source, schema, root, depth)
-        case "object" if isinstance(schema.get("additionalProperties"), dict) and depth < MAX_DEPTH:
-            inner = schema["additionalProperties"]
-            return {f"k{i}": instance(source, inner, root, depth + 1) for i in range(source.below(3))}
-        case "array" if "prefixItems" in schema:
-            return [instance(source, item, root, depth + 1) for item in schema["prefixItems"]]
-        case "array" if "items" in schema:
-            count = 0 if depth >= MAX_DEPTH else source.below(3)
-            return [instance(source, schema["items"], root, depth + 1) for _ in range(count)]
-        case kind:
-            return _bounded(of_type(source, kind), schema)
+    if "$ref" in schema or "anyOf" in schema:
+        inner = resolve(schema, root) if "$ref" in schema else pick(source, schema["anyOf"])
+        return instance(source, inner, root, depth)
+    if "enum" in schema or "const" in schema:
+        return pick(source, schema["enum"]) if "enum" in schema else schema["const"]
+    kind = schema.get("type")
+    if kind == "object" and ("properties" in schema or isinstance(schema.get("additionalProperties"), dict)):
+        return _object(source, schema, root, depth)
+    if kind == "array" and ("prefixItems" in schema or "items" in schema):
+        return _array(source, schema, root, depth)
+    return any_json(source, 2) if kind is None else _bounded(of_type(source, kind), schema)
+
+
+def _object(source: Source, schema: Schema, root: Schema, depth: int) -> dict[str, Any]:
+    if "properties" in schema:
+        return _record(source, schema, root, depth)
+    count = 0 if depth >= MAX_DEPTH else source.below(3)
+    inner = schema["additionalProperties"]
+    return {f"k{number}": instance(source, inner, root, depth + 1) for number in range(count)}
+
+
+def _array(source: Source, schema: Schema, root: Schema, depth: int) -> list[Any]:
+    if "prefixItems" in schema:
+        return [instance(source, item, root, depth + 1) for item in schema["prefixItems"]]
+    count = 0 if depth >= MAX_DEPTH else source.below(3)
+    return [instance(source, schema["items"], root, depth + 1) for _ in range(count)]
 
 
 def resolve(schema: Schema, root: Schema) -> Schema:

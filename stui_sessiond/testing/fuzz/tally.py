@@ -26,7 +26,7 @@ class Failure(Struct, frozen=True):
 class FailureError(Exception):
     """A conversation came upon a failure."""
 
-    def __init__(self, kind: str, text: str) -> None:
+    def __init__(self, text: str, kind: str) -> None:
         super().__init__(text)
         self.kind = kind
         self.text = text

@@ -33,9 +33,8 @@ def as_transcript(failure: Failure, token: str | None) -> str:
                 lines.append(f"c{peer}>> {_named(what.data.decode(), names)}")
             case ">":
                 last_sent = what
-                lines.append(
-                    f"# c{peer} sends bytes that are no plain JSON, base64: {base64.b64encode(what.data[:MAX_COMMENT]).decode()}"
-                )
+                text = base64.b64encode(what.data[:MAX_COMMENT]).decode()
+                lines.append(f"# c{peer} sends bytes that are no plain JSON, base64: {text}")
             case _:
                 lines.append(f"c{peer}<< {json.dumps(_pattern(what, names), ensure_ascii=False)}")
     if lines and "<<" in lines[-1] and failure.kind not in {"no_answer", "connection_ended"}:
@@ -105,7 +104,7 @@ def _named(text: str, names: dict[str, str]) -> str:
 
 def _pattern(message: dict[str, Any], names: dict[str, str]) -> Any:  # noqa: ANN401 -- any JSON
     """Keep of a message what tells it apart, and what is named."""
-    kept = {key: message[key] for key in ("id", "event", "status", "code") if key in message}
+    kept: dict[str, Any] = {key: message[key] for key in ("id", "event", "status", "code") if key in message}
     if message.get("status") == "success" or "payload" in message:
         part = "result" if "result" in message else "payload"
         inside = _only_named(message.get(part), names)

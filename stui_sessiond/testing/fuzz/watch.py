@@ -71,7 +71,7 @@ class Watcher:
                 await asyncio.sleep(EVERY_S)
         except (LinkEndedError, UnreachableError, OSError) as error:
             msg = f"the daemon is gone, or has ended a connection that did nothing wrong: {error}"
-            raise FailureError("daemon_gone", msg) from None
+            raise FailureError(msg, "daemon_gone") from None
         finally:
             lag.cancel()
 
@@ -88,12 +88,12 @@ class Watcher:
         self._tally.slowest_ping_s = max(self._tally.slowest_ping_s, took)
         if took > PING_S:
             msg = f"a ping of another client took {took:.2f} s"
-            raise FailureError("slow", msg)
+            raise FailureError(msg, "slow")
         rss = _rss_bytes(self._pid)
         self._tally.peak_rss_bytes = max(self._tally.peak_rss_bytes, rss)
         if rss > self._max_rss_bytes:
             msg = f"the daemon has grown to {rss >> 20} MiB; {self._max_rss_bytes >> 20} are allowed"
-            raise FailureError("memory", msg)
+            raise FailureError(msg, "memory")
 
     async def check_identity(self) -> None:
         """See that it is the same daemon still.
@@ -105,7 +105,7 @@ class Watcher:
         await link.close()
         if result["server_id"] != self.server_id:
             msg = f"the daemon was started again: server_id was {self.server_id}, is {result['server_id']}"
-            raise FailureError("restarted", msg)
+            raise FailureError(msg, "restarted")
 
     async def ask(self, link: Link, command: str, *wanted: dict[str, Any]) -> list[dict[str, Any]]:
         """Send a request for each of these parameters, and wait for the answers; give them in the order asked.
@@ -125,7 +125,7 @@ class Watcher:
                     answers[answer["id"]] = answer
         except TimeoutError:
             msg = f"{command} of another client has no answer after {PATIENCE_S:g} s"
-            raise FailureError("hangs", msg) from None
+            raise FailureError(msg, "hangs") from None
         return [answers[f"w{number}"] for number in range(len(wanted))]
 
     async def delete(self, sessions: Collection[str]) -> None:
@@ -156,7 +156,7 @@ class Watcher:
         if answer.get("status") != "success":
             await link.close()
             msg = f"the daemon does not let the fuzzer in: {answer.get('error')}"
-            raise FailureError("not_let_in", msg)
+            raise FailureError(msg, "not_let_in")
         result: dict[str, Any] = answer["result"]
         return link, result
 

@@ -101,6 +101,8 @@ class Book:
         return Wish(descriptor.command, made, lacks=lacks, bad=tuple(bad))
 
     def _good(self, source: Source, descriptor: Descriptor, name: str, field: Mapping[str, Any]) -> Any:  # noqa: ANN401 -- any JSON
+        if "default" in field and not chance(source, 50):
+            return field["default"]
         if "values" in field:
             return pick(source, field["values"])
         if name in self._told and not chance(source, 12):
