@@ -28,7 +28,7 @@ PATIENCE_S = 3600.0
 SHOWN_CODE_CHARS = 100_000
 """How much of the code is shown to whoever decides; longer code cannot be approved."""
 
-Tell = Callable[[SessionId, str, dict[str, Any]], None]
+Post = Callable[[SessionId, str, dict[str, Any]], None]
 """Posts an event to a session."""
 
 
@@ -47,9 +47,9 @@ class _Waiting(msgspec.Struct):
 class Approvals:
     """Decides at once where the policy is clear, and waits for a person where it is not."""
 
-    def __init__(self, policy: Policy, tell: Tell, clock: Callable[[], float]) -> None:
+    def __init__(self, policy: Policy, post_to: Post, clock: Callable[[], float]) -> None:
         self._policy = policy
-        self._tell = tell
+        self._post_to = post_to
         self._clock = clock
         self._waiting: dict[str, _Waiting] = {}
 
@@ -89,7 +89,7 @@ class Approvals:
         self._waiting[approval_id] = waiting
         asked = {"approval_id": approval_id, "evaluation": evaluation, "client_id": waiting.client_id}
         if session_id is not None:
-            self._tell(session_id, "evaluation.approval_needed", asked)
+            self._post_to(session_id, "evaluation.approval_needed", asked)
         try:
             async with asyncio.timeout(PATIENCE_S):
                 refusal = await waiting.decision
@@ -147,4 +147,4 @@ class Approvals:
         waiting.decision.set_result(refusal)
         if waiting.session_id is not None:
             told = {"approval_id": approval_id, "approved": refusal is None, "by": caller.client_id, "reason": refusal}
-            self._tell(SessionId(waiting.session_id), "evaluation.decided", told)
+            self._post_to(SessionId(waiting.session_id), "evaluation.decided", told)

@@ -96,7 +96,7 @@ class ConnectionCommands:
         principal = self._principal(caller, asked)
         self._bind_client(principal, asked)
         link = self._link(caller, asked, principal) if asked.role == "image" else None
-        resumed = self._resumed(asked)
+        resumed = self._resumed(asked, principal)
         connection_id = ConnectionId(resumed.connection_id) if resumed else new_connection_id()
         in_flight = caller.greet(asked, link, connection_id, principal)
         if link is not None:
@@ -106,7 +106,7 @@ class ConnectionCommands:
             server_version=__version__,
             protocol=PROTOCOL_VERSION,
             connection_id=connection_id,
-            resume_token=self._tokens().issue(connection_id, asked.client_id),
+            resume_token=self._tokens().issue(Resumed(connection_id, asked.client_id, asked.role, principal.token_id)),
             resumed=resumed is not None,
             in_flight=list(in_flight),
             heartbeat_interval=plain(self._facts.heartbeat_interval_s),
@@ -117,11 +117,13 @@ class ConnectionCommands:
             return Followed(result, caller.claim)
         return self._hand_over_remembered(caller, result, asked.client_id, asked.unanswered)
 
-    def _resumed(self, asked: wire.Hello) -> Resumed | None:
-        if asked.resume_token is None or asked.role != "client":
+    def _resumed(self, asked: wire.Hello, principal: Principal) -> Resumed | None:
+        """Read which connection this one continues: one of the same client, with the same right to be here."""
+        said = None if asked.resume_token is None else self._tokens().read(asked.resume_token)
+        if said is None or asked.role != "client":
             return None
-        said = self._tokens().read(asked.resume_token)
-        return said if said is not None and said.client_id == asked.client_id else None
+        same = (said.client_id, said.role, said.holder) == (asked.client_id, "client", principal.token_id)
+        return said if same else None
 
     async def _hand_over_remembered(
         self, caller: Caller, result: wire.HelloResult, client_id: str, unanswered: Collection[str]

@@ -1,6 +1,6 @@
 """Does this token name a connection that we know? Tokens that continue a connection, also over a restart.
 
-A token is the connection's name, its client's name and an HMAC-SHA256 over both under a key that stays in the data
+A token is the connection's name, who has it, and an HMAC-SHA256 over both under a key that stays in the data
 folder. Nothing has to be remembered per connection, and nobody without the key can make one.
 """
 
@@ -28,6 +28,9 @@ class Resumed(msgspec.Struct, frozen=True, array_like=True):
 
     connection_id: str
     client_id: str | None
+    role: str
+    holder: str | None
+    """The token that its peer showed; None for the daemon's own user."""
 
 
 class ResumeTokens:
@@ -36,9 +39,9 @@ class ResumeTokens:
     def __init__(self, key: bytes) -> None:
         self._key = key
 
-    def issue(self, connection_id: ConnectionId, client_id: str | None) -> str:
+    def issue(self, said: Resumed) -> str:
         """Make the token of a connection."""
-        body = msgspec.json.encode(Resumed(connection_id, client_id))
+        body = msgspec.json.encode(said)
         return _text(body) + "." + _text(self._mac(body))
 
     def read(self, token: str) -> Resumed | None:

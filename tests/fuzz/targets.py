@@ -4,8 +4,7 @@ import random
 from collections.abc import Callable
 from typing import NamedTuple
 
-from stui_sessiond.ids import ConnectionId
-from stui_sessiond.security.resume import ResumeTokens
+from stui_sessiond.security.resume import Resumed, ResumeTokens
 from stui_sessiond.storage import journal
 from tests.fuzz import made_targets, seeds, storage_targets, wire_targets
 from tests.fuzz.storage_targets import REFUSALS
@@ -104,7 +103,7 @@ def _ours(data: bytes) -> bytes:
 
 
 def _token_seeds() -> list[bytes]:
-    token = ResumeTokens(b"other").issue(ConnectionId("conn_x"), "me").encode()
+    token = ResumeTokens(b"other").issue(Resumed("conn_x", "me", "client", None)).encode()
     return [b"\x00" + token, b"\x01me", b"\x00.", b"\x00a.b", b"\x00" + token[:-1]]
 
 

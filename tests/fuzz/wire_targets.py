@@ -10,9 +10,8 @@ import msgspec
 
 from stui_sessiond.contract import CloseReason
 from stui_sessiond.errors import StuiError, WireError
-from stui_sessiond.ids import ConnectionId
 from stui_sessiond.security.origin import allowed_hosts
-from stui_sessiond.security.resume import ResumeTokens
+from stui_sessiond.security.resume import Resumed, ResumeTokens
 from stui_sessiond.transports.lines import LineProtocol
 from stui_sessiond.transports.pipe import Pipe, PipeLimits
 from stui_sessiond.transports.stream import StreamPipe
@@ -90,6 +89,9 @@ class Listener:
     def ended(self) -> bool:
         """The peer sends no more."""
         return False
+
+    def dribbled(self) -> None:
+        """A message was begun and is not complete."""
 
     def drained(self) -> None:
         """Nothing waits here."""
@@ -250,9 +252,8 @@ def resume_token(data: bytes) -> None:
         assert _TOKENS.read(body.decode("utf-8", "surrogateescape")) is None
         return
     text = body.decode("utf-8", "replace")
-    read = _TOKENS.read(_TOKENS.issue(ConnectionId(text[:50]), text[50:] or None))
-    assert read is not None
-    assert (read.connection_id, read.client_id) == (text[:50], text[50:] or None)
+    said = Resumed(text[:50], text[50:] or None, text[:10], text[10:20] or None)
+    assert _TOKENS.read(_TOKENS.issue(said)) == said
 
 
 def pairs_of(pieces: list[bytes]) -> list[bytes]:

@@ -13,29 +13,34 @@ KEY, OTHER = bytes(range(KEY_BYTES)), bytes(KEY_BYTES)
 NAME = ConnectionId("conn_1")
 
 
+def said(client: str | None, name: ConnectionId = NAME) -> Resumed:
+    """What a client's token says."""
+    return Resumed(name, client, "client", None)
+
+
 @pytest.mark.parametrize("client", ["ada", "Grüße ☕ .", None])
 def test_token_says_what_it_was_made_for(client: str | None) -> None:
     """The connection and its client; made again it is the same."""
     tokens = ResumeTokens(KEY)
-    token = tokens.issue(NAME, client)
-    assert tokens.read(token) == Resumed("conn_1", client)
-    assert tokens.issue(NAME, client) == token
-    assert ResumeTokens(KEY).read(token) == Resumed("conn_1", client)
+    token = tokens.issue(said(client, NAME))
+    assert tokens.read(token) == said(client)
+    assert tokens.issue(said(client, NAME)) == token
+    assert ResumeTokens(KEY).read(token) == said(client)
 
 
 def test_token_of_another_key() -> None:
     """Another data folder's tokens say nothing here."""
-    assert ResumeTokens(OTHER).read(ResumeTokens(KEY).issue(NAME, "ada")) is None
+    assert ResumeTokens(OTHER).read(ResumeTokens(KEY).issue(said("ada", NAME))) is None
 
 
 def test_token_that_was_changed() -> None:
     """Whatever is changed in it, it is none of ours any more."""
     tokens = ResumeTokens(KEY)
-    token = tokens.issue(NAME, "ada")
+    token = tokens.issue(said("ada", NAME))
     for at in range(len(token)):
         letter = "A" if token[at] != "A" else "B"
         changed = f"{token[:at]}{letter}{token[at + 1 :]}"
-        assert tokens.read(changed) in (None, Resumed("conn_1", "ada"))
+        assert tokens.read(changed) in (None, said("ada"))
         if tokens.read(changed) is not None:  # bits beyond the last byte of a part mean nothing
             assert at in {token.index(".") - 1, len(token) - 1}
 
@@ -43,14 +48,14 @@ def test_token_that_was_changed() -> None:
 def test_token_that_was_cut() -> None:
     """A beginning of one is none."""
     tokens = ResumeTokens(KEY)
-    token = tokens.issue(NAME, "ada")
+    token = tokens.issue(said("ada", NAME))
     assert all(tokens.read(token[:size]) is None for size in range(len(token)))
 
 
 def test_token_with_the_name_of_another_connection() -> None:
     """The seal of one does not fit to another."""
     tokens = ResumeTokens(KEY)
-    mine, theirs = tokens.issue(NAME, "ada"), tokens.issue(ConnectionId("conn_2"), "ada")
+    mine, theirs = tokens.issue(said("ada", NAME)), tokens.issue(said("ada", ConnectionId("conn_2")))
     assert tokens.read(theirs.split(".")[0] + "." + mine.split(".")[1]) is None
 
 
