@@ -9,7 +9,17 @@ from typing import Literal, TypeVar
 
 from msgspec import UNSET
 
-from stui_sessiond.wire.messages import Position, connection, context, development, event, history, session, sharing
+from stui_sessiond.wire.messages import (
+    Position,
+    approval,
+    connection,
+    context,
+    development,
+    event,
+    history,
+    session,
+    sharing,
+)
 
 T = TypeVar("T")
 
@@ -208,6 +218,20 @@ class Commands(abc.ABC):
     ) -> sharing.DetachClientResult:
         """End another client's subscriptions to a session."""
         return await self.ask(sharing.DetachClient(session_id, client_id, connection_id), sharing.DetachClientResult)
+
+    # ---- code that waits for approval
+
+    async def list_approvals(self) -> approval.ListApprovalsResult:
+        """List the code that waits for somebody to decide; takes the right `admin`."""
+        return await self.ask(approval.ListApprovals(), approval.ListApprovalsResult)
+
+    async def approve(self, approval_id: str) -> approval.ApproveResult:
+        """Let code that waits run; takes the right `admin`."""
+        return await self.ask(approval.Approve(approval_id), approval.ApproveResult)
+
+    async def reject(self, approval_id: str, reason: str | None = None) -> approval.RejectResult:
+        """Do not let code that waits run; takes the right `admin`."""
+        return await self.ask(approval.Reject(approval_id, reason), approval.RejectResult)
 
     # ---- the daemon
 

@@ -9,6 +9,7 @@ REFUSALS_THAT_LAST = frozenset(
         "authentication_failed",
         "authentication_required",
         "client_not_allowed",
+        "image_not_allowed",
         "invalid_parameters",
         "unsupported_version",
     }
@@ -20,9 +21,13 @@ MEND_FIRST = range(4000, 4400)
 """Close codes of the daemon's own after which another try cannot work (`protocol/close-codes.json`, ranges)."""
 
 _ADVICE = {
+    "access_revoked": "Ask the operator for another token, or why the lists do not let you in any more.",
+    "address_not_allowed": "The operator's lists do not let this machine in; connect from one that they do.",
     "protocol_violation": "Check that the address is the daemon's and of the right kind.",
     "refused_by_http": "Check host, port and path of the address; the daemon takes only names of this machine.",
     "resumed": "Another program continues this connection. End one of the two.",
+    "tls_required": "Use a tls:// or wss:// address.",
+    "too_slow": "Something between here and the daemon holds messages back, or sends them byte by byte.",
     "unreachable": "Start the daemon (`stui-sessiond serve`), or check the address.",
 }
 

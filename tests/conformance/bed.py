@@ -32,6 +32,14 @@ FACTORIES: dict[str, Factory] = {
 }
 
 
+UNHURRIED = {
+    "STUI_SESSIOND_LIMITS_FAILED_AUTHENTICATIONS": "1000",
+    "STUI_SESSIOND_QUOTAS_REQUESTS_PER_SECOND": "0",
+    "STUI_SESSIOND_QUOTAS_EVALUATIONS_PER_SECOND": "0",
+}
+"""The suite asks more in a second than a stranger may, and shows wrong tokens on purpose."""
+
+
 @contextmanager
 def running_daemon(factory: Factory, auth: str) -> Iterator[Bed]:
     """Start a daemon and stop it in the end; what crashes unseen in its loop fails."""
@@ -40,7 +48,7 @@ def running_daemon(factory: Factory, auth: str) -> Iterator[Bed]:
     with tempfile.TemporaryDirectory(prefix="stui") as folder, asyncio.Runner() as runner:
         runner.get_loop().set_exception_handler(lambda _, context: crashes.append(context))
         given = {"data_dir": f"{folder}/data", "runtime_dir": f"{folder}/run", "auth": auth, **listeners}
-        daemon = Daemon(load_settings(None, {}, given))
+        daemon = Daemon(load_settings(None, UNHURRIED, given))
         ready = runner.run(daemon.start())
         url = where(ready)
         try:

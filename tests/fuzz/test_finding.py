@@ -101,7 +101,7 @@ def test_transcript_names_what_was_told() -> None:
 
 
 def test_command_line_reports_in_json(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    """`stui-sessiond fuzz --json` prints one object and ends with 0 when nothing was found."""
+    """`stui-sessiond fuzz --json` prints one object and ends with 0 when nothing was found; it replays a transcript."""
     from tests.e2e.harness import Daemon, run_cli  # noqa: PLC0415 -- only needed here
 
     right, wrong = tmp_path / "right.txt", tmp_path / "wrong.txt"

@@ -95,6 +95,7 @@ class Conversation:
         self.heard.append(("+", None))
         self._streams = Streams()
         self._owed = Owed()
+        self._role = None
         role = script.role or ("client" if self._place.must_greet or self._resume else None)
         if role is None:
             await self._exchange((Ask(Wish("ping", {})),), (), 0)  # over TCP the first line has to be a message
@@ -162,7 +163,7 @@ class Conversation:
 
     async def _end(self, codes: frozenset[int]) -> None:
         """Read to the end of the connection, which is to come now."""
-        self._owed.ends = codes
+        self._owed.ends |= codes
         assert self._link is not None  # noqa: S101 -- as above
         try:
             async with asyncio.timeout(self._place.answer_s):
