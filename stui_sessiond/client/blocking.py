@@ -216,6 +216,9 @@ class BlockingClient:
     get_presence = _blocking(Commands.get_presence)
     drive_session = _blocking(Commands.drive_session)
     detach_client = _blocking(Commands.detach_client)
+    list_approvals = _blocking(Commands.list_approvals)
+    approve = _blocking(Commands.approve)
+    reject = _blocking(Commands.reject)
     ping = _blocking(Commands.ping)
     describe = _blocking(Commands.describe)
 
