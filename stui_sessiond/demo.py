@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from msgspec import UNSET
 
 from stui_sessiond.client import Client, ClientError, connect
 from stui_sessiond.errors import ConfigError
@@ -155,6 +156,11 @@ async def _play(stage: Stage) -> None:
         session_id = created.session_id
         _say("session", session_id)
         await _program(client, session_id)
+        once = [
+            (await client.evaluate("c increment. c count", session_id=session_id, idempotency_key="once")).result
+            for _ in range(2)
+        ]
+        _check("the same request sent twice is run once", once, ["3", "3"])
         updated = await client.update_session_state(UpdateSessionState(session_id, _STATE))
         _say("state", f"stored as version {updated.version}")
         await client.save_context(session_id, ContextSections(workspace={"text": _TEXT, "cursor": 42}))
@@ -174,7 +180,13 @@ async def _play(stage: Stage) -> None:
         _check(
             "and the counter still lives in the image: c increment",
             (await client.evaluate("c increment", session_id=session_id)).result,
-            "3",
+            "4",
+        )
+        digest = await client.get_digest(session_id)
+        _check("what is missing of what happened", digest.gap is UNSET and "nothing", "nothing")
+        _say(
+            "events",
+            f"{digest.events} in the log, of {len(digest.finished)} evaluations and {len(digest.changes)} clients",
         )
         await client.close_session(session_id)
 
