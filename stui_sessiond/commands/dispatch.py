@@ -1,6 +1,7 @@
 """From a request to the bytes of its answer: the one gate, and the only place where errors become replies."""
 
 import inspect
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, NamedTuple, Protocol
 
@@ -31,6 +32,14 @@ MAX_ECHO_CHARS = 200
 
 MAX_TEXT_CHARS = 1000
 """How long the text of an error may be: some libraries print the whole document."""
+
+
+_TOKEN = re.compile(r"stui_[A-Za-z0-9_-]{16,}")
+
+
+def _without_tokens(text: str) -> str:
+    """Some libraries repeat the value that they do not like: a token in the wrong place is not repeated."""
+    return _TOKEN.sub("stui_...", text)
 
 
 class Answer(NamedTuple):
@@ -190,7 +199,7 @@ class Dispatcher:
             registered.error_type,
             registered.envelope_code,
             registered.retryable,
-            error.message if len(error.message) <= MAX_TEXT_CHARS else f"{error.message[:MAX_TEXT_CHARS]}...",
+            _without_tokens(error.message[:MAX_TEXT_CHARS]) + ("..." if len(error.message) > MAX_TEXT_CHARS else ""),
             details,
         )
         return encode_failure(request_id, body, format_time(self._clock()), envelope=envelope)

@@ -8,7 +8,7 @@ import structlog
 from stui_sessiond.contract import CloseReason
 from stui_sessiond.security.admission import Ticket
 from stui_sessiond.transports.pipe import PipeLimits, ReceiverFactory
-from stui_sessiond.transports.stream import StreamPipe
+from stui_sessiond.transports.stream import StreamPipe, is_own_user
 from stui_sessiond.wire.codec import GLIMPSE_BYTES, too_large
 from stui_sessiond.wire.forms import encode_closing
 
@@ -45,6 +45,8 @@ class LineProtocol(StreamPipe):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Start."""
         super().connection_made(transport)
+        if self.same_user and not is_own_user(transport.get_extra_info("socket")):
+            self.same_user = False  # it got past the socket's mode, and has to show a token
         self._receiver = self._make_receiver(self)
         if self._receiver is None:
             self._closing = True

@@ -6,6 +6,7 @@ that was begun has to become complete.
 
 import abc
 import asyncio
+import os
 import socket
 import struct
 import sys
@@ -183,12 +184,24 @@ def _address(sock: socket.socket | None, name: object) -> str | None:
     """Tell who is at the other end."""
     if isinstance(name, tuple) and len(name) >= 2:  # noqa: PLR2004 -- host and port
         return f"[{name[0]}]:{name[1]}" if ":" in str(name[0]) else f"{name[0]}:{name[1]}"
+    credentials = _credentials(sock)
+    return None if credentials is None else f"user {credentials[1]} process {credentials[0]}"
+
+
+def is_own_user(sock: socket.socket | None) -> bool:
+    """Tell whether the peer over a unix socket is our user, or root. Where the system cannot say, it is taken for it."""
+    credentials = _credentials(sock)
+    return credentials is None or credentials[1] in {0, os.geteuid()}
+
+
+def _credentials(sock: socket.socket | None) -> tuple[int, int] | None:
+    """The process and the user at the other end of a unix socket, as the system tells."""
     if sock is None or sock.family != socket.AF_UNIX or not hasattr(socket, "SO_PEERCRED"):
         return None
     process, user, _ = struct.unpack(
         "3i", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
     )
-    return f"user {user} process {process}"
+    return process, user
 
 
 def _tune_tcp(sock: socket.socket | None) -> None:
