@@ -189,7 +189,7 @@ def _address(sock: socket.socket | None, name: object) -> str | None:
 
 
 def is_own_user(sock: socket.socket | None) -> bool:
-    """Tell whether the peer over a unix socket is our user, or root. Where the system cannot say, it is taken for it."""
+    """Tell whether the peer over a unix socket is our user, or root; it is taken for ours where nobody can say."""
     credentials = _credentials(sock)
     return credentials is None or credentials[1] in {0, os.geteuid()}
 
