@@ -71,7 +71,8 @@ def _handshake_seeds() -> list[bytes]:
         b"Sec-WebSocket-Protocol: stui.v1, x\r\n",
         b"Host: localhost:80\r\n",
     )
-    return [head + line + b"\r\n" for line in more] + [b"GET /healthz HTTP/1.1\r\n\r\n", b"\x16\x03\x01"]
+    behind = head + b"\r\n" + wire_targets.a_frame(b"x", 0x89) + wire_targets.a_frame(b"{}")
+    return [head + line + b"\r\n" for line in more] + [behind, b"GET /healthz HTTP/1.1\r\n\r\n", b"\x16\x03\x01"]
 
 
 def _session_seeds() -> list[bytes]:

@@ -124,8 +124,10 @@ def _feed(make: type[LineProtocol] | type[WebSocketProtocol], pieces: list[bytes
         wire = Wire()
         protocol.connection_made(wire)
         for piece in pieces:
-            protocol.data_received(piece)
-        protocol.eof_received()
+            if not wire.closed:  # asyncio reads nothing more then
+                protocol.data_received(piece)
+        if not wire.closed:
+            protocol.eof_received()
         if isinstance(protocol, WebSocketProtocol):
             protocol.close(_BYE)
         protocol.connection_lost(None)
@@ -169,8 +171,12 @@ def frames(data: bytes) -> None:
 
 
 def handshake(data: bytes) -> None:
-    """Whatever comes as a handshake: nobody is let in whose Host or Origin is not ours."""
-    heard, broken, written = _feed(WebSocketProtocol, [data])
+    """Whatever comes as a handshake: nobody is let in whose Host or Origin is not ours.
+
+    The HTTP server hands over the head of the request alone, so that is what comes first here, too.
+    """
+    head, end, rest = data.partition(b"\r\n\r\n")
+    heard, broken, written = _feed(WebSocketProtocol, [head + end, rest] if rest else [head + end])
     if written.startswith(b"HTTP/1.1 101"):
         headers = [line.lower() for line in data.partition(b"\r\n\r\n")[0].split(b"\n")]
         origins = [line for line in headers if line.startswith(b"origin:")]
