@@ -27,6 +27,7 @@ from stui_sessiond.errors import (
     OutcomeUnknownError,
     ParameterError,
     StuiError,
+    error_of,
 )
 from stui_sessiond.ids import DEFAULT_TOOL, ImageId, InstanceId, SessionId
 from stui_sessiond.images.link import ImageLink
@@ -173,8 +174,8 @@ class Relay:
         except TimeoutError:
             msg = f"there was no answer to {command} within {asked.timeout:g} s; it goes on"
             raise ImageTimeoutError(msg, timeout=asked.timeout, evaluation=key) from None
-        if isinstance(ended, StuiError):
-            raise ended
+        if isinstance(ended, StuiError):  # not the task's own: raising that would tie task and connection into a knot
+            raise error_of(ended.code, ended.message, ended.details)
         return ended  # type: ignore[no-any-return]  # it is a `wanted`: `_carry_out` has decoded it so
 
     def _own_key(self, session_id: SessionId, origin: Origin | None) -> str:

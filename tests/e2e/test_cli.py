@@ -38,7 +38,7 @@ def test_demo_shows_the_main_job() -> None:
         "exit code  ->  0",
         "started again",
         "restored: state and context are equal",
-        "c increment  ->  3",
+        "c increment  ->  4",
         "All of it held.",
     ]
     rest = shown.stdout
