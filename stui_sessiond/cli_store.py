@@ -408,7 +408,6 @@ def restore(
         done = tools.restore_store(root, _disk(), name, time.time(), _progress(), sealer)
     else:
         done = tools.restore_session(root, _disk(), name, SessionId(session_id), time.time(), sealer)
-        done = tools.restore_session(root, _disk(), name, SessionId(session_id), time.time())
     _note(root, "store backup restore", backup=name, session=session_id, replaced=Path(done.replaced).name)
     if as_json:
         _print_json(done)

@@ -59,8 +59,8 @@ def store(home: Path, *arguments: str, code: int = 0) -> str:
 
 
 def readable(home: Path) -> list[str]:
-    """Files of the data folder that show a canary."""
-    files = [path for path in (home / "data").rglob("*") if path.is_file()]
+    """Files of the data folder that show a canary. The audit log says in clear who did what, and has no content."""
+    files = [path for path in (home / "data").rglob("*") if path.is_file() and path.parent.name != "audit"]
     assert len(files) > 4
     return [str(path) for path in files if CANARY in str(path) or CANARY.encode() in path.read_bytes()]
 
