@@ -54,7 +54,6 @@ chaos: install   ## cuts, restarts and half-open links at random: nothing lost, 
 	$(BIN)/python tests/chaos/run.py
 
 fuzz: install    ## torment daemons, and all that reads bytes, for 20 minutes, or SECONDS=60
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check coverage
 	-@$(BIN)/python -m pip install --quiet --disable-pip-version-check --only-binary :all: atheris
 	$(BIN)/python tests/fuzz/run.py --seconds $(or $(SECONDS),1200) $(if $(SEED),--seed $(SEED))
 
