@@ -112,6 +112,7 @@ class LimitSettings(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     client_message_bytes: Quantity = 10_000_000
     image_message_bytes: Quantity = 10_000_000
     max_connections: Quantity = 1024
+    connections_per_token: Quantity = 32
     unauthenticated: Quantity = 64
     unauthenticated_per_address: Quantity = 8
     failed_authentications: Quantity = 5

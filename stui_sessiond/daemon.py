@@ -213,6 +213,7 @@ class Daemon:
                 relay.receive_stray,
                 self._find_token,
                 self._access,
+                self._crowded,
                 lambda: self._resume_tokens,
                 self._remembered,
             ),
@@ -241,6 +242,7 @@ class Daemon:
                 token_needed=settings.server.auth == "token",
                 access=self._access,
                 max_connections=limits.max_connections,
+                connections_per_token=limits.connections_per_token,
                 unauthenticated=limits.unauthenticated,
                 unauthenticated_per_address=limits.unauthenticated_per_address,
                 failed_authentications=limits.failed_authentications,
@@ -346,6 +348,9 @@ class Daemon:
 
     def _find_token(self, token: str) -> tuple[Principal | None, str]:
         return (None, "unknown") if self._tokens is None else self._tokens.find(token)
+
+    def _crowded(self, principal: Principal) -> bool:
+        return self.server.crowded(principal)
 
     def _may_stay(self, peer: Peer) -> bool:
         if peer.principal is None:

@@ -118,6 +118,12 @@ class TooManyInFlightError(RefusedError):
     code = "too_many_in_flight"
 
 
+class TooManyConnectionsError(RefusedError):
+    """The token has as many connections as it may have."""
+
+    code = "too_many_connections"
+
+
 class TooManySubscriptionsError(RefusedError):
     """This connection has as many subscriptions as it may have."""
 

@@ -18,6 +18,7 @@ from stui_sessiond.errors import (
     ImageNotAllowedError,
     ParameterError,
     StuiError,
+    TooManyConnectionsError,
     UnknownCommandError,
     UnsupportedVersionError,
 )
@@ -60,6 +61,7 @@ class ConnectionCommands:
         receive_stray: Callable[[ImageLink, Reply], bool],
         find_token: Callable[[str], tuple[Principal | None, str]],
         access: Access,
+        crowded: Callable[[Principal], bool],
         tokens: Callable[[], ResumeTokens],
         remembered: Callable[[RequestEntry], bytes | None],
     ) -> None:
@@ -73,6 +75,7 @@ class ConnectionCommands:
         self._receive_stray = receive_stray
         self._find_token = find_token
         self._access = access
+        self._crowded = crowded
         self._tokens = tokens
         self._remembered = remembered
 
@@ -94,6 +97,10 @@ class ConnectionCommands:
             msg = f"this daemon speaks protocol {PROTOCOL_VERSION}; none of {', '.join(asked.protocol)[:100]}"
             raise UnsupportedVersionError(msg, supported=[PROTOCOL_VERSION])
         principal = self._principal(caller, asked)
+        if self._crowded(principal):
+            caller.refuse_later("too_many_connections")
+            msg = "this token has as many connections as it may have"
+            raise TooManyConnectionsError(msg)
         self._bind_client(principal, asked)
         link = self._link(caller, asked, principal) if asked.role == "image" else None
         resumed = self._resumed(asked, principal)

@@ -23,6 +23,7 @@ from stui_sessiond.security.access import Access
 from stui_sessiond.security.admission import Admission, AdmissionRules, Ticket
 from stui_sessiond.security.audit import NO_AUDIT, AuditLog
 from stui_sessiond.security.origin import allowed_hosts
+from stui_sessiond.security.principal import Principal
 from stui_sessiond.security.tls import TlsFiles
 from stui_sessiond.server.binding import bind_tcp, bind_unix
 from stui_sessiond.server.certificate import LiveCertificate
@@ -63,6 +64,7 @@ class ServerRules(msgspec.Struct, frozen=True, kw_only=True):
     token_needed: bool
     """Whether peers over TCP and HTTP have to show a token; over the unix socket the system vouches for them."""
     max_connections: int = 1024
+    connections_per_token: int = 32
     unauthenticated: int = 64
     unauthenticated_per_address: int = 8
     failed_authentications: int = 5
@@ -226,6 +228,13 @@ class Server:
         elif pipe.ticket is not None:
             pipe.ticket.known()
         return peer
+
+    def crowded(self, principal: Principal) -> bool:
+        """Tell whether somebody has as many connections as one token may have. The daemon's own user is not counted."""
+        if principal.trusted:
+            return False
+        held = sum(peer.principal is not None and peer.principal.token_id == principal.token_id for peer in self._peers)
+        return held >= self._rules.connections_per_token
 
     def recheck(self, may_stay: Callable[[Peer], bool]) -> int:
         """End the connections of peers that may not stay; tell how many."""

@@ -25,6 +25,7 @@ NOT_PROVOKED = {
     "storage_failed": "takes a broken disk",
     "storage_full": "takes a full disk",
     "too_many_attempts": "takes an address that guesses tokens",
+    "too_many_connections": "takes 33 connections with one token",
     "too_many_in_flight": "takes 33 requests that wait for images",
     "too_many_subscriptions": "takes 129 sessions of 26 clients",
 }

@@ -155,3 +155,21 @@ async def test_code_that_is_rejected_is_never_sent() -> None:
         assert "not on a Friday" in refused["error"]
         image.say({"id": "x", "command": "ping"})
         assert (await image.hear())["id"] == "x"  # nothing came before
+
+
+async def test_token_has_so_many_connections_and_no_more() -> None:
+    """One more is refused and closed, others are not; when one ends there is room again."""
+    async with running_daemon(server={"lines": "127.0.0.1:0"}, limits={"connections_per_token": 2}) as running:
+        token, other = a_token(running), a_token(running, name="other")
+        async with running.talker(running.ready.lines) as first:
+            await first.call("hello", role="client", token=token)
+            async with running.talker(running.ready.lines) as second, running.talker(running.ready.lines) as third:
+                await second.call("hello", role="client", token=token)
+                assert (await third.call("hello", role="client", token=token))["code"] == "too_many_connections"
+                assert (await third.event())["data"]["name"] == "too_many_connections"
+            async with running.talker(running.ready.lines) as stranger:
+                assert "server_id" in await stranger.call("hello", role="client", token=other)
+            while running.daemon.server.counts().total > 1:
+                await first.call("ping")
+            async with running.talker(running.ready.lines) as again:
+                assert "server_id" in await again.call("hello", role="client", token=token)
