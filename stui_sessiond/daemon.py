@@ -200,7 +200,7 @@ class Daemon:
             StorageCommands(self._storage),
             self._image_commands,
             approvals,
-            EventCommands(self.manager, book, relay, self.images, feed, hub, limits.subscriptions),
+            EventCommands(self.manager, book, relay, feed, hub, limits.subscriptions),
             SharingCommands(self.manager, feed, hub, driving),
             ConnectionCommands(
                 facts,

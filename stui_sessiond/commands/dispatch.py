@@ -101,7 +101,7 @@ class Dispatcher:
         note = None
         try:
             entry, command = self._authorize(request, caller)
-            parameters = self._parameters(request, command, caller)
+            parameters = self._parameters(request, entry.descriptor, command, caller)
             note = self._audit.accept(entry.descriptor, caller, parameters)
             result = command.handle(caller, parameters)
             if inspect.isawaitable(result):
@@ -127,14 +127,13 @@ class Dispatcher:
             return Answer(encode_success(request, result.result, format_time(self._clock())), result.then)
         return Answer(encode_success(request, result, format_time(self._clock())))
 
-    def _parameters(self, request: Request, command: Command, caller: Caller) -> Any:  # noqa: ANN401 -- the command's own
+    def _parameters(self, request: Request, descriptor: Descriptor, command: Command, caller: Caller) -> Any:  # noqa: ANN401 -- the command's own
         parameters = decode_parameters(request, command.parameters)
-        entry = self._table.find(request.command)
-        if entry is None or caller.must_greet:
+        if caller.must_greet:
             return parameters
-        self._gate.check_client(entry.descriptor, getattr(parameters, "client_id", None), caller)
-        if entry.descriptor.session_role is not None and parameters.session_id:
-            self._gate.check(entry.descriptor, parameters.session_id, caller)
+        self._gate.check_client(descriptor, getattr(parameters, "client_id", None), caller)
+        if descriptor.session_role is not None and parameters.session_id:
+            self._gate.check(descriptor, parameters.session_id, caller)
         return parameters
 
     def remembered(self, request: RequestEntry) -> bytes | None:

@@ -16,8 +16,7 @@ from stui_sessiond.errors import (
     StuiError,
     TooManySubscriptionsError,
 )
-from stui_sessiond.ids import ImageId, SessionId
-from stui_sessiond.images.registry import ImageRegistry
+from stui_sessiond.ids import SessionId
 from stui_sessiond.model.event import Position
 from stui_sessiond.model.request import RequestEntry
 from stui_sessiond.sessions.digest import Evaluation, Note, sum_up
@@ -43,7 +42,6 @@ class EventCommands:
         manager: SessionManager,
         book: RequestBook,
         relay: Relay,
-        images: ImageRegistry,
         feed: Feed,
         hub: Hub,
         max_subscriptions: int,
@@ -51,7 +49,6 @@ class EventCommands:
         self._manager = manager
         self._book = book
         self._relay = relay
-        self._images = images
         self._feed = feed
         self._hub = hub
         self._max_subscriptions = max_subscriptions
@@ -182,9 +179,7 @@ class EventCommands:
     def _status(self, entry: RequestEntry) -> str:
         if entry.state != "running":
             return "lost_with_image" if entry.state == "lost" else entry.state
-        link = self._images.find(ImageId(entry.image_id)) if entry.image_id else None
-        elsewhere = link is not None and link.identity.instance_id != entry.instance_id
-        return "lost_with_image" if elsewhere else "outcome_unknown"
+        return "lost_with_image" if self._relay.is_gone(entry) else "outcome_unknown"
 
     # ---- the digest
 

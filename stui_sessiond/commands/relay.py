@@ -202,7 +202,7 @@ class Relay:
             if asked.idempotency_key:
                 before = ledger.recall_entry(await self._book.recall(header.session_id, request.key), request.digest)
                 if before is not None and not _was_not_asked(before):
-                    return _again(before, wanted, gone=self._is_gone(before))
+                    return _again(before, wanted, gone=self.is_gone(before))
             code = code_of(asked)
             if code is not None:
                 await self._approvals.require(request.command, code, request.client_id, header.session_id, request.key)
@@ -260,7 +260,7 @@ class Relay:
                 await asyncio.shield(noted)
         return answer
 
-    def _is_gone(self, request: RequestEntry) -> bool:
+    def is_gone(self, request: RequestEntry) -> bool:
         """Tell whether the image that worked on a request is known to be gone: another one is in its place."""
         link = self._images.find(request.image_id) if request.image_id is not None else None
         return link is not None and link.identity.instance_id != request.instance_id

@@ -119,7 +119,7 @@ class SessionManager:
         self._check_client_bytes(client, size_bytes)
         entry = Entry(session.header, size_bytes)
         with self._starting_one(client):
-            news = self._news("session.created", {"client_id": client, "version": 1})
+            news = (self._keeper.news("session.created", {"client_id": client, "version": 1}),)
             return await self._keeper.begin(entry, session, news)
 
     async def restore(self, session_id: str, client_id: str | None = None, *, reopen: bool = False) -> Loaded:
@@ -142,7 +142,7 @@ class SessionManager:
                 self._check_room(entry.header.client_id)
                 session = transitions.reopen(session, now)
                 with self._starting_one(entry.header.client_id):
-                    news = self._news("session.reopened", {"version": session.header.version})
+                    news = (self._keeper.news("session.reopened", {"version": session.header.version}),)
                     session = await self._keeper.store(entry, session, news)
                 entry.announced_expiry = False
             self._keeper.touch(entry)
@@ -185,7 +185,7 @@ class SessionManager:
         async with self._keeper.hold(session_id) as entry:
             header = entry.header
             transitions.require_open(header, self.life.retention_s)
-            news = self._news("session.closed", {"kept": keep})
+            news = (self._keeper.news("session.closed", {"kept": keep}),)
             session = await self._keeper.load(entry)
             if keep:
                 await self._keeper.store(entry, transitions.close(session, self._clock()), news)
@@ -321,7 +321,7 @@ class SessionManager:
         async with self._keeper.hold(session_id) as entry:
             self._require_active(entry)
             session = transitions.snapshot(await self._keeper.load(entry), name, self._clock())
-            news = self._news("session.snapshot", {"name": name, "version": session.header.version})
+            news = (self._keeper.news("session.snapshot", {"name": name, "version": session.header.version}),)
             size_bytes = self._keeper.validator.measure(session)
             return await self._keeper.store(entry, session, news, size_bytes=size_bytes, whole=True)
 
@@ -360,7 +360,7 @@ class SessionManager:
         async with self._keeper.hold(session_id) as entry:
             self._require_active(entry)
             session = transitions.share(await self._keeper.load(entry), client, role)
-            news = self._news("session.shared", {"client_id": client, "role": role, "by": by})
+            news = (self._keeper.news("session.shared", {"client_id": client, "role": role, "by": by}),)
             return (await self._keeper.store(entry, session, news)).header
 
     # ---- for requests that are relayed to an image
@@ -428,9 +428,6 @@ class SessionManager:
 
     def _require_active(self, entry: Entry) -> None:
         transitions.require_active(entry.header, self._clock(), self.life.retention_s)
-
-    def _news(self, name: str, data: dict[str, Any]) -> tuple[News]:
-        return (News(name, data, self._clock()),)
 
     async def _repeated(self, entry: Entry, once: Once | None) -> Session | None:
         """The session as it was after this request, if it was carried out before.
