@@ -4,7 +4,6 @@ ECDSA P-256 throughout. Keys are written with mode 0600, and never over somethin
 """
 
 import ipaddress
-import os
 import re
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -15,6 +14,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from stui_sessiond.security.kept_file import replace_file
 
 LOCAL_NAMES = ("localhost", "127.0.0.1", "::1")
 """What a server certificate is always for."""
@@ -232,18 +233,8 @@ def write_pair(pair: Pair, certificate: Path, key: Path, *, replace: bool = Fals
     secret = pair.key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
-    _write(key, secret, 0o600)
-    _write(certificate, pair.certificate.public_bytes(serialization.Encoding.PEM), 0o644)
-
-
-def _write(path: Path, data: bytes, mode: int) -> None:
-    new = path.with_name(f"{path.name}.new")
-    new.unlink(missing_ok=True)
-    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    new.replace(path)
+    replace_file(key, secret)
+    replace_file(certificate, pair.certificate.public_bytes(serialization.Encoding.PEM), 0o644)
 
 
 def now_utc() -> datetime:

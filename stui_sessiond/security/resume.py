@@ -8,7 +8,6 @@ import base64
 import binascii
 import hashlib
 import hmac
-import os
 import secrets
 from pathlib import Path
 
@@ -16,6 +15,7 @@ import msgspec
 
 from stui_sessiond.errors import ConfigError
 from stui_sessiond.ids import ConnectionId
+from stui_sessiond.security.kept_file import replace_file
 from stui_sessiond.security.sealing import CLEAR, CLEAR_ID, KeyMissingError, Label, Sealer, SealError, key_of
 
 KEY_FILE = "resume.key"
@@ -79,13 +79,7 @@ def open_key(folder: Path, sealer: Sealer = CLEAR) -> bytes:
                 return key
         else:
             key = secrets.token_bytes(KEY_BYTES)
-        new = path.with_name(f"{KEY_FILE}.new")
-        new.unlink(missing_ok=True)
-        with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            file.write(sealer.seal(_LABEL, key))
-            file.flush()
-            os.fsync(file.fileno())
-        new.replace(path)
+        replace_file(path, sealer.seal(_LABEL, key))
     except OSError as error:
         msg = f"{path}: cannot keep the key for resuming connections there: {error.strerror or error}"
         raise ConfigError(msg) from error

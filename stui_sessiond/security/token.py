@@ -8,7 +8,6 @@ import contextlib
 import fcntl
 import hashlib
 import hmac
-import os
 import secrets
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -18,6 +17,7 @@ import msgspec
 from msgspec.structs import replace
 
 from stui_sessiond.errors import ConfigError
+from stui_sessiond.security.kept_file import replace_file
 from stui_sessiond.security.principal import GRANTABLE, Principal
 
 FILE_NAME = "tokens.json"
@@ -234,18 +234,7 @@ def _changing(path: Path) -> Iterator[list[TokenRecord]]:
         records = list(_read(path)) if path.exists() else []
         yield records
         data = msgspec.json.format(msgspec.json.encode(_File("stui-tokens", 2, records)), indent=1) + b"\n"
-        new = path.with_suffix(".new")
-        new.unlink(missing_ok=True)
-        with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        new.replace(path)
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        replace_file(path, data)
 
 
 def _read(path: Path) -> Sequence[TokenRecord]:
