@@ -26,6 +26,7 @@ from stui_sessiond.commands.event import EventCommands
 from stui_sessiond.commands.gate import Quotas, SessionGate
 from stui_sessiond.commands.history import HistoryCommands
 from stui_sessiond.commands.image import ImageCommands
+from stui_sessiond.commands.pending import PendingCommands
 from stui_sessiond.commands.relay import Relay
 from stui_sessiond.commands.session import Presence, SessionCommands
 from stui_sessiond.commands.sharing import SharingCommands
@@ -199,6 +200,7 @@ class Daemon:
             HistoryCommands(self.manager),
             StorageCommands(self._storage),
             self._image_commands,
+            PendingCommands(),
             approvals,
             EventCommands(self.manager, book, relay, feed, hub, limits.subscriptions),
             SharingCommands(self.manager, feed, hub, driving),

@@ -274,6 +274,18 @@ class NotDrivingError(SessionError):
     code = "not_driving"
 
 
+class SessionBusyError(SessionError):
+    """Code of the session is under way."""
+
+    code = "session_busy"
+
+
+class DebuggerHeldError(SessionError):
+    """Another client works with the suspended process."""
+
+    code = "debugger_held"
+
+
 class SessionTooLargeError(SessionError):
     """With this change the session would be larger than a session may be."""
 
@@ -287,6 +299,12 @@ class RequestError(StuiError):
     """The outcome of a request that was sent before, under the same idempotency key."""
 
     code = "outcome_not_kept"
+
+
+class EvaluationNotFoundError(RequestError):
+    """The session does not know an evaluation of this name."""
+
+    code = "evaluation_not_found"
 
 
 class KeyReusedError(RequestError):
@@ -371,6 +389,36 @@ class ImageIdInUseError(ImageError):
     """Another live image is connected under this image id."""
 
     code = "image_id_in_use"
+
+
+class ImageNotFoundError(ImageError):
+    """No image of this id is known."""
+
+    code = "image_not_found"
+
+
+class CompileError(ImageError):
+    """The source does not compile."""
+
+    code = "compile_error"
+
+
+class CodeConflictError(ImageError):
+    """The image has another text than the one that was changed."""
+
+    code = "code_conflict"
+
+
+class StaleHandleError(ImageError):
+    """The object or process lived in an instance of the image that is gone."""
+
+    code = "stale_handle"
+
+
+class DebuggerNotFoundError(ImageError):
+    """No process of this name waits at an error."""
+
+    code = "debugger_not_found"
 
 
 class EvaluationError(ImageError):

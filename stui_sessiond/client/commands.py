@@ -17,6 +17,7 @@ from stui_sessiond.wire.messages import (
     development,
     event,
     history,
+    image,
     session,
     sharing,
 )
@@ -175,9 +176,9 @@ class Commands(abc.ABC):
         """Do something in a debugger."""
         return await self.ask(parameters, development.DebugResult)
 
-    async def list_images(self) -> connection.ListImagesResult:
+    async def list_images(self) -> image.ListImagesResult:
         """List the images the daemon has seen."""
-        return await self.ask(connection.ListImages(), connection.ListImagesResult)
+        return await self.ask(image.ListImages(), image.ListImagesResult)
 
     # ---- what happened
 

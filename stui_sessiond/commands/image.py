@@ -17,7 +17,7 @@ from stui_sessiond.sessions.manager import SessionManager
 from stui_sessiond.sessions.requests import RequestBook
 from stui_sessiond.tasks import TaskOwner
 from stui_sessiond.wire.forms import PushedEvent
-from stui_sessiond.wire.messages import connection as wire
+from stui_sessiond.wire.messages import image as wire
 from stui_sessiond.wire.timestamp import format_time
 
 _log = structlog.get_logger(__name__)
@@ -70,6 +70,10 @@ class ImageCommands:
                     status="connected" if seen.connected else "disconnected",
                     last_seen=format_time(seen.last_seen),
                     session_count=counts.get(ImageId(identity.image_id), 0),
+                    health="unknown",
+                    condition="unknown",
+                    certificate={},
+                    conflicts=[],
                 )
             )
         return wire.ListImagesResult(rows)

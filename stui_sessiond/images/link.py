@@ -13,6 +13,8 @@ import structlog
 
 from stui_sessiond.errors import (
     ClassNotFoundError,
+    CodeConflictError,
+    CompileError,
     EvaluationError,
     ImageBusyError,
     ImageError,
@@ -45,6 +47,8 @@ _RELAYED_ERRORS: dict[str, type[StuiError]] = {
         ClassNotFoundError,
         MethodNotFoundError,
         ObjectNotFoundError,
+        CodeConflictError,
+        CompileError,
         EvaluationError,
         ParameterError,
         UnsupportedOperationError,

@@ -15,11 +15,16 @@ from msgspec import UNSET, Struct
 from stui_sessiond.wire import forms
 from stui_sessiond.wire.messages import (
     approval,
+    code,
     connection,
     context,
     development,
+    evaluation,
     event,
     history,
+    image,
+    kept,
+    mirror,
     session,
     sharing,
     storage,
@@ -27,7 +32,23 @@ from stui_sessiond.wire.messages import (
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 
-_MODULES: Final = (approval, connection, context, development, event, history, session, sharing, storage)
+_MODULES: Final = (
+    approval,
+    code,
+    connection,
+    context,
+    development,
+    evaluation,
+    event,
+    history,
+    image,
+    kept,
+    mirror,
+    session,
+    sharing,
+    storage,
+)
+_ANSWERED_BY_IMAGES: Final = (code, development)
 _RESULT: Final = "Result"
 
 _TOP_LEVEL_FIELDS: Final = ("client_id", "session_id", "client_info", "workspace_context", "object_registry")
@@ -61,7 +82,7 @@ def message_pairs() -> dict[str, MessagePair]:
             result = structs.get(name + _RESULT)
             if result is not None:
                 command = forms.command_name(name)
-                found[command] = MessagePair(command, parameters, result, module is development)
+                found[command] = MessagePair(command, parameters, result, module in _ANSWERED_BY_IMAGES)
     return dict(sorted(found.items()))
 
 

@@ -9,7 +9,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from stui_sessiond.wire import codec, schema
-from stui_sessiond.wire.messages.connection import ListImages, ListImagesResult
+from stui_sessiond.wire.messages.image import ListImages, ListImagesResult
 from stui_sessiond.wire.messages.session import ClientInfo
 from stui_sessiond.wire.schema import MessagePair, all_schemas, command_schema, message_pairs, render
 

@@ -1,4 +1,4 @@
-"""Parameters and results of the commands about the connection itself, and of what the daemon tells of images."""
+"""Parameters and results of the commands about the connection itself."""
 
 from typing import Any, Literal
 
@@ -20,6 +20,8 @@ class ImageIdentity(Struct):
     generation: Count = 0
     capabilities: list[str] = []
     changes_file: str | None = None
+    host: Name | None = None
+    process_id: Count | None = None
 
 
 class Hello(Struct):
@@ -60,6 +62,7 @@ class HelloResult(Struct):
     heartbeat_interval: Number
     limits: Limits
     position: Position
+    warnings: list[str] | UnsetType = UNSET
 
 
 class Describe(Struct):
@@ -126,29 +129,3 @@ class UnsubscribeResult(Struct):
 
     session_id: str | None
     unsubscribed: bool
-
-
-class ListImages(Struct):
-    """Parameters of `list_images`: none."""
-
-
-class ListedImage(Struct):
-    """One row of `list_images`."""
-
-    image_id: str
-    name: str | None
-    dialect: str | None
-    version: str | None
-    vm: str | None
-    instance_id: str
-    generation: int
-    capabilities: list[str]
-    status: Literal["connected", "disconnected"]
-    last_seen: str
-    session_count: int
-
-
-class ListImagesResult(Struct):
-    """Result of `list_images`."""
-
-    images: list[ListedImage]

@@ -10,6 +10,9 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from stui_sessiond.wire.messages import Count, Json, Key, Name, Number, Seconds, Text
 
+Page = Annotated[int, Meta(ge=1, le=1_000_000)]
+"""How many characters of a long text come at once."""
+
 
 class Relayed(Struct, kw_only=True):
     """What every relayed request may carry: which session, tool and image it is for, and how long to wait."""
@@ -41,6 +44,9 @@ class Evaluate(Relayed, kw_only=True):
     context: Json | UnsetType | None = UNSET
     return_string: bool = True
     evaluation_mode: Literal["Execute", "Display"] = "Execute"
+    on_error: Literal["report", "suspend"] | UnsetType | None = UNSET
+    keep: bool | UnsetType | None = UNSET
+    page_chars: Page | UnsetType | None = UNSET
     idempotency_key: Key | UnsetType | None = UNSET
 
 
@@ -74,13 +80,21 @@ class EvaluateResult(Struct):
     display: str | UnsetType = UNSET
     error: SmalltalkError | UnsetType = UNSET
     truncated: bool | UnsetType = UNSET
+    handle: str | UnsetType = UNSET
+    evaluation: str | UnsetType = UNSET
+    total_chars: int | UnsetType = UNSET
 
 
 class Inspect(Relayed, kw_only=True):
     """Parameters of `inspect`."""
 
-    target: Text
+    target: Text | UnsetType | None = UNSET
+    handle: Text | UnsetType | None = UNSET
+    path: Annotated[list[str], Meta(max_length=64)] | UnsetType | None = UNSET
     depth: Annotated[int, Meta(ge=0, le=5)] = 1
+    start: Count | UnsetType | None = UNSET
+    count: Annotated[int, Meta(ge=1, le=1000)] | UnsetType | None = UNSET
+    keep: bool | UnsetType | None = UNSET
     include_private: bool = False
 
 
@@ -108,6 +122,9 @@ class InspectResult(Struct):
     object_info: ObjectInfo
     instance_vars: dict[str, Variable]
     methods: list[str] | UnsetType = UNSET
+    elements_total: int | UnsetType = UNSET
+    more: bool | UnsetType = UNSET
+    handle: str | UnsetType = UNSET
 
 
 class BrowseClass(Relayed, kw_only=True):
@@ -127,6 +144,7 @@ class ClassInfo(Struct):
     comment: str | None = None
     package: str | None = None
     is_system: bool = False
+    definition: str | UnsetType = UNSET
 
 
 class MethodName(Struct):
@@ -175,6 +193,7 @@ class ListClasses(Relayed, kw_only=True):
     """Parameters of `list_classes`."""
 
     pattern: str | UnsetType | None = UNSET
+    package: str | UnsetType | None = UNSET
     include_system: bool = True
     limit: Count | UnsetType | None = UNSET
 
@@ -202,6 +221,9 @@ class Debug(Relayed, kw_only=True):
     """Parameters of `debug`."""
 
     operation: str | Json
+    debugger_id: Text | UnsetType | None = UNSET
+    frame: Count | UnsetType | None = UNSET
+    expression: Text | UnsetType | None = UNSET
     context: Json | UnsetType | None = UNSET
     idempotency_key: Key | UnsetType | None = UNSET
 
@@ -246,6 +268,35 @@ class CaptureContextResult(Struct):
     workspace: Json = {}
     inspector: Json = {}
     object_registry: Json = {}
+
+
+class Interrupt(Struct):
+    """Parameters of `interrupt`, which only the daemon sends."""
+
+    request_id: Text
+    session_id: Name | UnsetType | None = UNSET
+    tool_id: Name | UnsetType | None = UNSET
+    force: bool = False
+
+
+class InterruptResult(Struct):
+    """Result of `interrupt`."""
+
+    interrupted: bool
+    state_lost: bool = False
+
+
+class ReleaseHandles(Struct):
+    """Parameters of `release_handles`."""
+
+    session_id: Name
+    handles: Annotated[list[Text], Meta(min_length=1, max_length=1000)]
+
+
+class ReleaseHandlesResult(Struct):
+    """Result of `release_handles`."""
+
+    released: int
 
 
 class ReleaseSession(Struct):
