@@ -295,7 +295,7 @@ def code_of(asked: wire.Relayed) -> str | None:
     """The code that an image is asked to run, if it is."""
     if isinstance(asked, wire.Evaluate):
         return asked.code
-    return asked.target if isinstance(asked, wire.Inspect) else None
+    return asked.target or None if isinstance(asked, wire.Inspect) else None
 
 
 def outcome_of(answer: object) -> Outcome:

@@ -123,8 +123,8 @@ class DefineClass(Relayed, kw_only=True):
 
     class_name: Name
     superclass: Name = "Object"
-    instance_vars: list[str] = []
-    class_vars: list[str] = []
+    instance_vars: list[str] = []  # noqa: RUF012 -- msgspec copies it
+    class_vars: list[str] = []  # noqa: RUF012 -- msgspec copies it
     package: str | UnsetType | None = UNSET
     comment: str | UnsetType | None = UNSET
     base_definition: str | UnsetType | None = UNSET

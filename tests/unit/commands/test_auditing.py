@@ -45,15 +45,23 @@ def test_audited_commands_are_those_that_matter() -> None:
         "approve",
         "cleanup_image_sessions",
         "close_session",
+        "compile_method",
         "create_backup",
         "debug",
+        "define_class",
         "detach_client",
         "drive_session",
         "evaluate",
+        "evaluate_on",
         "hello",
         "inspect",
+        "interrupt_evaluation",
+        "reapply_code_changes",
         "reject",
+        "remove_class",
+        "remove_method",
         "share_session",
+        "switch_image_context",
     ]
 
 
