@@ -26,6 +26,7 @@ from stui_sessiond.commands.event import EventCommands
 from stui_sessiond.commands.gate import Quotas, SessionGate
 from stui_sessiond.commands.history import HistoryCommands
 from stui_sessiond.commands.image import ImageCommands
+from stui_sessiond.commands.kept import SWEEP_INTERVAL_S, Kept
 from stui_sessiond.commands.pending import PendingCommands
 from stui_sessiond.commands.relay import Relay
 from stui_sessiond.commands.session import Presence, SessionCommands
@@ -58,6 +59,7 @@ from stui_sessiond.security.token import Tokens
 from stui_sessiond.server.listeners import Endpoints, Server, ServerRules
 from stui_sessiond.server.peer import Peer, PeerLimits
 from stui_sessiond.server.reload import Reloader
+from stui_sessiond.sessions.custody import CustodyTable
 from stui_sessiond.sessions.driving import Driving
 from stui_sessiond.sessions.feed import Feed
 from stui_sessiond.sessions.history import HistoryRules
@@ -174,12 +176,13 @@ class Daemon:
         keeper = Keeper(self._storage, validator, hub, log_rules, clock)
         self.manager = SessionManager(keeper, life)
         self.images = ImageRegistry(clock)
-        book = RequestBook(keeper, LEDGER)
+        book = RequestBook(keeper, LEDGER, custody := CustodyTable())
         driving = Driving(keeper, hub, clock)
         feed = Feed(keeper, hub, driving, life.retention_s)
         self._image_commands = ImageCommands(self.images, self.manager, keeper, book, hub)
         approvals = Approvals(self._policy, keeper.post_to, clock)
-        self._relay = relay = Relay(self.manager, book, self.images, approvals, clock)
+        self._keeping = keeping = Kept(self.manager, keeper, book, self.images, hub, custody)
+        self._relay = relay = Relay(self.manager, book, self.images, approvals, keeping, clock)
         told = Limits(
             message_bytes=limits.client_message_bytes,
             json_depth=MAX_DEPTH,
@@ -193,9 +196,18 @@ class Daemon:
         facts = ServerFacts(self.server_id, HEARTBEAT_S, told, told_images)
         families = (
             SessionCommands(
-                self.manager, hub, driving, self._storage, self.images, self._presence, limits.max_connections, clock
+                self.manager,
+                hub,
+                driving,
+                self._storage,
+                self.images,
+                self._presence,
+                limits.max_connections,
+                clock,
+                keeping.end_session,
             ),
-            ContextCommands(self.manager, relay),
+            ContextCommands(self.manager, relay, keeping.objects),
+            keeping,
             DevelopmentCommands(relay, self.uptime_s),
             HistoryCommands(self.manager),
             StorageCommands(self._storage),
@@ -296,6 +308,7 @@ class Daemon:
         life = self.manager.life
         self._tasks.start(_every(life.cleanup_interval_s, self.manager.sweep), "cleanup")
         self._tasks.start(_every(life.autosave_interval_s, self.manager.autosave), "autosave")
+        self._tasks.start(_every(SWEEP_INTERVAL_S, self._keeping.sweep), "kept")
         _log.info("daemon.ready", version=__version__, **msgspec.to_builtins(self.ready))
         return self.ready
 
@@ -305,6 +318,7 @@ class Daemon:
         await self.server.drain(self.settings.server.drain_timeout)
         await self._tasks.close()
         await self._relay.close()
+        await self._keeping.close()
         await self._image_commands.close()
         await self.manager.close()
         await self._note_stop("ok")

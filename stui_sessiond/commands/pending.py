@@ -5,7 +5,7 @@ from typing import Any
 
 from stui_sessiond.commands.table import Caller, Command
 from stui_sessiond.errors import UnsupportedOperationError
-from stui_sessiond.wire.messages import code, development, evaluation, image, kept, mirror
+from stui_sessiond.wire.messages import code, evaluation, image, mirror
 
 _PENDING: tuple[tuple[str, type[Any]], ...] = (
     # images
@@ -20,11 +20,6 @@ _PENDING: tuple[tuple[str, type[Any]], ...] = (
     ("get_result_page", evaluation.GetResultPage),
     ("get_error_report", evaluation.GetErrorReport),
     ("evaluate_on", evaluation.EvaluateOn),
-    # objects and debuggers
-    ("list_handles", kept.ListHandles),
-    ("release_handles", development.ReleaseHandles),
-    ("list_debuggers", kept.ListDebuggers),
-    ("take_debugger", kept.TakeDebugger),
     # code
     ("list_packages", code.ListPackages),
     ("get_hierarchy", code.GetHierarchy),

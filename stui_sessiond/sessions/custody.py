@@ -5,12 +5,13 @@ forget: who holds one, and when somebody last touched it. A process that nobody 
 touched when it was noted here.
 """
 
+from collections.abc import Collection
 from typing import Literal
 
 import msgspec
 
 from stui_sessiond.errors import DebuggerHeldError
-from stui_sessiond.ids import SessionId
+from stui_sessiond.ids import ImageId, SessionId
 from stui_sessiond.wire.timestamp import format_time
 
 LEASE_S = 300.0
@@ -54,9 +55,10 @@ NOBODY = Lease(None, None)
 
 
 class _Process:
-    __slots__ = ("holder", "lease_ends_at", "touched_at", "under_way")
+    __slots__ = ("holder", "image_id", "lease_ends_at", "touched_at", "under_way")
 
-    def __init__(self, touched_at: float) -> None:
+    def __init__(self, image_id: ImageId, touched_at: float) -> None:
+        self.image_id = image_id
         self.touched_at = touched_at
         self.holder: str | None = None
         self.lease_ends_at = 0.0
@@ -77,16 +79,9 @@ class CustodyTable:
 
     # ---- which there are
 
-    def note(self, place: Place, now: float) -> list[Place]:
-        """Take note that a process waits; return those of its session that are too many, to be ended."""
-        processes = self._sessions.setdefault(place.session_id, {})
-        processes.setdefault(place.debugger_id, _Process(now))
-        surplus = len(processes) - self._max_per_session
-        if surplus <= 0:
-            return []
-        free = [one for one, process in processes.items() if one != place.debugger_id and not process.under_way]
-        free.sort(key=lambda one: processes[one].touched_at)
-        return [Place(place.session_id, one) for one in free[:surplus]]
+    def note(self, place: Place, image_id: ImageId, now: float) -> None:
+        """Take note that a process waits in an image."""
+        self._sessions.setdefault(place.session_id, {}).setdefault(place.debugger_id, _Process(image_id, now))
 
     def forget(self, place: Place) -> None:
         """Take note that a process does not wait any more."""
@@ -102,6 +97,10 @@ class CustodyTable:
     def places(self) -> list[Place]:
         """List all processes."""
         return [Place(session_id, one) for session_id, processes in self._sessions.items() for one in processes]
+
+    def images(self) -> set[ImageId]:
+        """The images they wait in."""
+        return {one.image_id for processes in self._sessions.values() for one in processes.values()}
 
     # ---- who holds one
 
@@ -170,9 +169,20 @@ class CustodyTable:
                     process.holder = None
         return found
 
-    def expired(self, now: float) -> list[Place]:
-        """List the processes that nobody has touched for too long."""
-        return [place for place in self.places() if now >= self.expires_at(place, now)]
+    def due(self, now: float, away: Collection[ImageId]) -> list[Place]:
+        """List the processes to be ended: nobody has touched them for too long, or their session has too many.
+
+        Those of images that are away wait until they can be ended there.
+        """
+        found = []
+        for session_id, processes in self._sessions.items():
+            free = [(one.touched_at, name) for name, one in processes.items() if not one.under_way]
+            surplus = len(processes) - self._max_per_session
+            for number, (touched_at, name) in enumerate(sorted(free)):
+                over = number < surplus or now >= touched_at + UNTOUCHED_S
+                if over and processes[name].image_id not in away:
+                    found.append(Place(session_id, name))
+        return found
 
     # ----
 

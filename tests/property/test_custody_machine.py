@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from stui_sessiond.errors import DebuggerHeldError
-from stui_sessiond.ids import SessionId
+from stui_sessiond.ids import ImageId, SessionId
 from stui_sessiond.sessions.custody import LEASE_S, UNTOUCHED_S, CustodyTable, Place
 
 PLACE = Place(SessionId("session_1_1_a"), "d1")
@@ -20,7 +20,7 @@ class Custody(RuleBasedStateMachine):
         """Let a process wait."""
         self.table = CustodyTable()
         self.now = 0.0
-        self.table.note(PLACE, self.now)
+        self.table.note(PLACE, ImageId("pharo"), self.now)
         self.holder: str | None = None
         self.free_at = 0.0
         self.touched_at = 0.0
@@ -98,7 +98,7 @@ class Custody(RuleBasedStateMachine):
         assert lease.holder == self.held_by()
         assert (lease.ends_at is None) == (lease.holder is None)
         due = not self.under_way and self.now >= self.touched_at + UNTOUCHED_S
-        assert self.table.expired(self.now) == ([PLACE] if due else [])
+        assert self.table.due(self.now, ()) == ([PLACE] if due else [])
 
 
 TestCustody = Custody.TestCase

@@ -9,6 +9,7 @@ import msgspec
 
 from stui_sessiond.commands.approval import Approvals
 from stui_sessiond.commands.image import ImageCommands
+from stui_sessiond.commands.kept import Kept
 from stui_sessiond.commands.relay import Relay
 from stui_sessiond.ids import ImageId, SessionId
 from stui_sessiond.images.link import ImageLink
@@ -34,9 +35,10 @@ class Works:
     def __init__(self, house: House, rules: LedgerRules | None = None) -> None:
         self.house = house
         self.images = ImageRegistry(house.clock)
-        self.book = house.book if rules is None else RequestBook(house.keeper, rules)
+        self.book = house.book if rules is None else RequestBook(house.keeper, rules, house.custody)
         approvals = Approvals(Policy(), house.keeper.post_to, house.clock)
-        self.relay = Relay(house.manager, self.book, self.images, approvals, house.clock)
+        self.kept = Kept(house.manager, house.keeper, self.book, self.images, house.hub, house.custody)
+        self.relay = Relay(house.manager, self.book, self.images, approvals, self.kept, house.clock)
         self.image_commands = ImageCommands(self.images, house.manager, house.keeper, self.book, house.hub)
         self.caller = TestCaller(client_id="ada", connection_id="conn-1")
         self.link: ImageLink
@@ -122,5 +124,6 @@ async def open_works(
     finally:
         works.close_link()
         await works.relay.close()
+        await works.kept.close()
         await works.image_commands.close()
         await works.house.manager.close()

@@ -3,9 +3,10 @@
 import pytest
 
 from stui_sessiond.errors import DebuggerHeldError
-from stui_sessiond.ids import SessionId
+from stui_sessiond.ids import ImageId, SessionId
 from stui_sessiond.sessions.custody import LEASE_S, NOBODY, UNTOUCHED_S, Change, CustodyTable, Lease, Place
 
+PHARO = ImageId("pharo")
 SESSION = SessionId("session_1_1_a")
 PLACE = Place(SESSION, "d1")
 
@@ -13,7 +14,7 @@ PLACE = Place(SESSION, "d1")
 def a_table() -> CustodyTable:
     """A table with one process, noted at 0."""
     table = CustodyTable()
-    assert table.note(PLACE, 0.0) == []
+    table.note(PLACE, PHARO, 0.0)
     return table
 
 
@@ -110,26 +111,32 @@ def test_process_that_nobody_touches() -> None:
     """It is over after a day without anybody, to the second; looking at it counts as touching."""
     table = a_table()
     table.touch(PLACE, 10.0)
-    assert table.expired(UNTOUCHED_S + 9.9) == []
-    assert table.expired(UNTOUCHED_S + 10.0) == [PLACE]
+    assert table.due(UNTOUCHED_S + 9.9, ()) == []
+    assert table.due(UNTOUCHED_S + 10.0, {PHARO}) == [], "it cannot be ended there now"
+    assert table.due(UNTOUCHED_S + 10.0, ()) == [PLACE]
     table.begin(PLACE, "ada", UNTOUCHED_S + 10.0)
-    assert table.expired(10 * UNTOUCHED_S) == []
+    assert table.due(10 * UNTOUCHED_S, ()) == []
     table.end(PLACE, 10 * UNTOUCHED_S)
     assert table.expires_at(PLACE, 10 * UNTOUCHED_S) == 11 * UNTOUCHED_S
 
 
 def test_session_with_too_many() -> None:
-    """The one that was not touched for the longest is to be ended; never the new one, nor one that is worked with."""
+    """The ones that were not touched for the longest are to be ended; never one that is worked with."""
     table = CustodyTable(max_per_session=2)
     places = [Place(SESSION, name) for name in ("a", "b", "c", "d")]
-    assert table.note(places[0], 0.0) == []
-    assert table.note(places[1], 1.0) == []
+    for at, place in enumerate(places[:2]):
+        table.note(place, PHARO, at)
+    table.note(Place(SessionId("session_2_1_b"), "x"), PHARO, 0.0)
     table.touch(places[0], 2.0)
-    assert table.note(places[2], 3.0) == [places[1]]
-    table.forget(places[1])
-    table.begin(places[0], "ada", 4.0)
-    assert table.note(places[3], 5.0) == [places[2]]
-    assert table.note(places[3], 6.0) == [places[2]], "told again until it is gone"
+    assert table.due(3.0, ()) == []
+    table.note(places[2], PHARO, 3.0)
+    assert table.due(3.0, ()) == [places[1]]
+    table.begin(places[1], "ada", 4.0)
+    table.note(places[3], PHARO, 5.0)
+    assert table.due(5.0, ()) == [places[0], places[2]]
+    table.forget(places[0])
+    table.forget(places[2])
+    assert table.due(6.0, ()) == []
 
 
 def test_process_that_is_gone() -> None:
@@ -141,6 +148,6 @@ def test_process_that_is_gone() -> None:
     table.touch(PLACE, 1.0)
     assert table.places() == []
     assert table.lease(PLACE, 1.0) == NOBODY
-    table.note(PLACE, 2.0)
+    table.note(PLACE, PHARO, 2.0)
     table.forget_session(SESSION)
     assert table.places() == []
