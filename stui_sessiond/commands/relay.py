@@ -10,24 +10,30 @@ import secrets
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
-import msgspec
 import structlog
 from msgspec.structs import replace
 
 from stui_sessiond.commands.approval import Approvals
 from stui_sessiond.commands.kept import Kept
+from stui_sessiond.commands.paging import LongResults
 from stui_sessiond.commands.running import Running, RunningTable
 from stui_sessiond.commands.table import Caller
-from stui_sessiond.commands.translation import check_parameters, code_of, from_image, outcome_of, to_image
+from stui_sessiond.commands.translation import (
+    check_parameters,
+    code_of,
+    from_image,
+    interrupted_early,
+    outcome_of,
+    page_chars_of,
+    shown,
+    to_image,
+)
 from stui_sessiond.errors import (
-    ImageBusyError,
-    ImageError,
     ImageLostError,
     ImageTimeoutError,
     ImageUnavailableError,
     KeyReusedError,
     ObjectNotFoundError,
-    OutcomeUnknownError,
     ParameterError,
     StuiError,
     error_of,
@@ -40,7 +46,7 @@ from stui_sessiond.model.request import Origin, RequestEntry
 from stui_sessiond.model.session import SessionHeader
 from stui_sessiond.sessions import ledger
 from stui_sessiond.sessions.manager import SessionManager
-from stui_sessiond.sessions.requests import RequestBook
+from stui_sessiond.sessions.requests import SHOWN_CODE_CHARS, Outcome, RequestBook
 from stui_sessiond.tasks import TaskOwner
 from stui_sessiond.wire.codec import decode_result
 from stui_sessiond.wire.forms import Reply
@@ -68,6 +74,8 @@ class Relay:
         approvals: Approvals,
         kept: Kept,
         clock: Callable[[], float],
+        running: RunningTable,
+        long_results: LongResults,
     ) -> None:
         self._manager = manager
         self._book = book
@@ -76,7 +84,8 @@ class Relay:
         self._objects = kept.objects
         self._debuggers = kept.debuggers
         self._clock = clock
-        self._running = RunningTable()
+        self._running = running
+        self._long_results = long_results
         self._notes = TaskOwner("notes")
 
     async def close(self) -> None:
@@ -161,16 +170,7 @@ class Relay:
             msg = "the key named another request before, which is still under way"
             raise KeyReusedError(msg)
         if running is None or running.task is None:
-            request = RequestEntry(
-                key=key,
-                command=command,
-                digest=digest,
-                accepted_at=self._clock(),
-                client_id=client_id,
-                tool_id=asked.tool_id or DEFAULT_TOOL,
-                origin=origin,
-            )
-            running = Running(header.session_id, request)
+            running = Running(header.session_id, self._request(command, asked, key, digest, client_id, origin))
             task = self._running.start(running, self._carry_out(header, running, asked, wanted))
         else:
             task = running.task
@@ -182,11 +182,42 @@ class Relay:
             raise ImageTimeoutError(msg, timeout=asked.timeout, evaluation=key) from None
         if isinstance(ended, StuiError):  # not the task's own: raising that would tie task and connection into a knot
             raise error_of(ended.code, ended.message, ended.details)
-        return ended  # type: ignore[no-any-return]  # it is a `wanted`: `_carry_out` has decoded it so
+        return shown(ended, asked, key)  # type: ignore[no-any-return]  # a `wanted`: `_carry_out` has decoded it so
+
+    def _request(
+        self,
+        command: str,
+        asked: wire.Evaluate | wire.Debug,
+        key: str,
+        digest: str,
+        client_id: str | None,
+        origin: Origin | None,
+    ) -> RequestEntry:
+        code = code_of(asked)
+        return RequestEntry(
+            key=key,
+            command=command,
+            digest=digest,
+            accepted_at=self._clock(),
+            client_id=client_id,
+            tool_id=asked.tool_id or DEFAULT_TOOL,
+            origin=origin,
+            code=None if code is None else code[:SHOWN_CODE_CHARS],
+            code_cut=code is not None and len(code) > SHOWN_CODE_CHARS,
+            page_chars=page_chars_of(asked),
+        )
 
     def status_of(self, session_id: SessionId, key: str) -> str | None:
         """Tell whether a request is under way: `queued` until the image has been asked, then `running`."""
         return self._running.status_of(session_id, key)
+
+    def word_of(self, session_id: SessionId, entry: RequestEntry) -> str:
+        """Tell what became of a request that is in the book: a status of `get_request_status`."""
+        if (under_way := self.status_of(session_id, entry.key)) is not None:
+            return under_way
+        if entry.state != "running":
+            return "lost_with_image" if entry.state == "lost" else entry.state
+        return "lost_with_image" if self.is_gone(entry) else "outcome_unknown"
 
     async def _carry_out(
         self, header: SessionHeader, running: Running, asked: wire.Evaluate | wire.Debug, wanted: type[T]
@@ -197,39 +228,65 @@ class Relay:
         try:
             if keyed:
                 before = ledger.recall_entry(await self._book.recall(session_id, request.key), request.digest)
-                if before is not None and not _was_not_asked(before):
-                    return _again(before, wanted, gone=self.is_gone(before))
-            code = code_of(asked)
-            if code is not None:
-                await self._approvals.require(request.command, code, request.client_id, session_id, request.key)
-            link = await self._link(header, asked)
+                if before is not None and not ledger.was_not_asked(before):
+                    return ledger.again(before, wanted, gone=self.is_gone(before))
+            await self._approve(running, code_of(asked))
+            link = None if running.dropped() else await self._link(header, asked)
+            if link is None or running.dropped():
+                return await self._cancel(running)  # type: ignore[return-value]  # the outcome of this command
             link.check(request.command)
             sent = to_image(link, asked)
             if isinstance(asked, wire.Debug):
                 request = replace(request, debugs=asked.debugger_id or None)
                 place = await self._debuggers.admit(session_id, request.client_id, asked)
-            running.request = request = replace(
+            request = replace(
                 request,
                 relay_id=f"{session_id}:{secrets.token_hex(8)}",
                 image_id=link.image_id,
                 instance_id=InstanceId(link.identity.instance_id),
             )
-            work = self._begin(session_id, request, code, awaited=keyed)
+            work = self._begin(session_id, request, awaited=keyed)
             beginning: asyncio.Task[StuiError | None] = self._notes.start(work, f"begin.{request.key}")
             if keyed and (refusal := await asyncio.shield(beginning)) is not None:
                 return refusal
-            running.link = link
+            if running.dropped():
+                return await self._drop(session_id, request)  # type: ignore[return-value]  # the same
+            self._running.ask(running, request, link)
             return await self._ask_and_note(running, link, sent, wanted, beginning, keyed=keyed)
         except StuiError as error:
             return error
         finally:
             self._debuggers.leave(place)
 
-    async def _begin(
-        self, session_id: SessionId, request: RequestEntry, code: str | None, *, awaited: bool
-    ) -> StuiError | None:
+    async def _approve(self, running: Running, code: str | None) -> None:
+        if code is None:
+            return
+        request = running.request
         try:
-            await self._book.begin(session_id, request, code, awaited=awaited)
+            async with asyncio.timeout(None) as running.waiting:
+                await self._approvals.require(request.command, code, request.client_id, running.session_id, request.key)
+        except TimeoutError:  # `Running.drop` did that
+            pass
+        finally:
+            running.waiting = None
+
+    async def _cancel(self, running: Running) -> object:
+        """End a request that is in no book and that no image knows."""
+        answer = interrupted_early(running.request.command)
+        noting = self._book.cancel(running.session_id, running.request, outcome_of(answer))
+        await asyncio.shield(self._notes.start(_quietly(noting, running.session_id), f"cancel.{running.key}"))
+        return answer
+
+    async def _drop(self, session_id: SessionId, request: RequestEntry) -> object:
+        """End a request that is in the book and that no image knows."""
+        answer = interrupted_early(request.command)
+        noting = self._book.finish(session_id, request.key, outcome_of(answer))
+        await asyncio.shield(self._notes.start(_quietly(noting, session_id), f"drop.{request.key}"))
+        return answer
+
+    async def _begin(self, session_id: SessionId, request: RequestEntry, *, awaited: bool) -> StuiError | None:
+        try:
+            await self._book.begin(session_id, request, awaited=awaited)
         except StuiError as error:
             return error
         return None
@@ -259,12 +316,18 @@ class Relay:
         if (
             await asyncio.shield(beginning) is None
         ):  # as long as it is in no book, its client does not go on to the next one
-            outcome = outcome_of(answer)
+            outcome = self._outcome(session_id, request, answer)
             finishing = self._book.finish(session_id, request.key, outcome)
             noted = self._notes.start(_quietly(finishing, session_id), f"finish.{request.key}")
             if keyed or outcome.suspended or outcome.closes:  # who hears of a process finds it in the list
                 await asyncio.shield(noted)
         return answer
+
+    def _outcome(self, session_id: SessionId, request: RequestEntry, answer: object) -> Outcome:
+        outcome = outcome_of(answer)
+        if request.page_chars is not None and outcome.result is not None:
+            self._long_results.hold(session_id, request.key, answer, len(outcome.result))
+        return outcome
 
     def is_gone(self, request: RequestEntry) -> bool:
         """Tell whether the image that worked on a request is known to be gone: another one is in its place."""
@@ -298,29 +361,9 @@ class Relay:
                 self._objects.evaluated(link, session_id, request, answer)
         except StuiError as error:
             answer = error
-        await _quietly(self._book.finish_late(session_id, reply.id, outcome_of(answer)), session_id)
-
-
-def _was_not_asked(before: RequestEntry) -> bool:
-    """Tell whether the image never heard of a request: then it may be carried out still."""
-    return before.failure is not None and before.failure.code == ImageBusyError.code
-
-
-def _again(before: RequestEntry, wanted: type[T], *, gone: bool) -> T | StuiError:
-    """Make the first outcome again. `gone`: the image that was asked is not there any more."""
-    if before.state == "running" and gone:
-        before = replace(before, state="lost")
-    failure = ledger.failure_of(before)
-    if failure is not None:
-        return failure
-    if before.state == "running":
-        msg = f"the link to image {before.image_id!r} broke while it worked on this; nobody knows yet what became of it"
-        return OutcomeUnknownError(msg, idempotency_key=before.key, image_id=before.image_id)
-    try:
-        again: T = msgspec.json.decode(before.result or "", type=wanted)
-    except msgspec.DecodeError:
-        return ImageError("what is kept of the first outcome cannot be read", image_id=before.image_id)
-    return again
+        await _quietly(
+            self._book.finish_late(session_id, reply.id, self._outcome(session_id, request, answer)), session_id
+        )
 
 
 async def _quietly(work: Awaitable[object], session_id: SessionId) -> None:

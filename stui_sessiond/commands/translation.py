@@ -9,7 +9,14 @@ import msgspec
 from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
 
-from stui_sessiond.errors import ObjectNotFoundError, ParameterError, StuiError, UnsupportedOperationError
+from stui_sessiond.commands.paging import first_page
+from stui_sessiond.errors import (
+    EvaluationError,
+    ObjectNotFoundError,
+    ParameterError,
+    StuiError,
+    UnsupportedOperationError,
+)
 from stui_sessiond.ids import DEFAULT_TOOL
 from stui_sessiond.images.link import ImageLink
 from stui_sessiond.images.reference import refer, resolve
@@ -20,6 +27,9 @@ from stui_sessiond.wire.messages.connection import ImageIdentity
 
 _ENDED = frozenset({"finished", "terminated"})
 """States of a process after which it does not wait any more."""
+
+INTERRUPTED = "Interrupted"
+"""The class of the error that an interrupted evaluation ends with."""
 
 
 def to_image(link: ImageLink, asked: wire.Relayed) -> wire.Relayed:
@@ -89,13 +99,19 @@ def check_parameters(asked: wire.Relayed) -> None:
     if isinstance(asked, wire.Inspect) and bool(asked.target) == bool(asked.handle):
         msg = "inspect: give either `target`, an expression, or `handle`"
         raise ParameterError(msg, field="target")
-    keeps = (isinstance(asked, wire.Evaluate | wire.Inspect) and asked.keep) or (
-        isinstance(asked, wire.Evaluate) and asked.on_error == "suspend"
-    )
-    named = (isinstance(asked, wire.Inspect) and asked.handle) or (isinstance(asked, wire.Debug) and asked.debugger_id)
-    if (keeps or named) and not asked.session_id:
-        msg = "what an image keeps, it keeps for a session: give `session_id`"
-        raise ParameterError(msg, field="session_id")
+    if asked.session_id:
+        return
+    given = {
+        "page_chars": isinstance(asked, wire.Evaluate) and asked.page_chars,
+        "on_error": isinstance(asked, wire.Evaluate) and asked.on_error == "suspend",
+        "keep": isinstance(asked, wire.Evaluate | wire.Inspect) and asked.keep is True,
+        "handle": isinstance(asked, wire.Inspect) and asked.handle,
+        "debugger_id": isinstance(asked, wire.Debug) and asked.debugger_id,
+    }
+    for field, is_given in given.items():
+        if is_given:
+            msg = f"`{field}` takes a `session_id`: what lasts longer than the request is kept for a session"
+            raise ParameterError(msg, field="session_id")
 
 
 def _words(asked: wire.Relayed) -> list[str]:
@@ -110,6 +126,27 @@ def _words(asked: wire.Relayed) -> list[str]:
     if isinstance(asked, wire.Inspect) and (asked.handle or asked.path):
         words.append("handles")
     return words
+
+
+def page_chars_of(asked: wire.Relayed) -> int | None:
+    """How much of a printed result the client wants at once; None for all."""
+    return (asked.page_chars or None) if isinstance(asked, wire.Evaluate) else None
+
+
+def shown(answer: Any, asked: wire.Relayed, evaluation: str) -> Any:  # noqa: ANN401 -- the result of the command
+    """Write a result as its client gets it: the first page, if that is what it wants."""
+    page_chars = page_chars_of(asked)
+    if page_chars is None or not isinstance(answer, wire.EvaluateResult):
+        return answer
+    return first_page(answer, page_chars, evaluation)
+
+
+def interrupted_early(command: str) -> wire.EvaluateResult | EvaluationError:
+    """What becomes of a request that was interrupted before an image was asked."""
+    error = wire.SmalltalkError(INTERRUPTED, "interrupted before the image was asked; nothing was run")
+    if command == "evaluate":
+        return wire.EvaluateResult(None, INTERRUPTED, 0, has_error=True, error=error)
+    return EvaluationError(error.message or "", error=msgspec.to_builtins(error))
 
 
 def code_of(asked: wire.Relayed) -> str | None:
@@ -129,14 +166,37 @@ def outcome_of(answer: object) -> Outcome:
         closes = "lost" if isinstance(answer, ObjectNotFoundError) else None
         return Outcome(failure=failure, shown=answer.message, closes=closes)
     result = msgspec.json.encode(answer).decode()
-    if isinstance(answer, wire.EvaluateResult):
-        if answer.error is not UNSET:
-            error = answer.error
-            waits = error.debugger_id
-            suspended = None if waits is None else Suspended(waits, error.class_, error.message)
-            shown = f"{error.class_}: {error.message or ''}"
-            return Outcome(result, has_error=True, shown=shown, suspended=suspended)
-        shown = answer.display if answer.display is not UNSET else answer.result
-        return Outcome(result, has_error=answer.has_error, shown=shown if isinstance(shown, str) else result)
+    suspended = _suspended(answer.error) if isinstance(answer, wire.EvaluateResult) else None
     state = answer.debug_info.get("state") if isinstance(answer, wire.DebugResult) else None
-    return Outcome(result, shown=result, closes=state if state in _ENDED else None)
+    return Outcome(
+        result,
+        has_error=_has_error(answer),
+        shown=_shown(answer, result),
+        suspended=suspended,
+        closes=state if isinstance(state, str) and state in _ENDED else None,
+    )
+
+
+def _suspended(error: wire.SmalltalkError | UnsetType) -> Suspended | None:
+    if error is UNSET or error.debugger_id is None:
+        return None
+    return Suspended(error.debugger_id, error.class_, error.message)
+
+
+def seen_of(result: str, wanted: type[Any]) -> tuple[str, bool]:
+    """What a person wants to see of a result that was kept, JSON text, and whether the code raised an error."""
+    answer = msgspec.json.decode(result, type=wanted)
+    return _shown(answer, result), _has_error(answer)
+
+
+def _has_error(answer: object) -> bool:
+    return isinstance(answer, wire.EvaluateResult) and (answer.has_error or answer.error is not UNSET)
+
+
+def _shown(answer: object, result: str) -> str:
+    if not isinstance(answer, wire.EvaluateResult):
+        return result
+    if answer.error is not UNSET:
+        return f"{answer.error.class_}: {answer.error.message or ''}"
+    shown = answer.display if answer.display is not UNSET else answer.result
+    return shown if isinstance(shown, str) else result
