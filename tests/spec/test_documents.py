@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from stui_sessiond.commands import context, gate, image, relay
+from stui_sessiond.commands import context, gate, image, kept, objects, relay
 from stui_sessiond.commands.table import RIGHTS
 from stui_sessiond.config import ServerSettings, Settings
 from stui_sessiond.contract import load_contract
@@ -26,7 +26,19 @@ from stui_sessiond.daemon import Daemon
 from stui_sessiond.images import link
 from stui_sessiond.server import listeners, peer
 from stui_sessiond.server.peer import RIGHTS_OF_ROLE
-from stui_sessiond.sessions import digest, driving, hub, ledger, manager, requests, shelf, transitions, validator
+from stui_sessiond.sessions import (
+    custody,
+    digest,
+    driving,
+    handles,
+    hub,
+    ledger,
+    manager,
+    requests,
+    shelf,
+    transitions,
+    validator,
+)
 from stui_sessiond.storage.memory import MemoryStorage
 from stui_sessiond.transports import lines, stream, websocket
 from stui_sessiond.transports.pipe import PipeLimits
@@ -305,6 +317,14 @@ FIXED = {
     "tools with a context per session": validator.MAX_TOOLS,
     "operations in one JSON Patch": transitions.MAX_PATCH_OPERATIONS,
     "unanswered requests per image": link.MAX_PENDING,
+    "objects that images keep for one session": handles.MAX_HANDLES,
+    "objects that images keep for all sessions": handles.MAX_HANDLES_TOGETHER,
+    "an object that an image keeps and nobody uses, seconds": handles.UNUSED_S,
+    "processes of one session that wait at an error": custody.MAX_DEBUGGERS,
+    "a process that waits and nobody touches, seconds": custody.UNTOUCHED_S,
+    "a process is held after the last operation, seconds": custody.LEASE_S,
+    "between looks for these three, seconds": kept.SWEEP_INTERVAL_S,
+    "an image's answer to `release_handles`, seconds": objects.RELEASE_TIMEOUT_S,
     "a patch in an event, bytes": manager.MAX_PATCH_BYTES,
     "an image's event, data as JSON, bytes": image.MAX_PUSHED_BYTES,
     "a part of an image's long output, characters": image.PART_CHARS,
@@ -412,7 +432,7 @@ def test_figures_in_framing_are_those_in_the_code(text: str) -> None:
     assert text in " ".join(page("FRAMING.md").split())
 
 
-_TELLING = {"_post_to", "News", "news", "post", "announce"}
+_TELLING = {"_post_to", "post_to", "News", "news", "post", "announce"}
 """What makes or tells an event: its name is among the arguments."""
 _EVENT_NAME = re.compile(r"[a-z]+\.[a-z_]+|gap")
 
@@ -442,7 +462,8 @@ def told_events() -> Iterator[str]:
     """The names of events that the code tells, found in its source."""
     yield hub.GAP_EVENT
     commands = ROOT / "stui_sessiond" / "commands"
-    for file in (*(ROOT / "stui_sessiond" / "sessions").rglob("*.py"), commands / "image.py", commands / "approval.py"):
+    telling = [commands / f"{name}.py" for name in ("approval", "debuggers", "image")]
+    for file in (*(ROOT / "stui_sessiond" / "sessions").rglob("*.py"), *telling):
         for function in ast.walk(ast.parse(file.read_text("utf-8"))):
             if not isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
                 continue
