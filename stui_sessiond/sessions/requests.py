@@ -109,7 +109,11 @@ class RequestBook:
                 _accepted(request),
                 self._keeper.news("evaluation.started", started),
             )
-            await self._note(entry, session, (request,), news, happened=not awaited)
+            before = session.requests.entries.get(request.key)
+            waits = before is not None and before.debugger_id is not None
+            # an id of a connection was used again, and under its key a process is listed: that one gets another key
+            moved = (replace(before, key=f"{before.key}:{before.debugger_id}"),) if before is not None and waits else ()
+            await self._note(entry, session, (*moved, request), news, happened=not awaited)
 
     async def finish(self, session_id: SessionId, key: str, outcome: Outcome, *, late: bool = False) -> bool:
         """End a request, durably; False when it had ended, or is not in the book.
