@@ -18,6 +18,7 @@ from stui_sessiond.commands.paging import LongResults
 from stui_sessiond.commands.running import Running, RunningTable
 from stui_sessiond.commands.table import Caller
 from stui_sessiond.commands.translation import (
+    check_session,
     code_of,
     from_image,
     interrupted_early,
@@ -100,6 +101,7 @@ class Relay:
             SessionError: the session is not there, or over.
             ParameterError, ImageError: see `images.router.choose` and `images.link.ImageLink.ask`.
         """
+        check_session(asked)
         header = self._manager.use(asked.session_id) if asked.session_id else None
         if (code := code_of(asked)) is not None:
             session_id = None if header is None else header.session_id

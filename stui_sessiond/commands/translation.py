@@ -26,9 +26,7 @@ def to_image(link: ImageLink, asked: wire.Relayed) -> wire.Relayed:
 
     Raises:
         UnsupportedOperationError: it takes what the image did not publish.
-        ParameterError: it takes a session and has none.
     """
-    _check_session(asked)
     for word in _words(asked):
         if not link.can(word):
             msg = f"image {link.image_id!r} does not publish the capability `{word}`, which this takes"
@@ -49,8 +47,12 @@ def from_image(link: ImageLink, command: str, answer: Any) -> Any:  # noqa: ANN4
     return answer
 
 
-def _check_session(asked: wire.Relayed) -> None:
-    """What lasts longer than the request is filed under a session."""
+def check_session(asked: wire.Relayed) -> None:
+    """Go on only if there is a session where one is needed: what lasts longer than the request is filed under it.
+
+    Raises:
+        ParameterError: there is none.
+    """
     if asked.session_id:
         return
     given = {
