@@ -230,8 +230,10 @@ class RequestBook:
 
     def tell_interruption(self, session_id: SessionId, key: str, client_id: str | None) -> None:
         """Tell that somebody asks to end a request."""
-        asked = {"evaluation": key, "client_id": client_id}
-        self._keeper.post_to(session_id, "evaluation.interrupt_requested", asked)
+        entry = self._keeper.shelf.find(session_id)
+        if entry is not None:
+            asked = {"evaluation": key, "client_id": client_id}
+            self._keeper.post(entry, "evaluation.interrupt_requested", asked)
 
     async def owed(
         self, connection_id: ConnectionId, client_id: str, request_ids: Collection[str]

@@ -16,6 +16,7 @@ from stui_sessiond.errors import (
     RequestError,
 )
 from stui_sessiond.ids import SessionId
+from stui_sessiond.images.reference import refer
 from stui_sessiond.sessions import ledger
 from stui_sessiond.sessions.requests import SHOWN_CODE_CHARS
 from stui_sessiond.wire.messages import evaluation as wire
@@ -282,9 +283,10 @@ async def test_report_by_the_process_that_waits() -> None:
         other = {**FAILED, "error": {**ERROR, "message": "d-1 is not it"}}
         await evaluated(works, session_id, "a", {**FAILED, "error": {**ERROR, "debugger_id": "d-1"}})
         await evaluated(works, session_id, "b", other)
-        assert (await report(works, session_id, debugger_id="d-1")).evaluation == "a"
+        waits = refer(works.link.identity, "d-1")
+        assert (await report(works, session_id, debugger_id=waits)).evaluation == "a"
         with pytest.raises(EvaluationNotFoundError):
-            await report(works, session_id, debugger_id="d-2")
+            await report(works, session_id, debugger_id=f"{waits}2")
 
 
 async def test_report_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
