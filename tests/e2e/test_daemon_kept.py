@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.harness import Connection, Daemon, Json, ScriptedImage, folder
+from tests.e2e.harness import ROOT, Connection, Daemon, Json, ScriptedImage, clean_environment, folder
 
 HALT: Json = {
     "result": None,
@@ -185,3 +188,38 @@ def test_process_of_an_image_that_is_started_anew_is_lost(home: Path) -> None:
         )
         assert ada.result("list_debuggers", session_id=session)["debuggers"] == []
         assert daemon.terminate() == 0
+
+
+def test_program_of_the_how_to_works(home: Path) -> None:
+    """The page's program, as it stands there, prints what the page says; the image is asked what it ought to be."""
+    page = (ROOT / "docs/how-to/debug-a-suspended-process.md").read_text("utf-8")
+    (program,) = re.findall(r"^```python\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
+    (printed,) = re.findall(r"^```text\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
+    frame = {"index": 1, "class": "SmallInteger", "selector": "/"}
+    error = {"class": "ZeroDivide", "message": "division by zero", "debugger_id": "p1", "stack": [frame]}
+    outcome = {"result": "42", "result_type": "SmallInteger", "execution_time": 1, "has_error": False}
+    waits = {"state": "suspended", "stack": [frame]}
+    answers: list[tuple[str, Json]] = [
+        ("evaluate", {**HALT, "result_type": "ZeroDivide", "error": error}),
+        ("GetStackTrace", {"result": None, "debug_info": waits}),
+        ("EvaluateInFrame", {"result": "3", "debug_info": waits}),
+        ("ReturnValue", {"result": None, "debug_info": {"state": "finished", "outcome": outcome}}),
+    ]
+    with Daemon(home) as daemon, ScriptedImage(daemon.socket_path, "scripted") as image:
+        running = subprocess.Popen(
+            [sys.executable, "-c", program, daemon.url, "scripted"],
+            env=clean_environment(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        try:
+            for wanted, answer in answers:
+                request = image.request()
+                assert request["parameters"].get("operation", request["command"]) == wanted
+                image.reply(request, answer)
+            out, trouble = running.communicate(timeout=20)
+        finally:
+            running.kill()
+        assert (running.returncode, trouble) == (0, "")
+        assert out == printed
