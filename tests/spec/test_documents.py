@@ -326,6 +326,7 @@ FIXED = {
     "a process that waits and nobody touches, seconds": custody.UNTOUCHED_S,
     "a process is held after the last operation, seconds": custody.LEASE_S,
     "between looks for these three, seconds": kept.SWEEP_INTERVAL_S,
+    "sessions that ended while their image was away": kept.MAX_OWED,
     "an image's answer to `release_handles`, seconds": objects.RELEASE_TIMEOUT_S,
     "a patch in an event, bytes": manager.MAX_PATCH_BYTES,
     "an image's event, data as JSON, bytes": image.MAX_PUSHED_BYTES,

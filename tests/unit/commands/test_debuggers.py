@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from stui_sessiond.commands import kept
 from stui_sessiond.errors import (
     DebuggerHeldError,
     DebuggerNotFoundError,
@@ -287,7 +288,9 @@ async def test_session_that_is_closed_with_its_processes() -> None:
         await suspend(works, session_id)
         await works.house.manager.end(session_id, keep=True)
         works.kept.sweep()
+        await works.kept.debuggers._tasks.drain(None)
         assert works.house.custody.places() == []
+        assert works.waiting == 0
         assert works.house.names(session_id)[-2:] == ["debugger.closed", "session.closed"]
         await works.house.manager.restore(session_id, reopen=True)
         assert await listed(works, session_id) == []
@@ -302,3 +305,39 @@ async def test_terminate_that_is_asked_for() -> None:
         works.answer(await works.asked(), TERMINATED)
         await running
         assert (await events(works, session_id))[-1] == ("closed", "terminated")
+
+
+async def test_process_that_meets_its_error_when_its_session_is_over() -> None:
+    """It is ended in the image, and the session has none when it is reopened."""
+    async with open_works() as works:
+        session_id = await works.house.create()
+        running = works.run(session_id, code="self halt", on_error="suspend")
+        asked = await works.asked()
+        await works.house.manager.end(session_id, keep=True)
+        works.kept.end_session(works.house.keeper.find(session_id).header)
+        assert (await works.asked())["command"] == "release_session"
+        works.answer(asked, halted("d1"))
+        await running
+        works.kept.sweep()
+        assert (await works.asked())["parameters"]["operation"] == "Terminate"
+        await works.kept.debuggers._tasks.drain(None)
+        assert works.house.custody.places() == []
+        assert await listed(works, session_id) == []
+
+
+async def test_session_that_ends_while_its_image_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The image is told when it is back; not of a session that was reopened, nor of more than the daemon keeps."""
+    monkeypatch.setattr(kept, "MAX_OWED", 2)
+    async with open_works() as works:
+        sessions = [await works.house.create(image_id="pharo") for _ in range(4)]
+        works.disconnect()
+        for session_id in sessions:
+            header = await works.house.manager.end(session_id, keep=session_id == sessions[-1])
+            works.kept.end_session(header)
+        await works.house.manager.restore(sessions[-1], reopen=True)
+        works.connect("i-1")
+        works.kept.sweep()
+        works.kept.sweep()
+        told = await works.asked()
+        assert (told["command"], told["parameters"]) == ("release_session", {"session_id": sessions[2]})
+        assert works.waiting == 0

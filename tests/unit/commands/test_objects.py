@@ -143,7 +143,7 @@ async def test_handle_that_only_the_image_knows() -> None:
     async with open_works() as works:
         session_id = await works.house.create()
         handle = await keep(works, session_id, "h1")
-        works.kept.end_session(session_id)  # what a restart forgets
+        works.kept.objects.end_session(session_id)  # what a restart forgets
         through = inspect(works, session_id, handle, path=["1"])
         works.answer(await works.asked(), NIL)
         await through
