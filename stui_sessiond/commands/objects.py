@@ -20,6 +20,7 @@ from stui_sessiond.sessions.keeper import Keeper
 from stui_sessiond.sessions.manager import SessionManager
 from stui_sessiond.wire.messages import kept as wire
 from stui_sessiond.wire.messages.development import (
+    DebugResult,
     EvaluateResult,
     Inspect,
     InspectResult,
@@ -106,11 +107,12 @@ class ObjectCommands:
     # ---- what requests do with objects
 
     def evaluated(self, link: ImageLink, session_id: SessionId, request: RequestEntry, answer: object) -> None:
-        """Take note of the object that code gave, if it is kept."""
-        if isinstance(answer, EvaluateResult) and answer.handle is not UNSET:
-            shown = answer.result if isinstance(answer.result, str) else msgspec.json.encode(answer.result).decode()
+        """Take note of the object that code gave, if it is kept; also of code that was suspended and has gone on."""
+        told = answer if isinstance(answer, EvaluateResult) else _outcome_in(answer)
+        if told is not None and told.handle is not UNSET:
+            shown = told.result if isinstance(told.result, str) else msgspec.json.encode(told.result).decode()
             obtained = _Obtained(session_id, request.tool_id, request.code)
-            self._keep(link, answer.handle, obtained, answer.result_type or "", shown)
+            self._keep(link, told.handle, obtained, told.result_type or "", shown)
 
     def inspected(self, link: ImageLink, asked: Inspect, answer: InspectResult) -> None:
         """Take note that an object was looked into, and of the one that is kept.
@@ -200,3 +202,15 @@ class ObjectCommands:
         if link is None:
             return False
         return (link.identity.instance_id, link.identity.generation) != (one.instance_id, one.generation)
+
+
+def _outcome_in(answer: object) -> EvaluateResult | None:
+    """What became of the code that a `debug` has let go on to its end."""
+    try:
+        return (
+            msgspec.convert(answer.debug_info.get("outcome"), EvaluateResult)
+            if isinstance(answer, DebugResult)
+            else None
+        )
+    except msgspec.ValidationError:
+        return None

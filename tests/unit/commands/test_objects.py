@@ -4,13 +4,21 @@ import asyncio
 from typing import Any
 
 import pytest
+from msgspec import UNSET
 
 from stui_sessiond.commands.context import ContextCommands
 from stui_sessiond.errors import ImageTimeoutError, ImageUnavailableError, ObjectNotFoundError, StaleHandleError
 from stui_sessiond.ids import SessionId
 from stui_sessiond.sessions.handles import MAX_HANDLES, UNUSED_S
 from stui_sessiond.wire.messages.context import SaveContext
-from stui_sessiond.wire.messages.development import Inspect, InspectResult, ReleaseHandles, ReleaseHandlesResult
+from stui_sessiond.wire.messages.development import (
+    Debug,
+    DebugResult,
+    Inspect,
+    InspectResult,
+    ReleaseHandles,
+    ReleaseHandlesResult,
+)
 from stui_sessiond.wire.messages.kept import ListedHandle, ListHandles
 from tests.unit.bed.works import SEVEN, Works, open_works
 
@@ -204,6 +212,23 @@ async def test_late_answer_with_a_handle() -> None:
         assert (found.expression, found.string_representation) == ("Object new", "7")
         again = await works.run(session_id, "k", code="Object new", keep=True)
         assert again.handle == found.handle
+
+
+async def test_object_of_code_that_was_suspended() -> None:
+    """It is kept when the code has gone on to its end; an outcome that is none harms nothing."""
+    async with open_works() as works:
+        session_id = await works.house.create()
+        running = works.run(session_id, code="self halt. Object new", on_error="suspend", keep=True)
+        error = {"class": "Halt", "debugger_id": "p1"}
+        works.answer(await works.asked(), {**SEVEN, "result": None, "has_error": True, "error": error})
+        found = (await running).error
+        assert found is not UNSET
+        for outcome, handles in (({"result": 1}, 0), ({**SEVEN, "handle": "h1"}, 1)):
+            asked = Debug(operation="Continue", debugger_id=found.debugger_id or "", session_id=session_id)
+            going_on = asyncio.ensure_future(works.relay.run(works.caller, "debug", asked, DebugResult))
+            works.answer(await works.asked(), {"result": "7", "debug_info": {"state": "suspended", "outcome": outcome}})
+            await going_on
+            assert len(listed(works, session_id)) == handles
 
 
 async def test_objects_are_stored_with_the_context_of_their_tool() -> None:
