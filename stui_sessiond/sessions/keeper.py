@@ -168,7 +168,7 @@ class Keeper:
         session = replace(session, header=header)
         told = (*before, *news)
         if told:
-            session, events = log.append(session, told, self._another_epoch(), self.clock(), self._rules)
+            session, events = log.append(session, told, base.epoch or self._another_epoch(), self.clock(), self._rules)
         else:
             events = ()
         size_bytes = entry.size_bytes if size_bytes is None else size_bytes
