@@ -93,7 +93,7 @@ AUDIT_START_S = 1.0
 """How long a start waits for the disk of the audit log; a full one keeps no daemon from starting."""
 
 COLLECTOR = (10_000, 20, 50)
-"""Of objects that may have cycles: so many new ones before the youngest are looked at, and so many of these rounds before
+"""Of objects that may have cycles: so many new ones before the youngest are looked at, and so many such rounds before
 the next generation, and all. Python's own are (700, 10, 10)."""
 
 EXIT_DISK_FAILED = 74
