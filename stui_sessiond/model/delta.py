@@ -48,11 +48,9 @@ def _diff(old: dict[str, Any], new: dict[str, Any], path: str, steps: list[Step]
         elif type(value) in _PLAIN and type(other) is type(value):
             if value != other:
                 steps.append(Step("replace", f"{path}/{_escape(name)}", other))
-        elif same(value, other):
-            pass
         elif isinstance(value, dict) and isinstance(other, dict):
             _diff(value, other, f"{path}/{_escape(name)}", steps)
-        else:
+        elif not same(value, other):
             steps.append(Step("replace", f"{path}/{_escape(name)}", other))
     if old.keys() != new.keys():
         steps += [Step("add", f"{path}/{_escape(name)}", value) for name, value in new.items() if name not in old]

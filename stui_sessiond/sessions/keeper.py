@@ -6,15 +6,20 @@ ends the epoch.
 """
 
 import secrets
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
 import structlog
 from msgspec.structs import replace
 
-from stui_sessiond.errors import SessionDamagedError, SessionNotFoundError, SessionNotOwnedError, StorageError
+from stui_sessiond.errors import (
+    SessionDamagedError,
+    SessionNotFoundError,
+    SessionNotOwnedError,
+    StorageError,
+    StuiError,
+)
 from stui_sessiond.ids import SessionId
 from stui_sessiond.model.event import News
 from stui_sessiond.model.request import RequestEntry
@@ -92,21 +97,23 @@ class Keeper:
         msg = f"there is no session {known}"
         raise SessionNotFoundError(msg, session_id=known)
 
-    @asynccontextmanager
-    async def hold(self, session_id: str, client_id: str | None = None) -> AsyncIterator[Entry]:
+    def hold(self, session_id: str, client_id: str | None = None) -> "Held":
         """Have a session to oneself, in the order of asking. `client_id`, if given, has to be the owner.
 
-        Raises:
+        Entering it raises:
             SessionNotOwnedError, ClientNotAllowedError: not for this client.
             ParameterError, SessionNotFoundError, SessionDamagedError: as `find`.
         """
+        return Held(self, session_id, client_id)
+
+    def admit(self, session_id: str, client_id: str | None) -> Entry:
+        """Look a session up for somebody; see `hold`."""
         entry = self.find(session_id)
         owner = self.validator.admit_client(entry.header.client_id)
         if client_id is not None and client_id != owner and entry.header.role_of(client_id) == "none":
             msg = f"session {entry.header.session_id} belongs to another client"
             raise SessionNotOwnedError(msg, session_id=entry.header.session_id)
-        async with entry.lock:
-            yield self.find(session_id)  # it may have gone while we waited
+        return entry
 
     # ---- reading
 
@@ -168,7 +175,7 @@ class Keeper:
         session = replace(session, header=header)
         told = (*before, *news)
         if told:
-            session, events = log.append(session, told, self._another_epoch(), self.clock(), self._rules)
+            session, events = log.append(session, told, base.epoch or self._another_epoch(), self.clock(), self._rules)
         else:
             events = ()
         size_bytes = entry.size_bytes if size_bytes is None else size_bytes
@@ -284,6 +291,32 @@ class Keeper:
     def touch(self, entry: Entry) -> None:
         """Count as activity now."""
         entry.header = replace(entry.header, last_activity=max(self.clock(), entry.header.last_activity))
+
+
+class Held:
+    """A session that is somebody's own as long as this context lasts."""
+
+    __slots__ = ("_client_id", "_entry", "_keeper", "_session_id")
+
+    def __init__(self, keeper: Keeper, session_id: str, client_id: str | None) -> None:
+        self._keeper = keeper
+        self._session_id = session_id
+        self._client_id = client_id
+        self._entry: Entry | None = None
+
+    async def __aenter__(self) -> Entry:
+        entry = self._keeper.admit(self._session_id, self._client_id)
+        await entry.lock.acquire()
+        self._entry = entry
+        try:
+            return self._keeper.find(self._session_id)  # it may have gone while we waited
+        except StuiError:
+            entry.lock.release()
+            raise
+
+    async def __aexit__(self, *_: object) -> None:
+        assert self._entry is not None  # noqa: S101 -- it was entered
+        self._entry.lock.release()
 
 
 def _with_header_of(entry: Entry, session: Session) -> Session:

@@ -35,6 +35,8 @@ class LineProtocol(StreamPipe):
         self.strict_start = not same_user
         self._message_bytes = limits.message_bytes
         self._tail = bytearray()
+        self._head = b""
+        """The first bytes of the connection, as many as it takes to tell TLS."""
         self._dropping = False
         self._seen_message = False
         self._closing = False
@@ -55,7 +57,7 @@ class LineProtocol(StreamPipe):
         """Cut what came into lines."""
         if self._closing or self._receiver is None:
             return
-        if not self._seen_message and not self._tail and data.startswith(TLS_HANDSHAKE):
+        if len(self._head) < len(TLS_HANDSHAKE) and self._begins_tls(data):
             _log.warning("tls.at_plain_port", listener="lines", address=self.ticket and self.ticket.address)
             self.abort()
             return
@@ -78,6 +80,11 @@ class LineProtocol(StreamPipe):
             self._tail.clear()
         self._watch_message(begun=bool(self._tail) or self._dropping, ended=ended)
         self._flush()
+
+    def _begins_tls(self, data: bytes) -> bool:
+        """Look at the first bytes of the connection, however they come."""
+        self._head += data[: len(TLS_HANDSHAKE) - len(self._head)]
+        return self._head == TLS_HANDSHAKE
 
     def _take(self, line: bytes) -> bool:
         """Pass a line on; False when the connection is over."""

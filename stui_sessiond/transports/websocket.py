@@ -23,6 +23,7 @@ from stui_sessiond.security.admission import Ticket
 from stui_sessiond.security.origin import refusal
 from stui_sessiond.transports.pipe import PipeLimits, ReceiverFactory
 from stui_sessiond.transports.stream import StreamPipe
+from stui_sessiond.transports.text_frame import read_text, write_text
 from stui_sessiond.wire.codec import check_utf8
 
 SUBPROTOCOL: Final = Subprotocol("stui.v1")
@@ -75,6 +76,8 @@ class WebSocketProtocol(StreamPipe):
         self._rules = rules
         self._ws = ServerProtocol(max_size=limits.message_bytes * _FRAME_SLACK, select_subprotocol=_select_subprotocol)
         self._message: bytearray | None = None
+        self._frames: list[bytes] = []
+        """What is to be sent next."""
         self._timer: asyncio.TimerHandle | None = None
         self._awaiting_pong = False
         self._unread = b""
@@ -102,8 +105,11 @@ class WebSocketProtocol(StreamPipe):
         data, self._unread, self._patience = self._unread, b"", None
         ended, done, turn_ends = False, 0, loop.time() + TURN_S
         while done < len(data) and self._reads():
-            ended |= self._read(data[done : done + SLICE_BYTES])
-            done += SLICE_BYTES
+            if self._begun_bytes or (whole := self._read_text(data, done)) is None:
+                ended |= self._read(data[done : done + SLICE_BYTES])
+                done += SLICE_BYTES
+            else:
+                ended, done = True, whole
             if self._begun_bytes + len(self._message or b"") > self._strict_bytes and self._ws.state is State.OPEN:
                 self._write_out()
                 self._ws.fail(1009, f"{self._strict_bytes} bytes are allowed before hello")
@@ -116,6 +122,17 @@ class WebSocketProtocol(StreamPipe):
         self._watch_message(begun=begun, ended=ended)
         self._apply_hold()
         self._flush()
+
+    def _read_text(self, data: bytes, start: int) -> int | None:
+        """Take the message that begins here, if it is here whole, in one plain frame; tell where that ends."""
+        if self._message is not None or self._ws.state is not State.OPEN:
+            return None
+        found = read_text(data, start, self._ws.max_message_size or 0)
+        if found is None:
+            return None
+        self._awaiting_pong = False
+        self._take_message(found.payload)
+        return found.end
 
     def _read(self, piece: bytes) -> bool:
         """Read a slice; tell whether a message or a frame of its own came to its end in it."""
@@ -257,8 +274,8 @@ class WebSocketProtocol(StreamPipe):
     # ---- inside
 
     def _write_out(self) -> None:
-        for message in self._take_out():
-            self._ws.send_text(message)
+        self._frames += self._ws.data_to_send()  # what the library wants to say goes before it
+        self._frames += map(write_text, self._take_out())
 
     def _flush(self) -> None:
         transport = self._transport
@@ -269,7 +286,7 @@ class WebSocketProtocol(StreamPipe):
             return
         if self._out and self._ws.state is State.OPEN:
             self._write_out()
-        pieces = self._ws.data_to_send()
+        pieces, self._frames = [*self._frames, *self._ws.data_to_send()], []
         if pieces:
             data = b"".join(pieces)
             if data:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from stui_sessiond.errors import MessageTooDeepError, StuiError, WireError
 from stui_sessiond.security.origin import allowed_hosts, refusal
 from stui_sessiond.security.token import Tokens
-from stui_sessiond.transports.lines import LineProtocol
+from stui_sessiond.transports.lines import TLS_HANDSHAKE, LineProtocol
 from stui_sessiond.transports.pipe import PipeLimits
 from stui_sessiond.wire.codec import decode_message, decode_parameters
 from stui_sessiond.wire.forms import Request, command_name, encode_success, request_type, speaks
@@ -239,6 +239,15 @@ def feed(pieces: list[bytes]) -> tuple[list[bytes], bytes]:
     return asyncio.run(run())
 
 
+def test_tls_at_the_line_port_cut_in_its_first_bytes() -> None:
+    """A TLS client at the wrong port is hung up on, however its first bytes come."""
+    assert (
+        feed([TLS_HANDSHAKE + b"\x01\nabc\n"])
+        == feed([TLS_HANDSHAKE[:1], TLS_HANDSHAKE[1:], b"\x01\nabc\n"])
+        == ([], b"")
+    )
+
+
 @settings(max_examples=200, deadline=None)
 @given(st.binary(max_size=60).map(lambda data: data.replace(b"\xff", b"\n").replace(b"\x00", b"\n")), st.data())
 def test_lines_cut_anywhere(stream: bytes, data: st.DataObject) -> None:
@@ -249,4 +258,4 @@ def test_lines_cut_anywhere(stream: bytes, data: st.DataObject) -> None:
     edges = [0, *cuts, len(stream)]
     assert feed([stream[start:end] for start, end in itertools.pairwise(edges)]) == whole
     lines = [line for line in stream.split(b"\n") if line not in (b"", b"\r") and len(line) <= 8]
-    assert whole[0] == lines
+    assert whole[0] == ([] if stream.startswith(TLS_HANDSHAKE) else lines)
