@@ -5,7 +5,7 @@ from typing import Any
 
 from stui_sessiond.commands.table import Caller, Command
 from stui_sessiond.errors import UnsupportedOperationError
-from stui_sessiond.wire.messages import code, development, evaluation, image, kept, mirror
+from stui_sessiond.wire.messages import development, evaluation, image, kept
 
 _PENDING: tuple[tuple[str, type[Any]], ...] = (
     # images
@@ -25,16 +25,6 @@ _PENDING: tuple[tuple[str, type[Any]], ...] = (
     ("release_handles", development.ReleaseHandles),
     ("list_debuggers", kept.ListDebuggers),
     ("take_debugger", kept.TakeDebugger),
-    # code
-    ("list_packages", code.ListPackages),
-    ("get_hierarchy", code.GetHierarchy),
-    ("find_methods", code.FindMethods),
-    ("compile_method", code.CompileMethod),
-    ("remove_method", code.RemoveMethod),
-    ("define_class", code.DefineClass),
-    ("remove_class", code.RemoveClass),
-    ("list_code_changes", mirror.ListCodeChanges),
-    ("reapply_code_changes", mirror.ReapplyCodeChanges),
 )
 
 

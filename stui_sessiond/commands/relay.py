@@ -42,6 +42,7 @@ from stui_sessiond.tasks import TaskOwner
 from stui_sessiond.wire.codec import decode_result
 from stui_sessiond.wire.forms import Reply
 from stui_sessiond.wire.messages import development as wire
+from stui_sessiond.wire.messages.code import CompileMethod
 
 T = TypeVar("T")
 
@@ -100,13 +101,21 @@ class Relay:
             SessionError: the session is not there, or over.
             ParameterError, ImageError: see `images.router.choose` and `images.link.ImageLink.ask`.
         """
+        link = await self.reach(command, asked, client_id)
+        timeout_s = asked.timeout or (None if command in RUNS_CODE else ANSWER_TIMEOUT_S)
+        return await link.ask(command, sent(asked), wanted, timeout_s)
+
+    async def reach(self, command: str, asked: wire.Relayed, client_id: str | None) -> ImageLink:
+        """Find the image that a request is for, once all that has a say agrees to it.
+
+        Raises:
+            SessionError, RefusedError, ParameterError, ImageUnavailableError: it is for none, or may not be asked.
+        """
         header = self._manager.use(asked.session_id) if asked.session_id else None
         if (code := code_of(asked)) is not None:
             session_id = None if header is None else header.session_id
             await self._approvals.require(command, code, client_id, session_id, None)
-        link = await self._link(header, asked)
-        timeout_s = asked.timeout or (None if command in RUNS_CODE else ANSWER_TIMEOUT_S)
-        return await link.ask(command, _sent(asked), wanted, timeout_s)
+        return await self._link(header, asked)
 
     async def _link(self, header: SessionHeader | None, asked: wire.Relayed) -> ImageLink:
         named = ImageId(asked.image_id) if asked.image_id else None
@@ -244,7 +253,7 @@ class Relay:
     ) -> T | StuiError:
         answer: T | StuiError
         try:
-            answer = await link.ask(request.command, _sent(asked), wanted, None, request.relay_id)
+            answer = await link.ask(request.command, sent(asked), wanted, None, request.relay_id)
         except ImageLostError as error:
             self._book.interrupt(session_id, request.key, error.message)
             error.details = {**error.details, "evaluation": request.key}
@@ -295,6 +304,8 @@ def code_of(asked: wire.Relayed) -> str | None:
     """The code that an image is asked to run, if it is."""
     if isinstance(asked, wire.Evaluate):
         return asked.code
+    if isinstance(asked, CompileMethod):  # nobody compiles a method that is not to run
+        return asked.source
     return asked.target or None if isinstance(asked, wire.Inspect) else None
 
 
@@ -334,7 +345,7 @@ def _again(before: RequestEntry, wanted: type[T], *, gone: bool) -> T | StuiErro
     return again
 
 
-def _sent(asked: wire.Relayed) -> wire.Relayed:
+def sent(asked: wire.Relayed) -> wire.Relayed:
     """What the image gets: not what only the daemon needs."""
     sent = replace(asked, tool_id=asked.tool_id or DEFAULT_TOOL, image_id=UNSET, timeout=UNSET)
     return replace(sent, idempotency_key=UNSET) if isinstance(sent, wire.Evaluate | wire.Debug) else sent
