@@ -70,6 +70,7 @@ from stui_sessiond.sessions.retention import LifeRules
 from stui_sessiond.sessions.validator import SessionRules, SessionValidator
 from stui_sessiond.storage.api import SessionStorage
 from stui_sessiond.storage.audit_log import AuditRules, FileAudit
+from stui_sessiond.storage.database import Database, Tables
 from stui_sessiond.storage.file import FileStorage
 from stui_sessiond.storage.fs import LocalFileSystem
 from stui_sessiond.tasks import TaskOwner
@@ -93,6 +94,10 @@ AUDIT_START_S = 1.0
 
 EXIT_DISK_FAILED = 74
 """EX_IOERR of sysexits.h."""
+
+
+DATABASE_TABLES: tuple[Tables, ...] = ()
+"""What is kept of images, each part with its own tables."""
 
 
 class Ready(msgspec.Struct, frozen=True):
@@ -158,6 +163,8 @@ class Daemon:
         self._sealer = CLEAR
         if storage is None:
             self._sealer = gather(settings.encryption, config.data_dir(settings.server), os.environ)
+        folder = None if storage is not None else config.data_dir(settings.server)
+        self.database = Database(folder, DATABASE_TABLES, self._sealer)
         self.disk_failed = False
         """Whether the disk failed in a way after which the process has to end."""
         self.stop_asked = asyncio.Event()
@@ -272,6 +279,7 @@ class Daemon:
         _remove_ready(server.ready_file)  # one that was killed left its own
         await self._note_start()
         try:
+            await self.database.open()  # the storage has the lock of the folder
             if server.auth == "token" and (server.http or server.lines):
                 self._tokens, self.new_token = Tokens.open(config.data_dir(server), self._clock)
             if isinstance(self._storage, FileStorage):
@@ -290,6 +298,7 @@ class Daemon:
                 _write_ready(Path(server.ready_file), self.ready)
         except BaseException:
             await self.server.drain(0)
+            await self.database.close()
             await self.manager.close()
             await self._note_stop("failed")
             raise
@@ -306,6 +315,7 @@ class Daemon:
         await self._tasks.close()
         await self._relay.close()
         await self._image_commands.close()
+        await self.database.close()
         await self.manager.close()
         await self._note_stop("ok")
         _remove_ready(self.settings.server.ready_file)
