@@ -18,6 +18,7 @@ from msgspec.structs import replace
 from stui_sessiond import __version__, config
 from stui_sessiond.commands.approval import Approvals
 from stui_sessiond.commands.auditing import RequestAudit
+from stui_sessiond.commands.code import CodeCommands
 from stui_sessiond.commands.connection import ConnectionCommands, ServerFacts
 from stui_sessiond.commands.context import ContextCommands
 from stui_sessiond.commands.development import DevelopmentCommands
@@ -26,7 +27,9 @@ from stui_sessiond.commands.event import EventCommands
 from stui_sessiond.commands.gate import Quotas, SessionGate
 from stui_sessiond.commands.history import HistoryCommands
 from stui_sessiond.commands.image import ImageCommands
+from stui_sessiond.commands.mirror import Mirror
 from stui_sessiond.commands.pending import PendingCommands
+from stui_sessiond.commands.reapply import ReapplyCommands
 from stui_sessiond.commands.relay import Relay
 from stui_sessiond.commands.session import Presence, SessionCommands
 from stui_sessiond.commands.sharing import SharingCommands
@@ -70,6 +73,7 @@ from stui_sessiond.sessions.retention import LifeRules
 from stui_sessiond.sessions.validator import SessionRules, SessionValidator
 from stui_sessiond.storage.api import SessionStorage
 from stui_sessiond.storage.audit_log import AuditRules, FileAudit
+from stui_sessiond.storage.changes import CHANGE_TABLES, DatabaseChanges
 from stui_sessiond.storage.database import Database, Tables
 from stui_sessiond.storage.file import FileStorage
 from stui_sessiond.storage.fs import LocalFileSystem
@@ -96,7 +100,7 @@ EXIT_DISK_FAILED = 74
 """EX_IOERR of sysexits.h."""
 
 
-DATABASE_TABLES: tuple[Tables, ...] = ()
+DATABASE_TABLES: tuple[Tables, ...] = (CHANGE_TABLES,)
 """What is kept of images, each part with its own tables."""
 
 
@@ -163,8 +167,9 @@ class Daemon:
         self._sealer = CLEAR
         if storage is None:
             self._sealer = gather(settings.encryption, config.data_dir(settings.server), os.environ)
-        folder = None if storage is not None else config.data_dir(settings.server)
-        self.database = Database(folder, DATABASE_TABLES, self._sealer)
+        self.database = Database(
+            None if storage is not None else config.data_dir(settings.server), DATABASE_TABLES, self._sealer
+        )
         self.disk_failed = False
         """Whether the disk failed in a way after which the process has to end."""
         self.stop_asked = asyncio.Event()
@@ -184,9 +189,11 @@ class Daemon:
         book = RequestBook(keeper, LEDGER)
         driving = Driving(keeper, hub, clock)
         feed = Feed(keeper, hub, driving, life.retention_s)
-        self._image_commands = ImageCommands(self.images, self.manager, keeper, book, hub)
+        self._mirror = mirror = Mirror(DatabaseChanges(self.database, clock), keeper, hub, clock)
+        self._image_commands = ImageCommands(self.images, self.manager, keeper, book, hub, mirror)
         approvals = Approvals(self._policy, keeper.post_to, clock)
         self._relay = relay = Relay(self.manager, book, self.images, approvals, clock)
+        self._code = code = CodeCommands(relay, mirror, clock)
         told = Limits(
             message_bytes=limits.client_message_bytes,
             json_depth=MAX_DEPTH,
@@ -197,13 +204,15 @@ class Daemon:
             sessions_per_client=sessions.max_per_client,
         )
         told_images = replace(told, message_bytes=limits.image_message_bytes)
-        facts = ServerFacts(self.server_id, HEARTBEAT_S, told, told_images)
         families = (
             SessionCommands(
                 self.manager, hub, driving, self._storage, self.images, self._presence, limits.max_connections, clock
             ),
             ContextCommands(self.manager, relay),
             DevelopmentCommands(relay, self.uptime_s),
+            code,
+            mirror,
+            ReapplyCommands(self.images, mirror, approvals, clock),
             HistoryCommands(self.manager),
             StorageCommands(self._storage),
             self._image_commands,
@@ -212,14 +221,14 @@ class Daemon:
             EventCommands(self.manager, book, relay, feed, hub, limits.subscriptions),
             SharingCommands(self.manager, feed, hub, driving),
             ConnectionCommands(
-                facts,
+                ServerFacts(self.server_id, HEARTBEAT_S, told, told_images),
                 contract,
                 validator,
                 hub,
                 book,
                 self.images,
                 self._image_commands,
-                relay.receive_stray,
+                lambda link, reply: code.receive_stray(link, reply) or relay.receive_stray(link, reply),
                 self._find_token,
                 self._access,
                 self._crowded,
@@ -315,6 +324,8 @@ class Daemon:
         await self._tasks.close()
         await self._relay.close()
         await self._image_commands.close()
+        await self._code.close()
+        await self._mirror.close()
         await self.database.close()
         await self.manager.close()
         await self._note_stop("ok")

@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 import structlog
 
+from stui_sessiond.commands.mirror import Mirror
 from stui_sessiond.commands.table import Caller, Command
 from stui_sessiond.errors import StuiError
 from stui_sessiond.ids import ImageId, SessionId
@@ -37,13 +38,20 @@ class ImageCommands:
     """Carries out the image commands and passes on what images push."""
 
     def __init__(
-        self, images: ImageRegistry, manager: SessionManager, keeper: Keeper, book: RequestBook, hub: Hub
+        self,
+        images: ImageRegistry,
+        manager: SessionManager,
+        keeper: Keeper,
+        book: RequestBook,
+        hub: Hub,
+        mirror: Mirror,
     ) -> None:
         self._images = images
         self._manager = manager
         self._keeper = keeper
         self._book = book
         self._hub = hub
+        self._mirror = mirror
         self._tasks = TaskOwner("images")
 
     def commands(self) -> Iterable[Command]:
@@ -79,10 +87,14 @@ class ImageCommands:
         return wire.ListImagesResult(rows)
 
     def pass_on(self, link: ImageLink, pushed: PushedEvent) -> None:
-        """Tell an image's event to those who subscribed to the session it names.
+        """Tell an image's event to those who subscribed to the session it names; a change of code is kept, too.
 
-        An image may speak only of sessions that belong to it.
+        An image may speak only of sessions that belong to it, and of its code without one.
         """
+        if pushed.event == "code_changed":
+            self._mirror.receive(link, pushed)
+            if pushed.session_id is None:
+                return
         if pushed.event not in PUSHED_EVENTS or pushed.session_id is None:
             _log.warning("image.event_ignored", image_id=link.image_id, event_name=pushed.event[:64])
             return

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Annotated, Final
 
 import msgspec
@@ -80,6 +80,14 @@ class Mirror:
         self.dropped: Counter[ImageId] = Counter()
         """Changes that images told and that were not kept: unreadable, too many at once, or the disk failed."""
 
+    async def all(self, image_id: ImageId) -> Sequence[KeptChange]:
+        """Read all changes of an image, the oldest first.
+
+        Raises:
+            StorageError: they cannot be read now.
+        """
+        return await self._storage.all(image_id)
+
     # ---- from clients
 
     def record(self, change: CodeChange) -> asyncio.Future[KeptChange]:
@@ -95,18 +103,25 @@ class Mirror:
         return kept
 
     async def _write(self) -> None:
-        while self._waiting:
-            batch, self._waiting = self._waiting[:BATCH], self._waiting[BATCH:]
-            try:
-                kept = await self._storage.append([each.change for each in batch])
-            except StuiError as error:
-                for each in batch:
+        try:
+            while self._waiting:
+                batch, self._waiting = self._waiting[:BATCH], self._waiting[BATCH:]
+                await self._write_batch(batch)
+        finally:
+            self._writing = False
+
+    async def _write_batch(self, batch: Sequence[_Waiting]) -> None:
+        try:
+            kept = await self._storage.append([each.change for each in batch])
+        except StuiError as error:
+            for each in batch:
+                if not each.kept.done():  # who waited may have been ended meanwhile
                     each.kept.set_exception(error)
-            else:
-                for each, one in zip(batch, kept, strict=True):
-                    self._tell(one)
-                    each.kept.set_result(one)
-        self._writing = False
+            return
+        for each, one in zip(batch, kept, strict=True):
+            self._tell(one)
+            if not each.kept.done():
+                each.kept.set_result(one)
 
     def _tell(self, kept: KeptChange) -> None:
         change = kept.change
@@ -141,7 +156,7 @@ class Mirror:
         change = CodeChange(
             image_id=link.image_id,
             instance_id=InstanceId(link.identity.instance_id),
-            generation=link.identity.generation or 0,
+            generation=link.identity.generation,
             at=self._clock(),
             kind=told.kind,
             class_name=told.class_name,

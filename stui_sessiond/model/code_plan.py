@@ -3,11 +3,11 @@
 Of each method and class the newest change counts. Classes come before methods, a superclass before those below it;
 classes are removed last. What happened to methods before their class was removed went with it.
 
-An image that lost its newest changes has what one of the changes before left behind, or what was there before the
-first of them: all these texts are known, and what is known can be replaced without losing anything.
+An image that lost changes has what an earlier change left behind, or what was there before the first of them: all these
+texts are known, and what is known can be replaced without losing anything.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Literal
 
 import msgspec
@@ -21,7 +21,7 @@ Key = tuple[str, str | None, bool]
 
 
 class Step(msgspec.Struct, frozen=True):
-    """The newest change of a method or class, and the texts that are known from before it; None: nothing was there."""
+    """The change of a method or class that counts, and all texts that are known of it; None: nothing was there."""
 
     kept: KeptChange
     known: frozenset[str | None]
@@ -50,33 +50,37 @@ class ClassShape(msgspec.Struct):
     superclass: str = "Object"
 
 
-def make_plan(changes: Iterable[KeptChange]) -> list[Step]:
-    """Choose and order; `changes` are those of one image, the oldest first."""
-    histories: dict[Key, list[KeptChange]] = {}
+def make_plan(changes: Iterable[KeptChange], chosen: Collection[int] | None = None) -> list[Step]:
+    """Choose and order; `changes` are all of one image, the oldest first, `chosen` the serials that count, or None."""
+    histories: dict[Key, list[CodeChange]] = {}
+    newest: dict[Key, KeptChange] = {}
     removed_at: dict[str, int] = {}
     for kept in changes:
-        histories.setdefault(_key(kept.change), []).append(kept)
-        if kept.change.kind == "class_removed":
-            removed_at[kept.change.class_name] = kept.serial
-    steps = {
-        key: Step(history[-1], _known(history))
-        for key, history in histories.items()
-        if key[1] is None or history[-1].serial > removed_at.get(key[0], -1)
-    }
-    defined = {key[0]: step for key, step in steps.items() if step.change.kind == "class"}
-    rest = sorted((step for step in steps.values() if step.change.kind != "class"), key=_serial)
-    methods = [step for step in rest if step.change.kind != "class_removed"]
-    removed = [step for step in rest if step.change.kind == "class_removed"]
+        key = _key(kept.change)
+        histories.setdefault(key, []).append(kept.change)
+        if chosen is None or kept.serial in chosen:
+            newest[key] = kept
+            if kept.change.kind == "class_removed":
+                removed_at[kept.change.class_name] = kept.serial
+    steps = [
+        Step(kept, _known(histories[key]))
+        for key, kept in newest.items()
+        if key[1] is None or kept.serial > removed_at.get(key[0], -1)
+    ]
+    steps.sort(key=_serial)
+    defined = {step.change.class_name: step for step in steps if step.change.kind == "class"}
+    methods = [step for step in steps if step.change.selector is not None]
+    removed = [step for step in steps if step.change.kind == "class_removed"]
     return [*_superclasses_first(defined), *methods, *removed]
 
 
 def _superclasses_first(defined: Mapping[str, Step]) -> list[Step]:
     """In the order they were made, but each after the class above it."""
     ordered: dict[str, Step] = {}
-    for step in sorted(defined.values(), key=_serial):
+    for step in defined.values():
         above: dict[str, Step] = {}
         name: str | None = step.change.class_name
-        while name in defined and name not in ordered and name not in above:
+        while name is not None and name in defined and name not in ordered and name not in above:
             above[name] = defined[name]
             name = superclass_of(defined[name].change)
         ordered.update(reversed(above.items()))
@@ -93,16 +97,10 @@ def superclass_of(change: CodeChange) -> str | None:
         return None
 
 
-def _known(history: Sequence[KeptChange]) -> frozenset[str | None]:
-    """All that the image may have had before the newest change."""
-    before = [each.change.previous_source for each in history if not _omitted(each.change, each.change.previous_source)]
-    after = [each.change.result for each in history[:-1] if not _omitted(each.change, each.change.result)]
-    return frozenset(map(_plain, (*before, *after)))
-
-
-def _omitted(change: CodeChange, text: str | None) -> bool:
-    """Whether a missing text may stand for one that was too long to be kept."""
-    return text is None and change.texts_omitted
+def _known(history: Sequence[CodeChange]) -> frozenset[str | None]:
+    """All that the image had before or after one of the changes. What was too long to be kept is not known."""
+    texts = [(change, text) for change in history for text in (change.previous_source, change.result)]
+    return frozenset(_plain(text) for change, text in texts if text is not None or not change.texts_omitted)
 
 
 def _key(change: CodeChange) -> Key:

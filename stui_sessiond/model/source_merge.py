@@ -19,11 +19,11 @@ that in the worst case: here a tenth of a second."""
 
 
 class Clash(msgspec.Struct, frozen=True):
-    """Lines that both sides changed."""
+    """Lines that both sides changed, as each has them."""
 
-    base: str
-    yours: str
-    present: str
+    base: tuple[str, ...]
+    yours: tuple[str, ...]
+    present: tuple[str, ...]
 
 
 class Merge(msgspec.Struct, frozen=True):
@@ -39,7 +39,7 @@ _Block = tuple[int, int, int]
 
 def merge_sources(base: str, yours: str, present: str) -> Merge:
     """Merge what two sides made of `base`. Line ends are those of the texts; the caller makes them alike."""
-    if yours == present or present == base:
+    if present in {yours, base}:
         return Merge(yours)
     if yours == base:
         return Merge(present)
@@ -80,16 +80,14 @@ def _merge(base: list[str], yours: list[str], present: list[str]) -> tuple[list[
         elif theirs == here:
             lines += mine
         else:
-            clashes.append(Clash("\n".join(here), "\n".join(mine), "\n".join(theirs)))
+            clashes.append(Clash(tuple(here), tuple(mine), tuple(theirs)))
         lines += base[starts[0] : starts[0] + count]
         ends = (starts[0] + count, starts[1] + count, starts[2] + count)
     return lines, clashes
 
 
-def _anchors(
-    base: list[str], yours: list[str], present: list[str]
-) -> Iterator[tuple[tuple[int, int, int], int]]:
-    """Runs of lines that all three share, in order: where they begin in each, and how long they are. The last is empty."""
+def _anchors(base: list[str], yours: list[str], present: list[str]) -> Iterator[tuple[tuple[int, int, int], int]]:
+    """Runs of lines that all three share: where they begin in each, and how long they are. The last one is empty."""
     left, right = _blocks(base, yours), _blocks(base, present)
     while left and right:
         (at, mine, mine_count), (other, theirs, theirs_count) = left[0], right[0]

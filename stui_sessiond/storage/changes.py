@@ -24,8 +24,8 @@ MAX_CHANGES: Final = 10_000
 MAX_BYTES: Final = 64 * 1024 * 1024
 """Of the rows of an image: what a reapplication holds in memory."""
 
-MAX_TOTAL_BYTES: Final = 1024 * 1024 * 1024
-"""Of the whole database, so that images that come and go under new names do not fill the disk."""
+MAX_TOTAL_BYTES: Final = 256 * 1024 * 1024
+"""Of the whole database, whatever names images come and go under: each backup copies it, through memory."""
 
 MAX_PAGE_BYTES: Final = 4 * 1024 * 1024
 """Of one page of a list: less than half of what a message may hold, for JSON may double what it escapes."""

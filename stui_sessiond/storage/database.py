@@ -265,6 +265,9 @@ def _connect(name: str, *, uri: bool = False) -> sqlite3.Connection:
     connection = sqlite3.connect(name, isolation_level=None, timeout=BUSY_TIMEOUT_S, uri=uri)
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA foreign_keys = ON")
+    connection.execute(
+        "PRAGMA secure_delete = ON"
+    )  # clear text that was sealed, and what went, is not left in the file
     return connection
 
 
@@ -309,8 +312,9 @@ def _bring_up(tables: Tables, connection: sqlite3.Connection) -> None:
 def _seal_anew(sealer: Sealer, connection: sqlite3.Connection) -> None:
     """Bring bodies under the present key, or out from under any."""
     for name, column in connection.execute("SELECT name, column FROM sealed").fetchall():
-        rows = connection.execute(f'SELECT rowid, "{column}" FROM "{name}"').fetchall()  # noqa: S608 -- our own names
-        for row, body in rows:
+        rows = connection.execute(f'SELECT rowid FROM "{name}"').fetchall()  # noqa: S608 -- our own names
+        for (row,) in rows:  # one body at a time: together they are as large as the file
+            body = connection.execute(f'SELECT "{column}" FROM "{name}" WHERE rowid = ?', (row,)).fetchone()[0]  # noqa: S608
             if body is not None and _key_of(body) != sealer.key_id:
                 sealed = _seal(sealer, _unseal(sealer, body))
                 connection.execute(f'UPDATE "{name}" SET "{column}" = ? WHERE rowid = ?', (sealed, row))  # noqa: S608
