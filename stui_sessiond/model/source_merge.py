@@ -15,7 +15,7 @@ MAX_CHARS: Final = 256 * 1024
 
 MAX_LINES: Final = 300
 """Of each text between the first and the last line that differ. Comparing takes time that grows with the third power of
-that in the worst case: here a tenth of a second."""
+that in the worst case: here half a second of a thread."""
 
 
 class Clash(msgspec.Struct, frozen=True):
