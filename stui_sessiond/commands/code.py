@@ -222,5 +222,8 @@ async def _explained(asked: Changing, details: Any) -> dict[str, Any]:  # noqa: 
     merge = Merge(None)
     if base is not None and yours is not None and present is not None:
         merge = await asyncio.to_thread(merge_sources, base, yours, present)
-    conflicts = msgspec.to_builtins(merge.clashes)
+    conflicts = [
+        {"base": list(clash.base), "yours": list(clash.yours), "present": list(clash.present)}
+        for clash in merge.clashes
+    ]
     return {**details, "present": present, "base": base, "yours": yours, "merged": merge.text, "conflicts": conflicts}

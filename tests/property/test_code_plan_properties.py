@@ -98,7 +98,7 @@ def lives(draw: st.DrawFn) -> tuple[list[KeptChange], list[Code]]:
 
 def reapply(code: Code, plan: list[Step]) -> list[str]:
     """Do what the plan says, as the daemon does; list what was found."""
-    found = []
+    found: list[str] = []
     for step in plan:
         state = step.state(code.text(step.change))
         found.append(state)

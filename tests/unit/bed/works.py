@@ -77,9 +77,7 @@ class Works:
         self.mirror = Mirror(self.changes, house.keeper, house.hub, house.clock)
         self.code = CodeCommands(self.relay, self.mirror, house.clock)
         self.reapply = ReapplyCommands(self.images, self.mirror, approvals, house.clock)
-        self.image_commands = ImageCommands(
-            self.images, house.manager, house.keeper, self.book, house.hub, self.mirror
-        )
+        self.image_commands = ImageCommands(self.images, house.manager, house.keeper, self.book, house.hub, self.mirror)
         self.caller = TestCaller(client_id="ada", connection_id="conn-1")
         self.link: ImageLink
         self.pipe: ImagePipe
@@ -124,6 +122,16 @@ class Works:
         """Let the image answer."""
         fields: Json = {"status": "error", **failure} if failure else {"status": "success", "result": result or SEVEN}
         self.link.receive_reply(reply(request["id"], **fields))
+
+    def conflict(self, request: Json, present: object) -> None:
+        """Let the image answer that it has another text."""
+        told = {
+            "status": "error",
+            "error": "it is another one",
+            "code": "code_conflict",
+            "details": {"present": present},
+        }
+        self.link.receive_reply(reply(request["id"], **told))
 
     async def settle(self) -> None:
         """Wait until all that images told is noted, and all that happened is stored."""
