@@ -15,8 +15,9 @@ import structlog
 from msgspec.structs import replace
 
 from stui_sessiond.commands.mirror import Mirror
-from stui_sessiond.commands.relay import ANSWER_TIMEOUT_S, Relay, sent
+from stui_sessiond.commands.relay import ANSWER_TIMEOUT_S, Relay
 from stui_sessiond.commands.table import Caller, Command
+from stui_sessiond.commands.translation import to_image
 from stui_sessiond.errors import (
     CodeConflictError,
     ImageLostError,
@@ -107,7 +108,9 @@ class CodeCommands:
     async def _carry_out(self, command: str, asked: _Asked) -> Any:  # noqa: ANN401 -- `wanted`, or a StuiError
         request_id = f"c-{secrets.token_hex(8)}"
         try:
-            answer = await asked.link.ask(command, sent(asked.parameters), asked.wanted, None, request_id)
+            answer = await asked.link.ask(
+                command, to_image(asked.link, asked.parameters), asked.wanted, None, request_id
+            )
             return await self._write_down(asked, answer)  # nothing is awaited between: the order is that of the answers
         except CodeConflictError as error:
             error.details = await _explained(asked.parameters, error.details)

@@ -12,8 +12,9 @@ from msgspec import UNSET
 
 from stui_sessiond.commands.approval import Approvals
 from stui_sessiond.commands.mirror import Mirror
-from stui_sessiond.commands.relay import ANSWER_TIMEOUT_S, sent
+from stui_sessiond.commands.relay import ANSWER_TIMEOUT_S
 from stui_sessiond.commands.table import Caller, Command
+from stui_sessiond.commands.translation import to_image
 from stui_sessiond.errors import (
     ClassNotFoundError,
     CodeConflictError,
@@ -230,4 +231,4 @@ async def _make(link: ImageLink, change: CodeChange, present: str | None) -> Non
 
 
 async def _ask(link: ImageLink, command: str, asked: development.Relayed, wanted: type[T]) -> T:
-    return await link.ask(command, sent(asked), wanted, ANSWER_TIMEOUT_S)
+    return await link.ask(command, to_image(link, asked), wanted, ANSWER_TIMEOUT_S)

@@ -12,11 +12,12 @@ from typing import Any, TypeVar
 
 import msgspec
 import structlog
-from msgspec import UNSET
 from msgspec.structs import replace
 
 from stui_sessiond.commands.approval import Approvals
+from stui_sessiond.commands.running import Running, RunningTable
 from stui_sessiond.commands.table import Caller
+from stui_sessiond.commands.translation import code_of, from_image, outcome_of, to_image
 from stui_sessiond.errors import (
     ImageBusyError,
     ImageError,
@@ -33,16 +34,15 @@ from stui_sessiond.ids import DEFAULT_TOOL, ImageId, InstanceId, SessionId
 from stui_sessiond.images.link import ImageLink
 from stui_sessiond.images.registry import ImageRegistry
 from stui_sessiond.images.router import choose
-from stui_sessiond.model.request import Failure, Origin, RequestEntry
+from stui_sessiond.model.request import Origin, RequestEntry
 from stui_sessiond.model.session import SessionHeader
 from stui_sessiond.sessions import ledger
 from stui_sessiond.sessions.manager import SessionManager
-from stui_sessiond.sessions.requests import Outcome, RequestBook
+from stui_sessiond.sessions.requests import RequestBook
 from stui_sessiond.tasks import TaskOwner
 from stui_sessiond.wire.codec import decode_result
 from stui_sessiond.wire.forms import Reply
 from stui_sessiond.wire.messages import development as wire
-from stui_sessiond.wire.messages.code import CompileMethod
 
 T = TypeVar("T")
 
@@ -53,14 +53,6 @@ ANSWER_TIMEOUT_S = 30.0
 
 RUNS_CODE: dict[str, type[Any]] = {"evaluate": wire.EvaluateResult, "debug": wire.DebugResult}
 """Commands that run user code: they are in the session's book, and wait without end unless the request says so."""
-
-
-class _Running(msgspec.Struct, frozen=True):
-    """A request that is under way in this daemon; the task gives its result, or the error it ended with."""
-
-    digest: str
-    task: asyncio.Task[Any]
-    begun: asyncio.Event
 
 
 class Relay:
@@ -79,16 +71,15 @@ class Relay:
         self._images = images
         self._approvals = approvals
         self._clock = clock
-        self._tasks = TaskOwner("relay")
+        self._running = RunningTable()
         self._notes = TaskOwner("notes")
-        self._running: dict[tuple[SessionId, str], _Running] = {}
 
     async def close(self) -> None:
         """Stop waiting for images. What they work on stays in the book, and ends when they tell.
 
         What they have told is noted first.
         """
-        await self._tasks.close()
+        await self._running.close()
         await self._notes.drain(None)
         await self._notes.close()
 
@@ -103,7 +94,8 @@ class Relay:
         """
         link = await self.reach(command, asked, client_id)
         timeout_s = asked.timeout or (None if command in RUNS_CODE else ANSWER_TIMEOUT_S)
-        return await link.ask(command, sent(asked), wanted, timeout_s)
+        answer = await link.ask(command, to_image(link, asked), wanted, timeout_s)
+        return from_image(link, command, answer)  # type: ignore[no-any-return]  # it stays a `wanted`
 
     async def reach(self, command: str, asked: wire.Relayed, client_id: str | None) -> ImageLink:
         """Find the image that a request is for, once all that has a say agrees to it.
@@ -156,11 +148,12 @@ class Relay:
             return await self.ask(command, asked, wanted, client_id)
         header = self._manager.use(asked.session_id)
         digest = ledger.digest_of(command, asked)
-        key = asked.idempotency_key or self._own_key(header.session_id, origin)
-        place = (header.session_id, key)
-        running = self._running.get(place)
-        if running is None:
-            begun = asyncio.Event()
+        key = asked.idempotency_key or self._running.own_key(header.session_id, origin)
+        running = self._running.find(header.session_id, key)
+        if running is not None and running.request.digest != digest:
+            msg = "the key named another request before, which is still under way"
+            raise KeyReusedError(msg)
+        if running is None or running.task is None:
             request = RequestEntry(
                 key=key,
                 command=command,
@@ -170,16 +163,13 @@ class Relay:
                 tool_id=asked.tool_id or DEFAULT_TOOL,
                 origin=origin,
             )
-            work = self._carry_out(header, request, asked, wanted, begun)
-            running = _Running(digest, self._tasks.start(work, f"{command}.{key}"), begun)
-            self._running[place] = running
-            running.task.add_done_callback(lambda _: self._running.pop(place))
-        elif running.digest != digest:
-            msg = "the key named another request before, which is still under way"
-            raise KeyReusedError(msg)
+            running = Running(header.session_id, request)
+            task = self._running.start(running, self._carry_out(header, running, asked, wanted))
+        else:
+            task = running.task
         try:
             async with asyncio.timeout(asked.timeout or None):
-                ended = await asyncio.shield(running.task)
+                ended = await asyncio.shield(task)
         except TimeoutError:
             msg = f"there was no answer to {command} within {asked.timeout:g} s; it goes on"
             raise ImageTimeoutError(msg, timeout=asked.timeout, evaluation=key) from None
@@ -187,51 +177,40 @@ class Relay:
             raise error_of(ended.code, ended.message, ended.details)
         return ended  # type: ignore[no-any-return]  # it is a `wanted`: `_carry_out` has decoded it so
 
-    def _own_key(self, session_id: SessionId, origin: Origin | None) -> str:
-        """The key of a request that has none. An id may be used again, so only the newest one is known by it."""
-        if origin is None:
-            return secrets.token_hex(12)
-        key = f"{origin.connection_id}:{origin.request_id}"
-        return key if (session_id, key) not in self._running else f"{key}:{secrets.token_hex(4)}"
-
     def status_of(self, session_id: SessionId, key: str) -> str | None:
         """Tell whether a request is under way: `queued` until the image has been asked, then `running`."""
-        running = self._running.get((session_id, key))
-        return None if running is None else "running" if running.begun.is_set() else "queued"
+        return self._running.status_of(session_id, key)
 
     async def _carry_out(
-        self,
-        header: SessionHeader,
-        request: RequestEntry,
-        asked: wire.Evaluate | wire.Debug,
-        wanted: type[T],
-        begun: asyncio.Event,
+        self, header: SessionHeader, running: Running, asked: wire.Evaluate | wire.Debug, wanted: type[T]
     ) -> T | StuiError:
+        session_id, request = header.session_id, running.request
+        keyed = bool(asked.idempotency_key)
         try:
-            if asked.idempotency_key:
-                before = ledger.recall_entry(await self._book.recall(header.session_id, request.key), request.digest)
+            if keyed:
+                before = ledger.recall_entry(await self._book.recall(session_id, request.key), request.digest)
                 if before is not None and not _was_not_asked(before):
                     return _again(before, wanted, gone=self.is_gone(before))
             code = code_of(asked)
             if code is not None:
-                await self._approvals.require(request.command, code, request.client_id, header.session_id, request.key)
+                await self._approvals.require(request.command, code, request.client_id, session_id, request.key)
             link = await self._link(header, asked)
             link.check(request.command)
-            request = replace(
+            sent = to_image(link, asked)
+            running.request = request = replace(
                 request,
-                relay_id=f"{header.session_id}:{secrets.token_hex(8)}",
+                relay_id=f"{session_id}:{secrets.token_hex(8)}",
                 image_id=link.image_id,
                 instance_id=InstanceId(link.identity.instance_id),
             )
-            work = self._begin(header.session_id, request, code, awaited=bool(asked.idempotency_key))
+            work = self._begin(session_id, request, code, awaited=keyed)
             beginning: asyncio.Task[StuiError | None] = self._notes.start(work, f"begin.{request.key}")
-            if asked.idempotency_key and (refusal := await asyncio.shield(beginning)) is not None:
+            if keyed and (refusal := await asyncio.shield(beginning)) is not None:
                 return refusal
-            begun.set()
-            ended: T | StuiError = await self._ask_and_note(link, header.session_id, request, asked, wanted, beginning)
+            running.link = link
+            return await self._ask_and_note(running, link, sent, wanted, beginning, keyed=keyed)
         except StuiError as error:
             return error
-        return ended
 
     async def _begin(
         self, session_id: SessionId, request: RequestEntry, code: str | None, *, awaited: bool
@@ -244,16 +223,19 @@ class Relay:
 
     async def _ask_and_note(
         self,
+        running: Running,
         link: ImageLink,
-        session_id: SessionId,
-        request: RequestEntry,
-        asked: wire.Evaluate | wire.Debug,
+        sent: wire.Relayed,
         wanted: type[T],
-        beginning: asyncio.Task[StuiError | None],
+        beginning: "asyncio.Task[StuiError | None]",
+        *,
+        keyed: bool,
     ) -> T | StuiError:
+        session_id, request = running.session_id, running.request
         answer: T | StuiError
         try:
-            answer = await link.ask(request.command, sent(asked), wanted, None, request.relay_id)
+            told = await link.ask(request.command, sent, wanted, None, request.relay_id)
+            answer = from_image(link, request.command, told)
         except ImageLostError as error:
             self._book.interrupt(session_id, request.key, error.message)
             error.details = {**error.details, "evaluation": request.key}
@@ -265,7 +247,7 @@ class Relay:
         ):  # as long as it is in no book, its client does not go on to the next one
             finishing = self._book.finish(session_id, request.key, outcome_of(answer))
             noted = self._notes.start(_quietly(finishing, session_id), f"finish.{request.key}")
-            if asked.idempotency_key:
+            if keyed:
                 await asyncio.shield(noted)
         return answer
 
@@ -294,33 +276,13 @@ class Relay:
         if request is None or request.image_id != link.image_id:
             return
         try:
-            answer = decode_result(reply, RUNS_CODE[request.command]) if reply.result is not None else link.error(reply)
+            if reply.result is None:
+                answer = link.error(reply)
+            else:
+                answer = from_image(link, request.command, decode_result(reply, RUNS_CODE[request.command]))
         except StuiError as error:
             answer = error
         await _quietly(self._book.finish_late(session_id, reply.id, outcome_of(answer)), session_id)
-
-
-def code_of(asked: wire.Relayed) -> str | None:
-    """The code that an image is asked to run, if it is."""
-    if isinstance(asked, wire.Evaluate):
-        return asked.code
-    if isinstance(asked, CompileMethod):  # nobody compiles a method that is not to run
-        return asked.source
-    return asked.target or None if isinstance(asked, wire.Inspect) else None
-
-
-def outcome_of(answer: object) -> Outcome:
-    """Make what is remembered and told of an answer."""
-    if isinstance(answer, StuiError):
-        failure = Failure(answer.code, answer.message, dict(answer.details))
-        return Outcome(failure=failure, shown=answer.message)
-    result = msgspec.json.encode(answer).decode()
-    if isinstance(answer, wire.EvaluateResult):
-        if answer.error is not UNSET:
-            return Outcome(result, has_error=True, shown=f"{answer.error.class_}: {answer.error.message or ''}")
-        shown = answer.display if answer.display is not UNSET else answer.result
-        return Outcome(result, has_error=answer.has_error, shown=shown if isinstance(shown, str) else result)
-    return Outcome(result, shown=result)
 
 
 def _was_not_asked(before: RequestEntry) -> bool:
@@ -343,12 +305,6 @@ def _again(before: RequestEntry, wanted: type[T], *, gone: bool) -> T | StuiErro
     except msgspec.DecodeError:
         return ImageError("what is kept of the first outcome cannot be read", image_id=before.image_id)
     return again
-
-
-def sent(asked: wire.Relayed) -> wire.Relayed:
-    """What the image gets: not what only the daemon needs."""
-    sent = replace(asked, tool_id=asked.tool_id or DEFAULT_TOOL, image_id=UNSET, timeout=UNSET)
-    return replace(sent, idempotency_key=UNSET) if isinstance(sent, wire.Evaluate | wire.Debug) else sent
 
 
 async def _quietly(work: Awaitable[object], session_id: SessionId) -> None:
