@@ -76,6 +76,7 @@ class Database:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="database")
         self._connection: sqlite3.Connection | None = None
         self._waiting = 0
+        self._closed = False
         self.quarantined: str | None = None
         """The name in `quarantine/` of the file that this start could not read."""
 
@@ -112,7 +113,10 @@ class Database:
             self._waiting -= 1
 
     async def close(self) -> None:
-        """Finish what was asked for, and let go of the file."""
+        """Finish what was asked for, and let go of the file; closing it again does nothing."""
+        if self._closed:
+            return
+        self._closed = True
         with contextlib.suppress(StorageError):
             await self._on_thread(self._close)
         await asyncio.get_running_loop().run_in_executor(None, self._thread.shutdown)
