@@ -150,8 +150,8 @@ class Mirror:
         """
         try:
             told = _decode_pushed(pushed.data)
-        except msgspec.DecodeError as error:
-            self._drop(link.image_id, f"it is not what is agreed: {error}")
+        except msgspec.DecodeError:
+            self._drop(link.image_id, "it is not of the agreed shape")  # whose words are not for the log
             return
         change = CodeChange(
             image_id=link.image_id,
