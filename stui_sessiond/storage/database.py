@@ -76,6 +76,7 @@ class Database:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="database")
         self._connection: sqlite3.Connection | None = None
         self._waiting = 0
+        self._closed = False
         self.quarantined: str | None = None
         """The name in `quarantine/` of the file that this start could not read."""
 
@@ -102,6 +103,9 @@ class Database:
             StorageBusyError: too much waits; nothing changed.
             StorageError: nothing changed, as far as the disk can still be trusted.
         """
+        if self._closed:
+            msg = "the database is closed"
+            raise StorageError(msg)
         if self._waiting >= MAX_WAITING:
             msg = f"{self._waiting} changes wait for the disk already"
             raise StorageBusyError(msg)
@@ -112,7 +116,10 @@ class Database:
             self._waiting -= 1
 
     async def close(self) -> None:
-        """Finish what was asked for, and let go of the file."""
+        """Finish what was asked for, and let go of the file; once more does nothing."""
+        if self._closed:
+            return
+        self._closed = True
         with contextlib.suppress(StorageError):
             await self._on_thread(self._close)
         await asyncio.get_running_loop().run_in_executor(None, self._thread.shutdown)
