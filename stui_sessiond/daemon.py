@@ -27,10 +27,13 @@ from stui_sessiond.commands.event import EventCommands
 from stui_sessiond.commands.gate import Quotas, SessionGate
 from stui_sessiond.commands.history import HistoryCommands
 from stui_sessiond.commands.image import ImageCommands
+from stui_sessiond.commands.image_session import ImageSessionCommands
+from stui_sessiond.commands.image_switch import SwitchCommands
 from stui_sessiond.commands.mirror import Mirror
 from stui_sessiond.commands.pending import PendingCommands
 from stui_sessiond.commands.reapply import ReapplyCommands
 from stui_sessiond.commands.relay import Relay
+from stui_sessiond.commands.running import RunningTable
 from stui_sessiond.commands.session import Presence, SessionCommands
 from stui_sessiond.commands.sharing import SharingCommands
 from stui_sessiond.commands.storage import StorageCommands
@@ -39,7 +42,9 @@ from stui_sessiond.config import Settings
 from stui_sessiond.contract import load_contract
 from stui_sessiond.errors import ConfigError
 from stui_sessiond.ids import SessionId
+from stui_sessiond.images.memory import ImageMemory
 from stui_sessiond.images.registry import ImageRegistry
+from stui_sessiond.images.watch import TICK_S
 from stui_sessiond.model.event import Position
 from stui_sessiond.model.request import RequestEntry
 from stui_sessiond.security.access import Access
@@ -61,6 +66,7 @@ from stui_sessiond.security.token import Tokens
 from stui_sessiond.server.listeners import Endpoints, Server, ServerRules
 from stui_sessiond.server.peer import Peer, PeerLimits
 from stui_sessiond.server.reload import Reloader
+from stui_sessiond.sessions.belonging import Belonging
 from stui_sessiond.sessions.driving import Driving
 from stui_sessiond.sessions.feed import Feed
 from stui_sessiond.sessions.history import HistoryRules
@@ -77,6 +83,8 @@ from stui_sessiond.storage.changes import CHANGE_TABLES, DatabaseChanges
 from stui_sessiond.storage.database import Database, Tables
 from stui_sessiond.storage.file import FileStorage
 from stui_sessiond.storage.fs import LocalFileSystem
+from stui_sessiond.storage.image_store import TABLES as IMAGE_TABLES
+from stui_sessiond.storage.image_store import DatabaseImages
 from stui_sessiond.tasks import TaskOwner
 from stui_sessiond.transports.http import Health
 from stui_sessiond.wire.forms import EventMessage, encode_event
@@ -93,6 +101,9 @@ HEARTBEAT_S = 20.0
 FAIL_STOP_S = 0.5
 """Time for answers to leave before a daemon whose disk failed ends itself."""
 
+ORPHANED_INTERVAL_S = 15.0
+"""Between looks for sessions whose images have been gone for too long."""
+
 AUDIT_START_S = 1.0
 """How long a start waits for the disk of the audit log; a full one keeps no daemon from starting."""
 
@@ -100,7 +111,7 @@ EXIT_DISK_FAILED = 74
 """EX_IOERR of sysexits.h."""
 
 
-DATABASE_TABLES: tuple[Tables, ...] = (CHANGE_TABLES,)
+DATABASE_TABLES: tuple[Tables, ...] = (IMAGE_TABLES, CHANGE_TABLES)
 """What is kept of images, each part with its own tables."""
 
 
@@ -185,25 +196,17 @@ class Daemon:
         log_rules = LogRules(max_events=events.count, max_bytes=events.bytes, max_age_s=events.age)
         keeper = Keeper(self._storage, validator, hub, log_rules, clock)
         self.manager = SessionManager(keeper, life)
-        self.images = ImageRegistry(clock)
+        self._image_memory = ImageMemory(DatabaseImages(self.database), clock)
+        self.images = ImageRegistry(clock, self._image_memory)
+        running = RunningTable()
         book = RequestBook(keeper, LEDGER)
         driving = Driving(keeper, hub, clock)
         feed = Feed(keeper, hub, driving, life.retention_s)
         self._mirror = mirror = Mirror(DatabaseChanges(self.database, clock), keeper, hub, clock)
-        self._image_commands = ImageCommands(self.images, self.manager, keeper, book, hub, mirror)
+        self._image_commands, self._image_sessions, switching = self._image_families(keeper, book, hub, running)
         approvals = Approvals(self._policy, keeper.post_to, clock)
-        self._relay = relay = Relay(self.manager, book, self.images, approvals, clock)
+        self._relay = relay = Relay(self.manager, book, self.images, approvals, clock, running)
         self._code = code = CodeCommands(relay, mirror, clock)
-        told = Limits(
-            message_bytes=limits.client_message_bytes,
-            json_depth=MAX_DEPTH,
-            requests_in_flight=limits.requests_in_flight,
-            evaluations_in_flight=limits.evaluations_in_flight,
-            subscriptions=limits.subscriptions,
-            session_bytes=sessions.max_bytes,
-            sessions_per_client=sessions.max_per_client,
-        )
-        told_images = replace(told, message_bytes=limits.image_message_bytes)
         families = (
             SessionCommands(
                 self.manager, hub, driving, self._storage, self.images, self._presence, limits.max_connections, clock
@@ -215,13 +218,14 @@ class Daemon:
             ReapplyCommands(self.images, mirror, approvals, clock),
             HistoryCommands(self.manager),
             StorageCommands(self._storage),
-            self._image_commands,
+            self._image_sessions,
+            switching,
             PendingCommands(),
             approvals,
             EventCommands(self.manager, book, relay, feed, hub, limits.subscriptions),
             SharingCommands(self.manager, feed, hub, driving),
             ConnectionCommands(
-                ServerFacts(self.server_id, HEARTBEAT_S, told, told_images),
+                _server_facts(self.server_id, settings),
                 contract,
                 validator,
                 hub,
@@ -275,6 +279,27 @@ class Daemon:
             self.audit,
         )
 
+    def _image_families(
+        self, keeper: Keeper, book: RequestBook, hub: Hub, running: RunningTable
+    ) -> tuple[ImageCommands, ImageSessionCommands, SwitchCommands]:
+        """Make what deals with images and their sessions."""
+        manager, images, rules = self.manager, self.images, self.settings.images
+        belonging = Belonging(keeper, manager)
+        events = ImageCommands(
+            images, manager, keeper, book, hub, running, mirror=self._mirror, probing=rules.probe, audit=self.audit
+        )
+        sessions = ImageSessionCommands(
+            images,
+            manager,
+            belonging,
+            hub,
+            running,
+            self._clock,
+            grace_s=rules.grace,
+            close_after_s=rules.close_orphaned_after,
+        )
+        return events, sessions, SwitchCommands(images, belonging, running)
+
     # ---- life
 
     async def start(self) -> Ready:
@@ -289,6 +314,7 @@ class Daemon:
         await self._note_start()
         try:
             await self.database.open()  # the storage has the lock of the folder
+            await self.images.open()
             if server.auth == "token" and (server.http or server.lines):
                 self._tokens, self.new_token = Tokens.open(config.data_dir(server), self._clock)
             if isinstance(self._storage, FileStorage):
@@ -314,6 +340,8 @@ class Daemon:
         life = self.manager.life
         self._tasks.start(_every(life.cleanup_interval_s, self.manager.sweep), "cleanup")
         self._tasks.start(_every(life.autosave_interval_s, self.manager.autosave), "autosave")
+        self._tasks.start(_every(TICK_S, self._image_commands.watch.tick), "images")
+        self._tasks.start(_every(ORPHANED_INTERVAL_S, self._image_sessions.close_orphaned), "orphaned")
         _log.info("daemon.ready", version=__version__, **msgspec.to_builtins(self.ready))
         return self.ready
 
@@ -326,6 +354,7 @@ class Daemon:
         await self._image_commands.close()
         await self._code.close()
         await self._mirror.close()
+        await self._image_memory.close()
         await self.database.close()
         await self.manager.close()
         await self._note_stop("ok")
@@ -486,6 +515,20 @@ def _quotas(settings: Settings) -> Quotas:
         Rate(quotas.requests_per_second, quotas.requests_burst),
         Rate(quotas.evaluations_per_second, quotas.evaluations_burst),
     )
+
+
+def _server_facts(server_id: str, settings: Settings) -> ServerFacts:
+    limits = settings.limits
+    told = Limits(
+        message_bytes=limits.client_message_bytes,
+        json_depth=MAX_DEPTH,
+        requests_in_flight=limits.requests_in_flight,
+        evaluations_in_flight=limits.evaluations_in_flight,
+        subscriptions=limits.subscriptions,
+        session_bytes=settings.sessions.max_bytes,
+        sessions_per_client=settings.sessions.max_per_client,
+    )
+    return ServerFacts(server_id, HEARTBEAT_S, told, replace(told, message_bytes=limits.image_message_bytes))
 
 
 def _encode_event(

@@ -77,8 +77,6 @@ class Mirror:
         self._waiting: list[_Waiting] = []
         self._writing = False
         self._pushed_bytes: Counter[ImageId] = Counter()
-        self.dropped: Counter[ImageId] = Counter()
-        """Changes that images told and that were not kept: unreadable, too many at once, or the disk failed."""
 
     async def all(self, image_id: ImageId) -> Sequence[KeptChange]:
         """Read all changes of an image, the oldest first.
@@ -143,16 +141,17 @@ class Mirror:
 
     # ---- from images
 
-    def receive(self, link: ImageLink, pushed: PushedEvent) -> None:
-        """Keep a change that an image tells of.
+    def receive(self, link: ImageLink, pushed: PushedEvent) -> bool:
+        """Keep a change that an image tells of; False when it is not of the agreed shape, and dropped.
 
-        It is put after the changes that the image answered before, and before those that it answers later.
+        It is put after the changes that the image answered before, and before those that it answers later. One that
+        cannot be kept is counted among the link's events that were dropped.
         """
         try:
             told = _decode_pushed(pushed.data)
         except msgspec.DecodeError:
-            self._drop(link.image_id, "it is not of the agreed shape")  # whose words are not for the log
-            return
+            _log.warning("change.not_as_agreed", image_id=link.image_id)  # what it says is not for the log
+            return False
         change = CodeChange(
             image_id=link.image_id,
             instance_id=InstanceId(link.identity.instance_id),
@@ -169,32 +168,34 @@ class Mirror:
             origin="image",
             session_id=self._session_of(link, pushed),
         )
-        self._tasks.start(self._keep(change), "receive")
+        self._tasks.start(self._keep(link, change), "receive")
+        return True
 
     def _session_of(self, link: ImageLink, pushed: PushedEvent) -> str | None:
         """The session that an image names, if it is one of its own."""
         entry = None if pushed.session_id is None else self._keeper.shelf.find(SessionId(pushed.session_id))
         return pushed.session_id if entry is not None and entry.header.image_id == link.image_id else None
 
-    async def _keep(self, change: CodeChange) -> None:
+    async def _keep(self, link: ImageLink, change: CodeChange) -> None:
         change = with_bounded_texts(change)
         image_id, size = change.image_id, change.size_bytes + _ROW_BYTES
         if self._pushed_bytes[image_id] + size > MAX_PUSHED_WAITING_BYTES:
-            self._drop(image_id, "too many wait for the disk")
+            self._drop(link, "too many wait for the disk")
             return
         self._pushed_bytes[image_id] += size
         try:
             await self.record(change)
         except StuiError as error:
-            self._drop(image_id, error.message)
+            self._drop(link, error.message)
         finally:
             self._pushed_bytes[image_id] -= size
             if not self._pushed_bytes[image_id]:
                 del self._pushed_bytes[image_id]
 
-    def _drop(self, image_id: ImageId, why: str) -> None:
-        self.dropped[image_id] += 1
-        _log.warning("change.dropped", image_id=image_id, count=self.dropped[image_id], why=why)
+    @staticmethod
+    def _drop(link: ImageLink, why: str) -> None:
+        link.tally.events_dropped += 1
+        _log.warning("change.dropped", image_id=link.image_id, why=why)
 
     # ---- the command
 

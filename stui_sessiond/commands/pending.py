@@ -5,15 +5,9 @@ from typing import Any
 
 from stui_sessiond.commands.table import Caller, Command
 from stui_sessiond.errors import UnsupportedOperationError
-from stui_sessiond.wire.messages import development, evaluation, image, kept
+from stui_sessiond.wire.messages import development, evaluation, kept
 
 _PENDING: tuple[tuple[str, type[Any]], ...] = (
-    # images
-    ("list_image_sessions", image.ListImageSessions),
-    ("get_image_session_stats", image.GetImageSessionStats),
-    ("cleanup_image_sessions", image.CleanupImageSessions),
-    ("switch_image_context", image.SwitchImageContext),
-    ("get_image_connection_status", image.GetImageConnectionStatus),
     # evaluations
     ("interrupt_evaluation", evaluation.InterruptEvaluation),
     ("list_evaluations", evaluation.ListEvaluations),

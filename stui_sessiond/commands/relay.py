@@ -65,13 +65,14 @@ class Relay:
         images: ImageRegistry,
         approvals: Approvals,
         clock: Callable[[], float],
+        running: RunningTable | None = None,
     ) -> None:
         self._manager = manager
         self._book = book
         self._images = images
         self._approvals = approvals
         self._clock = clock
-        self._running = RunningTable()
+        self._running = running or RunningTable()
         self._notes = TaskOwner("notes")
 
     async def close(self) -> None:

@@ -44,6 +44,10 @@ class RunningTable:
         """Everything of a session that is under way, the oldest first."""
         return (one for (where, _), one in self._by_place.items() if where == session_id)
 
+    def on(self, link: ImageLink) -> Iterator[Running]:
+        """Everything that an image was asked over this link and has not answered, the oldest first."""
+        return (one for one in self._by_place.values() if one.link is link)
+
     def start(self, running: Running, work: Coroutine[Any, Any, Any]) -> "asyncio.Task[Any]":
         """Put a request into the table and begin to work on it; it is in the table until that ends."""
         place = (running.session_id, running.key)

@@ -103,6 +103,9 @@ class Database:
             StorageBusyError: too much waits; nothing changed.
             StorageError: nothing changed, as far as the disk can still be trusted.
         """
+        if self._closed:
+            msg = "the database is closed"
+            raise StorageError(msg)
         if self._waiting >= MAX_WAITING:
             msg = f"{self._waiting} changes wait for the disk already"
             raise StorageBusyError(msg)
@@ -113,7 +116,7 @@ class Database:
             self._waiting -= 1
 
     async def close(self) -> None:
-        """Finish what was asked for, and let go of the file; closing it again does nothing."""
+        """Finish what was asked for, and let go of the file; once more does nothing."""
         if self._closed:
             return
         self._closed = True

@@ -88,7 +88,7 @@ def test_daemon_with_a_key_writes_nothing_that_can_be_read(home: Path) -> None:
         image.reply(image.request(), done)
         client.result_of(asked)
         image.write({"event": "code_changed", "data": {"kind": "class", "class_name": CANARY, "source": CANARY}})
-        kept = []
+        kept: list[dict[str, object]] = []
         while len(kept) < 2:  # nobody is told when what an image says has arrived, except by events
             kept = client.result("list_code_changes", image_id=f"{CANARY}-image")["changes"]
         assert [row["source"] for row in kept] == [source, CANARY]

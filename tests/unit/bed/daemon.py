@@ -38,6 +38,8 @@ class Talker(LinePeer):
         super().__init__(reader, writer)
         self.events: list[Json] = []
         self.replies: dict[str, Json] = {}
+        self.own_accord = False
+        """Whether to hear what the daemon asks images of its own accord."""
         self._serial = itertools.count(1)
 
     def ask(self, command: str, /, *, envelope: bool = False, **parameters: Any) -> str:  # noqa: ANN401 -- any JSON
@@ -56,10 +58,12 @@ class Talker(LinePeer):
 
     async def hear(self) -> Json:
         """Read the next message."""
-        line = await self.line()
-        assert line, "the daemon closed the connection"
-        message: Json = json.loads(line)
-        return message
+        while True:
+            line = await self.line()
+            assert line, "the daemon closed the connection"
+            message: Json = json.loads(line)
+            if self.own_accord or not ("command" in message and message["id"].startswith("p-")):
+                return message
 
     async def reply_to(self, request_id: str | None) -> Json:
         """Wait for the reply to a request."""

@@ -77,7 +77,9 @@ class Works:
         self.mirror = Mirror(self.changes, house.keeper, house.hub, house.clock)
         self.code = CodeCommands(self.relay, self.mirror, house.clock)
         self.reapply = ReapplyCommands(self.images, self.mirror, approvals, house.clock)
-        self.image_commands = ImageCommands(self.images, house.manager, house.keeper, self.book, house.hub, self.mirror)
+        self.image_commands = ImageCommands(
+            self.images, house.manager, house.keeper, self.book, house.hub, mirror=self.mirror
+        )
         self.caller = TestCaller(client_id="ada", connection_id="conn-1")
         self.link: ImageLink
         self.pipe: ImagePipe

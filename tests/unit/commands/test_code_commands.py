@@ -36,7 +36,6 @@ DONE: Json = {
     "previous_source": "next ^ 0",
 }
 SOURCE = "next ^ 1"
-PHARO = ImageId("pharo")
 
 
 def compiling(
@@ -401,7 +400,7 @@ async def test_change_that_is_not_as_agreed_is_dropped(data: Json) -> None:
     """It is counted, and harms nobody."""
     async with open_works() as works:
         tell(works, **data)
-        assert (await kept_in(works), works.mirror.dropped[PHARO]) == ([], 1)
+        assert (await kept_in(works), works.link.tally.events_dropped) == ([], 1)
 
 
 async def test_flood_of_changes_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -418,7 +417,7 @@ async def test_flood_of_changes_is_bounded(monkeypatch: pytest.MonkeyPatch) -> N
         assert (await running).change_id
         sources = await sources_in(works)
         assert sources.count("x" * 500) == 10
-        assert works.mirror.dropped[PHARO] == 90
+        assert works.link.tally.events_dropped == 90
 
 
 async def test_told_change_that_cannot_be_written_down_is_counted() -> None:
@@ -426,7 +425,7 @@ async def test_told_change_that_cannot_be_written_down_is_counted() -> None:
     async with open_works() as works:
         works.changes.failure = StorageFullError("the disk is full")
         tell(works)
-        assert (await kept_in(works), works.mirror.dropped[PHARO]) == ([], 1)
+        assert (await kept_in(works), works.link.tally.events_dropped) == ([], 1)
 
 
 # ---- the list

@@ -150,6 +150,20 @@ def test_run_interrupted_by_a_crash_leaves_the_change_before(tmp_path: Path) -> 
     assert examine_file(crashed / DATABASE) is None
 
 
+def test_run_after_close_is_refused_and_close_may_come_twice() -> None:
+    """What is asked of a closed database is refused, not lost without a word."""
+
+    async def check() -> None:
+        database = Database(None, [WORDS])
+        await database.open()
+        await database.close()
+        await database.close()
+        with pytest.raises(StorageError, match="closed"):
+            await database.run(words)
+
+    asyncio.run(check())
+
+
 # ---- damage
 
 
