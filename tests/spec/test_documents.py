@@ -18,12 +18,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from stui_sessiond.commands import context, gate, image, relay
+from stui_sessiond.commands import context, gate, image, image_session, relay
 from stui_sessiond.commands.table import RIGHTS
 from stui_sessiond.config import ServerSettings, Settings
 from stui_sessiond.contract import load_contract
 from stui_sessiond.daemon import Daemon
-from stui_sessiond.images import link
+from stui_sessiond.images import condition, link, memory, probe, pulse, record, watch
 from stui_sessiond.server import listeners, peer
 from stui_sessiond.server.peer import RIGHTS_OF_ROLE
 from stui_sessiond.sessions import digest, driving, hub, ledger, manager, requests, shelf, transitions, validator
@@ -247,6 +247,8 @@ async def play(conversation: list[Example], told: Callable[[Json, Json], None]) 
                 peers[sender].send(real.put_in(value))
                 continue
             got = await peers[receiver].receive()
+            while str(got.get("id")).startswith("p-"):  # of the daemon's own accord, at any time
+                got = await peers[receiver].receive()
             real.learn(value, got)
             if receiver == "image" and "command" in got:
                 real.learn_request(value, got)
@@ -306,6 +308,13 @@ FIXED = {
     "operations in one JSON Patch": transitions.MAX_PATCH_OPERATIONS,
     "unanswered requests per image": link.MAX_PENDING,
     "a patch in an event, bytes": manager.MAX_PATCH_BYTES,
+    "images that are not connected and are remembered": memory.REMEMBERED_IMAGES,
+    "connections of an image that are remembered": record.MAX_CONNECTIONS,
+    "clean-ups of an image's sessions that are remembered": record.MAX_CLEANUPS,
+    "silence of an image before it is asked for a sign of life, seconds": pulse.QUIET_S,
+    "between signs of life of an image that does not answer, seconds": pulse.SUSPECT_S,
+    "an image's answer to what it is tried with after `hello`, seconds": probe.PROBE_TIMEOUT_S,
+    "sessions that a clean-up tells one by one": image_session.MAX_DETAILS,
     "an image's event, data as JSON, bytes": image.MAX_PUSHED_BYTES,
     "a part of an image's long output, characters": image.PART_CHARS,
     "an idempotency key, characters": 200,
@@ -384,6 +393,25 @@ def test_longest_idempotency_key_is_that_of_the_structs() -> None:
 def test_figures_in_the_text_are_those_in_the_code(text: str) -> None:
     """The numbers in the prose of PROTOCOL.md are the real ones."""
     assert text in " ".join(page("PROTOCOL.md").split())
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"nothing came from it for {pulse.QUIET_S:g} seconds",
+        f"every {pulse.SUSPECT_S:g} seconds while an answer is missing",
+        f"at most {pulse.MAX_UNANSWERED} of them wait",
+        f"does not answer in {probe.PROBE_TIMEOUT_S:g} seconds",
+        f"less than {condition.RECONNECTING_S:g} seconds ago",
+        f"grace period ({Settings().images.grace / 60:g} minutes)",
+        f"missing for {condition.SILENT_S:g} seconds or longer",
+        f"missing for {condition.CRITICAL_S:g} seconds",
+        f"lasted for {watch.SETTLE_S:g} seconds",
+    ],
+)
+def test_figures_of_images_are_those_in_the_code(text: str) -> None:
+    """The numbers in the prose of IMAGES.md are the real ones."""
+    assert text in " ".join(page("IMAGES.md").split())
 
 
 def test_limits_that_hello_tells_are_in_the_text() -> None:
