@@ -81,7 +81,7 @@ class ImageCommands:
     def _pass_on(self, link: ImageLink, pushed: PushedEvent) -> bool:
         if pushed.event == "code_changed":
             kept = self._mirror.receive(link, pushed)
-            if pushed.session_id is None or not kept:
+            if pushed.session_id is None:
                 return kept
         if pushed.event not in PUSHED_EVENTS or pushed.session_id is None:
             _log.warning("image.event_ignored", image_id=link.image_id, event_name=pushed.event[:64])

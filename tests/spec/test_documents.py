@@ -18,15 +18,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from stui_sessiond.commands import context, gate, image, image_session, relay
+from stui_sessiond.commands import context, gate, image, image_session, mirror, relay
 from stui_sessiond.commands.table import RIGHTS
 from stui_sessiond.config import ServerSettings, Settings
 from stui_sessiond.contract import load_contract
 from stui_sessiond.daemon import Daemon
 from stui_sessiond.images import condition, link, memory, probe, pulse, record, watch
+from stui_sessiond.model import code_change, source_merge
 from stui_sessiond.server import listeners, peer
 from stui_sessiond.server.peer import RIGHTS_OF_ROLE
 from stui_sessiond.sessions import digest, driving, hub, ledger, manager, requests, shelf, transitions, validator
+from stui_sessiond.storage import changes
 from stui_sessiond.storage.memory import MemoryStorage
 from stui_sessiond.transports import lines, stream, websocket
 from stui_sessiond.transports.pipe import PipeLimits
@@ -316,6 +318,14 @@ FIXED = {
     "an image's answer to what it is tried with after `hello`, seconds": probe.PROBE_TIMEOUT_S,
     "sessions that a clean-up tells one by one": image_session.MAX_DETAILS,
     "an image's event, data as JSON, bytes": image.MAX_PUSHED_BYTES,
+    "changes of code kept of an image": changes.MAX_CHANGES,
+    "the same, bytes": changes.MAX_BYTES,
+    "the same with all that is kept of images, bytes": changes.MAX_TOTAL_BYTES,
+    "a source that is kept with a change, bytes": code_change.MAX_TEXT_BYTES,
+    "changes in one answer of `list_code_changes`, bytes": changes.MAX_PAGE_BYTES,
+    "changes that an image tells and that wait for the disk, bytes": mirror.MAX_PUSHED_WAITING_BYTES,
+    "a source that is merged when two changed it, characters": source_merge.MAX_CHARS,
+    "the same, lines from the first that differs to the last": source_merge.MAX_LINES,
     "a part of an image's long output, characters": image.PART_CHARS,
     "an idempotency key, characters": 200,
     "requests that a session remembers": manager.LEDGER.max_requests,
@@ -440,6 +450,7 @@ def test_figures_in_framing_are_those_in_the_code(text: str) -> None:
     assert text in " ".join(page("FRAMING.md").split())
 
 
+_TELLERS = ("image.py", "approval.py", "mirror.py")
 _TELLING = {"_post_to", "News", "news", "post", "announce"}
 """What makes or tells an event: its name is among the arguments."""
 _EVENT_NAME = re.compile(r"[a-z]+\.[a-z_]+|gap")
@@ -470,7 +481,7 @@ def told_events() -> Iterator[str]:
     """The names of events that the code tells, found in its source."""
     yield hub.GAP_EVENT
     commands = ROOT / "stui_sessiond" / "commands"
-    for file in (*(ROOT / "stui_sessiond" / "sessions").rglob("*.py"), commands / "image.py", commands / "approval.py"):
+    for file in (*(ROOT / "stui_sessiond" / "sessions").rglob("*.py"), *(commands / name for name in _TELLERS)):
         for function in ast.walk(ast.parse(file.read_text("utf-8"))):
             if not isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
                 continue
