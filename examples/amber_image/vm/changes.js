@@ -13,7 +13,8 @@ const UNCLASSIFIED = 'as yet unclassified';
 function methodsOf(behavior) {
   const known = new Map();
   for (const [selector, { source, protocol }] of Object.entries({ ...behavior.localMethods })) {
-    if (selector !== DO_IT) known.set(selector, { source: source || '', category: typeof protocol === 'string' ? protocol : UNCLASSIFIED });
+    const category = typeof protocol === 'string' ? protocol : UNCLASSIFIED;
+    if (selector !== DO_IT) known.set(selector, { source: source || '', category });
   }
   return known;
 }
