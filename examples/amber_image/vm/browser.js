@@ -68,7 +68,8 @@ class Browser {
   /** The class or its class side, whichever holds the method that is meant. */
   side(className, isClassMethod) {
     const behavior = this.find(className);
-    return isClassMethod ? this.classSide(behavior) || refuse('is_class_method', 'false: there is no class side') : behavior;
+    if (!isClassMethod) return behavior;
+    return this.classSide(behavior) || refuse('is_class_method', 'false: there is no class side');
   }
 
   sideName(className, isClassMethod) {

@@ -69,8 +69,10 @@ class Parameters {
     if (!this.given(name) && fallback !== undefined) return fallback;
     const least = fallback === undefined ? 1 : 0;
     const value = this.values[name];
-    const fits = Array.isArray(value) && value.length >= least && value.length <= most;
-    if (!fits || !value.every((each) => typeof each === 'string')) refuse(name, `a list of ${least} to ${most} strings`);
+    const size = Array.isArray(value) ? value.length : -1;
+    if (size < least || size > most || !value.every((each) => typeof each === 'string')) {
+      refuse(name, `a list of ${least} to ${most} strings`);
+    }
     return value;
   }
 
