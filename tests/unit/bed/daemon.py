@@ -11,6 +11,7 @@ from typing import Any
 
 from stui_sessiond.config import (
     AccessSettings,
+    ImageSettings,
     LimitSettings,
     PolicySettings,
     QuotaSettings,
@@ -150,6 +151,7 @@ async def running_daemon(
     quotas: Json | None = None,
     policy: Json | None = None,
     access: Json | None = None,
+    images: Json | None = None,
     audited: bool = False,
 ) -> AsyncIterator[Running]:
     """Start a daemon in a folder of its own, and stop it at the end."""
@@ -162,6 +164,7 @@ async def running_daemon(
             quotas=QuotaSettings(**(quotas or {})),
             policy=PolicySettings(**(policy or {})),
             access=AccessSettings(**(access or {})),
+            images=ImageSettings(**(images or {})),
         )
         clock = clock or FakeClock()
         audit = FileAudit(Path(folder), LocalFileSystem(), clock) if audited else None
