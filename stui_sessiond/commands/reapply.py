@@ -4,7 +4,7 @@ A change is made with the text that was looked at as its base, so nothing that c
 that cannot be made does not stop the others; an image that does not answer does.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final, TypeVar
 
 import msgspec
@@ -37,6 +37,8 @@ from stui_sessiond.wire.messages import code, development
 from stui_sessiond.wire.messages import mirror as wire
 
 T = TypeVar("T")
+
+_Row = tuple[Step, wire.ReappliedChange]
 
 _STOPPING: Final = (ImageLostError, ImageTimeoutError, ImageBusyError)
 """After these the next change would only wait as long again."""
@@ -77,22 +79,39 @@ class ReapplyCommands:
         client_id = caller.client_id  # read before anything is awaited: the connection may go
         changes = await self._mirror.all(image_id)
         steps = make_plan(changes, _chosen(changes, asked.change_ids))
-        rows: list[wire.ReappliedChange] = []
+        rows = [(step, _row(step)) for step in steps]
+        todo = rows
+        while todo:
+            again = await self._pass(todo, link, asked, client_id)
+            todo = again if len(again) < len(todo) else []
+        found = [row for _, row in rows]
+        return wire.ReapplyCodeChangesResult(image_id, sum(row.outcome == "applied" for row in found), found)
+
+    async def _pass(
+        self, todo: Sequence[_Row], link: ImageLink, asked: wire.ReapplyCodeChanges, client_id: str | None
+    ) -> list[_Row]:
+        """Go through changes once; give the removals of classes that may succeed when others are made.
+
+        A class cannot be removed while another one is below it, and which were, in what the image has, nobody knows.
+        """
+        again: list[_Row] = []
         stopped: StuiError | None = None
-        for step in steps:
-            row = _row(step)
-            rows.append(row)
+        for step, row in todo:
             if stopped is not None:
                 row.reason = f"not tried: {stopped.message}"
                 continue
+            row.outcome, row.reason = "failed", None
             try:
                 await self._go_through(step, row, link, asked, client_id)
             except CodeConflictError:
                 row.outcome, row.reason = "conflict", "somebody changed it in this moment"
             except StuiError as error:
-                row.outcome, row.reason = "failed", error.message
-                stopped = error if isinstance(error, _STOPPING) else None
-        return wire.ReapplyCodeChangesResult(image_id, sum(row.outcome == "applied" for row in rows), rows)
+                row.reason = error.message
+                if isinstance(error, _STOPPING):
+                    stopped = error
+                elif step.change.kind == "class_removed":
+                    again.append((step, row))
+        return [] if stopped else again
 
     async def _go_through(
         self,

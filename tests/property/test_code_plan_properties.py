@@ -5,6 +5,7 @@ from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from stui_sessiond.ids import ImageId, InstanceId
 from stui_sessiond.model.code_change import CodeChange, KeptChange
@@ -70,40 +71,57 @@ class Code:
         return self.classes[name][1].pop(selector, None) is not None
 
 
+def a_change(kind: str, name: str, **more: Any) -> CodeChange:  # noqa: ANN401 -- fields of a change
+    """A change of one class or method."""
+    told: dict[str, Any] = {"kind": kind, "class_name": name, **more}
+    return CodeChange(image_id=ImageId("i"), instance_id=InstanceId("1"), generation=0, at=0.0, **told)
+
+
+def possible(code: Code) -> list[CodeChange]:
+    """All changes that an image would take now."""
+    found = []
+    for name in CLASSES:
+        sources = (json.dumps({"class_name": name, "superclass": above}) for above in ("Object", *CLASSES))
+        found += [a_change("class", name, source=source) for source in sources]
+        found += [a_change("method", name, selector=one, source=text) for one in SELECTORS for text in TEXTS]
+        found += [a_change("method_removed", name, selector=one) for one in SELECTORS]
+        found.append(a_change("class_removed", name))
+    return [change for change in found if Code(code.classes).make(change)]
+
+
 @st.composite
 def lives(draw: st.DrawFn) -> tuple[list[KeptChange], list[Code]]:
     """Changes that an image took, and its code before each of them and after the last."""
-    code, kept, before = Code(), [], []
+    code = Code()
+    kept: list[KeptChange] = []
+    before: list[Code] = []
     for serial in range(draw(st.integers(0, 14))):
-        name, selector = draw(st.sampled_from(CLASSES)), draw(st.sampled_from(SELECTORS))
-        kind = draw(st.sampled_from(["class", "class", "method", "method", "method_removed", "class_removed"]))
-        snapshot = Code(code.classes)
-        above = draw(st.sampled_from(["Object", *CLASSES]))
-        told: dict[str, Any] = {"kind": kind, "class_name": name}
+        ways = possible(code)
+        kind = draw(st.sampled_from(sorted({change.kind for change in ways})))
+        change = draw(st.sampled_from([change for change in ways if change.kind == kind]))
+        change = replace(change, previous_source=code.text(change))
+        before.append(Code(code.classes))
+        assert code.make(change)
         if kind == "class":
-            told["source"] = json.dumps({"class_name": name, "superclass": above})
-        else:
-            told["selector"] = None if kind == "class_removed" else selector
-            told["source"] = draw(st.sampled_from(TEXTS)) if kind == "method" else None
-        change = CodeChange(image_id=ImageId("i"), instance_id=InstanceId("1"), generation=0, at=0.0, **told)
-        told["previous_source"] = code.text(change)
-        if not code.make(change):
-            continue
-        told["definition"] = code.definition(name) if kind == "class" else None
-        change = CodeChange(image_id=ImageId("i"), instance_id=InstanceId("1"), generation=0, at=0.0, **told)
+            change = replace(change, definition=code.definition(change.class_name))
         kept.append(KeptChange(serial, change))
-        before.append(snapshot)
     return kept, [*before, code]
 
 
 def reapply(code: Code, plan: list[Step]) -> list[str]:
-    """Do what the plan says, as the daemon does; list what was found."""
+    """Do what the plan says, as the daemon does: removals again as long as that helps. List what was found."""
     found: list[str] = []
-    for step in plan:
-        state = step.state(code.text(step.change))
-        found.append(state)
-        if state == "missing":
-            assert code.make(step.change), step
+    todo = plan
+    while todo:
+        again = []
+        for step in todo:
+            state = step.state(code.text(step.change))
+            found.append(state)
+            if state == "missing" and not code.make(step.change):
+                assert step.change.kind == "class_removed", step
+                again.append(step)
+        assert len(again) < len(todo), again
+        todo = again
     return found
 
 

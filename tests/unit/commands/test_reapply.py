@@ -46,6 +46,8 @@ class FakeCode:
         self.made: list[tuple[str, Json]] = []
         self.before: dict[str, Any] = {}
         """What happens right before the image carries out a request."""
+        self.below: dict[str, list[str]] = {}
+        """Classes below a class; it cannot be removed while they are there."""
         self.task = asyncio.ensure_future(self._answer())
 
     async def _answer(self) -> None:
@@ -75,6 +77,9 @@ class FakeCode:
             return
         if asked.get("source") == "bad":
             self.works.answer(request, error="it does not compile", code="compile_error")
+            return
+        if command == "remove_class" and any((name, None) in self.texts for name in self.below.get(place[0], ())):
+            self.works.answer(request, error="it has subclasses", code="invalid_parameters")
             return
         self.made.append((command, asked))
         if command == "compile_method":
@@ -222,6 +227,22 @@ async def test_one_change_that_cannot_be_made_does_not_stop_the_others() -> None
         ]
         assert all(row.reason for row in result.changes[:4])
         assert code.commands == ["compile_method"]
+
+
+async def test_class_is_removed_after_those_below_it() -> None:
+    """The order in which they were removed need not fit what the image has now: it is tried again while that helps."""
+    async with open_works() as works:
+        code = FakeCode(works, {("Gone", None): "Gone!", ("Below", None): "Below!", ("Kept", None): "Kept!"})
+        code.below = {"Gone": ["Below"], "Kept": ["Other"]}
+        below = replace(NO_CLASS, class_name="Below", previous_source="Below!")
+        kept = replace(NO_CLASS, class_name="Kept", previous_source="Kept!")
+        await works.changes.append([NO_CLASS, kept, below])
+        code.texts["Other", None] = "Other!"
+        assert rows(await reapply(works)) == [
+            ("Gone", None, "missing", "applied"),
+            ("Kept", None, "missing", "failed"),
+            ("Below", None, "missing", "applied"),
+        ]
 
 
 async def test_class_in_the_words_of_the_image_is_listed() -> None:
