@@ -10,8 +10,29 @@ from typing import Any, TypeVar
 
 import click
 
-from stui_sessiond import __version__, cli_audit, cli_doctor, cli_eval, cli_fuzz, cli_store, cli_tls, cli_token
-from stui_sessiond import cli_options as options
+from stui_sessiond import (
+    __version__,
+    cli_audit,
+    cli_code,
+    cli_doctor,
+    cli_eval,
+    cli_fuzz,
+    cli_store,
+    cli_tls,
+    cli_token,
+)
+from stui_sessiond.cli_ask import (
+    AT,
+    EXIT_FAILED,
+    EXIT_UNREACHABLE,
+    EXIT_USAGE,
+    JSON,
+    TOKEN,
+    address,
+    ask,
+    fail,
+    with_tls,
+)
 
 T = TypeVar("T")
 
@@ -26,8 +47,9 @@ main.add_command(cli_store.store)
 main.add_command(cli_token.token)
 main.add_command(cli_tls.tls)
 main.add_command(cli_audit.audit)
-main.add_command(cli_doctor.doctor)
+main.add_command(cli_code.code)
 main.add_command(cli_eval.evaluate)
+main.add_command(cli_doctor.doctor)
 main.add_command(cli_fuzz.fuzz)
 main.add_command(cli_fuzz.fuzz_image)
 
@@ -68,17 +90,17 @@ def serve(config_file: Path | None, **given: str | None) -> None:
         logs.set_up_logs(settings.server.log_format, settings.server.log_level)
         _run(daemon.serve(settings, config.Reread(config_file, read)))
     except (errors.ConfigError, errors.StorageError) as error:
-        options.fail(str(error), options.EXIT_USAGE)
+        fail(str(error), EXIT_USAGE)
 
 
 @main.command(context_settings={"ignore_unknown_options": False})
 @click.argument("command")
 @click.argument("parameters", nargs=-1, metavar="[KEY=VALUE]...")
-@options.AT
-@options.TOKEN
+@AT
+@TOKEN
 @click.option("--client-id", help="The name to say hello with.")
-@options.JSON
-@options.with_tls
+@JSON
+@with_tls
 def call(
     command: str,
     parameters: tuple[str, ...],
@@ -104,23 +126,23 @@ def call(
     for parameter in parameters:
         key, equals, text = parameter.partition("=")
         if not equals or not key:
-            options.fail(f"{parameter!r} is no KEY=VALUE", options.EXIT_USAGE)
+            fail(f"{parameter!r} is no KEY=VALUE", EXIT_USAGE)
         described = descriptor.parameters.get(key, {}) if descriptor else {}
         is_text = described.get("type", "").startswith("string")
         given[key] = sys.stdin.read() if text == "-" else text if is_text else _value(text)
-    result = _ask(command, given, url, token, client_id, as_json=as_json)
+    result = ask(command, given, url, token, client_id, as_json=as_json)
     click.echo(json.dumps(result, ensure_ascii=False, indent=None if as_json else 2))
 
 
 @main.command()
-@options.AT
-@options.TOKEN
-@options.JSON
-@options.with_tls
+@AT
+@TOKEN
+@JSON
+@with_tls
 def status(url: str | None, token: str | None, *, as_json: bool) -> None:
     """Tell how the daemon is."""
-    statistics = _ask("get_session_statistics", {}, url, token, None, as_json=as_json)
-    images = _ask("list_images", {}, url, token, None, as_json=as_json)["images"]
+    statistics = ask("get_session_statistics", {}, url, token, None, as_json=as_json)
+    images = ask("list_images", {}, url, token, None, as_json=as_json)["images"]
     if as_json:
         click.echo(json.dumps({**statistics, "images": images}, ensure_ascii=False))
         return
@@ -141,19 +163,19 @@ def status(url: str | None, token: str | None, *, as_json: bool) -> None:
 @main.command()
 def where() -> None:
     """Print the address of this user's daemon, for clients and images on this machine."""
-    click.echo(options.url_of(None))
+    click.echo(address(None))
 
 
 @main.command()
 @click.argument("command", required=False)
-@options.JSON
+@JSON
 def describe(command: str | None, *, as_json: bool) -> None:
     """Tell what commands there are, or all about one."""
     from stui_sessiond.contract import load_contract  # noqa: PLC0415 -- only needed here
 
     contract = load_contract()
     if command is not None and command not in contract.commands:
-        options.fail(f"there is no command {command!r}; `stui-sessiond describe` lists them", options.EXIT_USAGE)
+        fail(f"there is no command {command!r}; `stui-sessiond describe` lists them", EXIT_USAGE)
     chosen = [contract.commands[command]] if command else list(contract.commands.values())
     if as_json:
         import msgspec  # noqa: PLC0415 -- only needed here
@@ -187,16 +209,16 @@ def demo(image: Path | None) -> None:
     try:
         asyncio.run(show.run_demo(show.find_image(image)))
     except (show.DemoFailedError, ConfigError) as error:
-        options.fail(str(error), options.EXIT_FAILED)
+        fail(str(error), EXIT_FAILED)
     click.echo("All of it held.")
 
 
 @main.command()
 @click.argument("url")
-@options.TOKEN
+@TOKEN
 @click.option("--only", default="*", metavar="PATTERN", help="Only those whose name matches, such as 'invalid/json/*'.")
-@options.JSON
-@options.with_tls
+@JSON
+@with_tls
 def conformance(url: str, token: str | None, only: str, *, as_json: bool) -> None:
     """Check that the daemon at URL speaks the protocol.
 
@@ -208,35 +230,16 @@ def conformance(url: str, token: str | None, only: str, *, as_json: bool) -> Non
     try:
         report = asyncio.run(testing.run_conformance(url, token, only=only))
     except testing.UnreachableError as error:
-        options.fail(f"{error}\nStart one with `stui-sessiond serve`.", options.EXIT_UNREACHABLE)
+        fail(f"{error}\nStart one with `stui-sessiond serve`.", EXIT_UNREACHABLE)
     except (testing.TokenNeededError, ValueError) as error:
-        options.fail(str(error), options.EXIT_USAGE)
+        fail(str(error), EXIT_USAGE)
     if not report.rows:
-        options.fail(f"no vector and no transcript is called {only!r}", options.EXIT_USAGE)
+        fail(f"no vector and no transcript is called {only!r}", EXIT_USAGE)
     click.echo(testing.as_json(report) if as_json else testing.as_table(report))
-    sys.exit(options.EXIT_FAILED if report.failed else 0)
+    sys.exit(EXIT_FAILED if report.failed else 0)
 
 
 # ---- inside
-
-
-def _ask(
-    command: str,
-    parameters: dict[str, Any],
-    url: str | None,
-    token: str | None,
-    client_id: str | None,
-    *,
-    as_json: bool,
-) -> Any:  # noqa: ANN401 -- any JSON
-    from stui_sessiond import client  # noqa: PLC0415 -- `serve` and `describe` do without
-
-    async def ask() -> Any:  # noqa: ANN401 -- any JSON
-        async with client.connect(options.url_of(url), client_id=client_id, token=token) as connected:
-            return await connected.call(command, parameters)
-
-    with options.failures_told(as_json=as_json):
-        return asyncio.run(ask())
 
 
 def _value(text: str) -> object:

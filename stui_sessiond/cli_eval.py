@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from stui_sessiond import cli_options as options
+from stui_sessiond import cli_ask as asking
 
 if TYPE_CHECKING:
     from stui_sessiond.client import Client
@@ -34,11 +34,11 @@ EXIT_INTERRUPTED = 130
 @click.option(
     "--timeout", type=float, default=30.0, metavar="SECONDS", help="With --on-all: how long to wait for each. [30]"
 )
-@options.AT
-@options.TOKEN
+@asking.AT
+@asking.TOKEN
 @click.option("--client-id", help="The name to say hello with.")
-@options.JSON
-@options.with_tls
+@asking.JSON
+@asking.with_tls
 def evaluate(
     code: str,
     session: str | None,
@@ -65,17 +65,17 @@ def evaluate(
     from stui_sessiond import client  # noqa: PLC0415 -- the other commands start faster without
 
     if (session is not None) + (image is not None) + on_all > 1:
-        options.fail("give one of --session, --image and --on-all", options.EXIT_USAGE)
+        asking.fail("give one of --session, --image and --on-all", asking.EXIT_USAGE)
     source = sys.stdin.read() if code == "-" else code
 
     async def run() -> int:
-        async with client.connect(options.url_of(url), client_id=client_id, token=token) as connected:
+        async with client.connect(asking.address(url), client_id=client_id, token=token) as connected:
             if on_all:
                 return _show_groups(await connected.evaluate_on(source, timeout_s=timeout), as_json=as_json)
             async with _session(connected, session, image) as session_id:
                 return await _evaluate(connected, source, session_id, tool, as_json=as_json)
 
-    with options.failures_told(as_json=as_json):
+    with asking.failures_told(as_json=as_json):
         sys.exit(asyncio.run(run()))
 
 
@@ -167,7 +167,7 @@ def _show(result: "EvaluateResult", *, as_json: bool) -> int:
         click.echo(f"stui-sessiond: {_safe(result.result_type or 'an error')}", err=True)
     else:
         _print_value(result.result)
-    return options.EXIT_FAILED if failed else 0
+    return asking.EXIT_FAILED if failed else 0
 
 
 def _show_error(error: "SmalltalkError") -> None:
@@ -185,7 +185,7 @@ def _show_groups(found: "EvaluateOnResult", *, as_json: bool) -> int:
         for group in found.groups:
             click.echo(f"{', '.join(map(_safe, group.image_ids))}:")
             _show_group(group)
-    return options.EXIT_FAILED if failed else 0
+    return asking.EXIT_FAILED if failed else 0
 
 
 def _show_group(group: "AnswerGroup") -> None:

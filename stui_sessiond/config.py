@@ -87,6 +87,14 @@ class BackupSettings(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     interval: Annotated[float, Meta(ge=0)] = 3600.0
 
 
+class ImageSettings(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """[images]: durations in seconds. With `close_orphaned_after` 0, orphaned sessions stay as they are."""
+
+    probe: bool = True
+    grace: Positive = 300.0
+    close_orphaned_after: Annotated[float, Meta(ge=0)] = 0.0
+
+
 class EncryptionSettings(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """[encryption]: where the master key comes from, at most one of the first three; without one all is clear text.
 
@@ -166,6 +174,7 @@ class Settings(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     history: HistorySettings = msgspec.field(default_factory=HistorySettings)
     events: EventSettings = msgspec.field(default_factory=EventSettings)
     backups: BackupSettings = msgspec.field(default_factory=BackupSettings)
+    images: ImageSettings = msgspec.field(default_factory=ImageSettings)
     encryption: EncryptionSettings = msgspec.field(default_factory=EncryptionSettings)
     limits: LimitSettings = msgspec.field(default_factory=LimitSettings)
     quotas: QuotaSettings = msgspec.field(default_factory=QuotaSettings)
@@ -188,6 +197,7 @@ _SECTIONS: dict[str, type[msgspec.Struct]] = {
     "history": HistorySettings,
     "events": EventSettings,
     "backups": BackupSettings,
+    "images": ImageSettings,
     "encryption": EncryptionSettings,
     "limits": LimitSettings,
     "quotas": QuotaSettings,
@@ -218,6 +228,9 @@ def load_settings(
     _check_addresses(settings)
     if settings.sessions.default_timeout > settings.sessions.max_timeout:
         msg = "sessions.default_timeout: at most sessions.max_timeout"
+        raise ConfigError(msg)
+    if 0 < settings.images.close_orphaned_after < settings.images.grace:
+        msg = "images.close_orphaned_after: at least images.grace, or 0 for never"
         raise ConfigError(msg)
     _check_lists(settings)
     return settings

@@ -19,6 +19,7 @@ from msgspec.structs import replace
 from stui_sessiond import __version__, config
 from stui_sessiond.commands.approval import Approvals
 from stui_sessiond.commands.auditing import RequestAudit
+from stui_sessiond.commands.code import CodeCommands
 from stui_sessiond.commands.connection import ConnectionCommands, ServerFacts
 from stui_sessiond.commands.context import ContextCommands
 from stui_sessiond.commands.development import DevelopmentCommands
@@ -28,11 +29,14 @@ from stui_sessiond.commands.event import EventCommands
 from stui_sessiond.commands.gate import Quotas, SessionGate
 from stui_sessiond.commands.history import HistoryCommands
 from stui_sessiond.commands.image import ImageCommands
+from stui_sessiond.commands.image_session import ImageSessionCommands
+from stui_sessiond.commands.image_switch import SwitchCommands
 from stui_sessiond.commands.interruption import InterruptionCommands
 from stui_sessiond.commands.kept import SWEEP_INTERVAL_S, Kept
 from stui_sessiond.commands.many import ManyImagesCommands
+from stui_sessiond.commands.mirror import Mirror
 from stui_sessiond.commands.paging import LongResults
-from stui_sessiond.commands.pending import PendingCommands
+from stui_sessiond.commands.reapply import ReapplyCommands
 from stui_sessiond.commands.relay import Relay
 from stui_sessiond.commands.running import RunningTable
 from stui_sessiond.commands.session import Presence, SessionCommands
@@ -43,7 +47,9 @@ from stui_sessiond.config import Settings
 from stui_sessiond.contract import load_contract
 from stui_sessiond.errors import ConfigError
 from stui_sessiond.ids import SessionId
+from stui_sessiond.images.memory import ImageMemory
 from stui_sessiond.images.registry import ImageRegistry
+from stui_sessiond.images.watch import TICK_S
 from stui_sessiond.model.event import Position
 from stui_sessiond.model.request import RequestEntry
 from stui_sessiond.security.access import Access
@@ -65,6 +71,7 @@ from stui_sessiond.security.token import Tokens
 from stui_sessiond.server.listeners import Endpoints, Server, ServerRules
 from stui_sessiond.server.peer import Peer, PeerLimits
 from stui_sessiond.server.reload import Reloader
+from stui_sessiond.sessions.belonging import Belonging
 from stui_sessiond.sessions.custody import CustodyTable
 from stui_sessiond.sessions.driving import Driving
 from stui_sessiond.sessions.feed import Feed
@@ -78,8 +85,12 @@ from stui_sessiond.sessions.retention import LifeRules
 from stui_sessiond.sessions.validator import SessionRules, SessionValidator
 from stui_sessiond.storage.api import SessionStorage
 from stui_sessiond.storage.audit_log import AuditRules, FileAudit
+from stui_sessiond.storage.changes import CHANGE_TABLES, DatabaseChanges
+from stui_sessiond.storage.database import Database, Tables
 from stui_sessiond.storage.file import FileStorage
 from stui_sessiond.storage.fs import LocalFileSystem
+from stui_sessiond.storage.image_store import TABLES as IMAGE_TABLES
+from stui_sessiond.storage.image_store import DatabaseImages
 from stui_sessiond.tasks import TaskOwner
 from stui_sessiond.transports.http import Health
 from stui_sessiond.wire.forms import EventMessage, encode_event
@@ -96,6 +107,9 @@ HEARTBEAT_S = 20.0
 FAIL_STOP_S = 0.5
 """Time for answers to leave before a daemon whose disk failed ends itself."""
 
+ORPHANED_INTERVAL_S = 15.0
+"""Between looks for sessions whose images have been gone for too long."""
+
 AUDIT_START_S = 1.0
 """How long a start waits for the disk of the audit log; a full one keeps no daemon from starting."""
 
@@ -105,6 +119,10 @@ the next generation, and all. Python's own are (700, 10, 10)."""
 
 EXIT_DISK_FAILED = 74
 """EX_IOERR of sysexits.h."""
+
+
+DATABASE_TABLES: tuple[Tables, ...] = (IMAGE_TABLES, CHANGE_TABLES)
+"""What is kept of images, each part with its own tables."""
 
 
 class Ready(msgspec.Struct, frozen=True):
@@ -168,6 +186,9 @@ class Daemon:
         )
         contract = load_contract()
         self._sealer = CLEAR if storage else gather(settings.encryption, config.data_dir(settings.server), os.environ)
+        self.database = Database(
+            None if storage is not None else config.data_dir(settings.server), DATABASE_TABLES, self._sealer
+        )
         self.disk_failed = False
         """Whether the disk failed in a way after which the process has to end."""
         self.stop_asked = asyncio.Event()
@@ -183,30 +204,24 @@ class Daemon:
         log_rules = LogRules(max_events=events.count, max_bytes=events.bytes, max_age_s=events.age)
         keeper = Keeper(self._storage, validator, hub, log_rules, clock)
         self.manager = SessionManager(keeper, life)
-        self.images = ImageRegistry(clock)
+        self._image_memory = ImageMemory(DatabaseImages(self.database), clock)
+        self.images = ImageRegistry(clock, self._image_memory)
+        running, long_results = RunningTable(), LongResults()
         book = RequestBook(keeper, LEDGER, custody := CustodyTable())
         driving = Driving(keeper, hub, clock)
         feed = Feed(keeper, hub, driving, life.retention_s)
-        running, long_results = RunningTable(), LongResults()
-        self._image_commands = ImageCommands(self.images, self.manager, keeper, book, hub, running)
+        self._mirror = mirror = Mirror(DatabaseChanges(self.database, clock), keeper, hub, clock)
         approvals = Approvals(self._policy, keeper.post_to, clock)
         self._keeping = keeping = Kept(self.manager, keeper, book, self.images, hub, custody)
+        self._image_commands, self._image_sessions, switching = self._image_families(
+            keeper, book, hub, running, keeping
+        )
         self._relay = relay = Relay(self.manager, book, self.images, approvals, keeping, clock, running, long_results)
+        self._code = code = CodeCommands(relay, mirror, clock)
         self._asking = (
             InterruptionCommands(self.manager, book, self.images, running),
             ManyImagesCommands(self.images, approvals),
         )
-        told = Limits(
-            message_bytes=limits.client_message_bytes,
-            json_depth=MAX_DEPTH,
-            requests_in_flight=limits.requests_in_flight,
-            evaluations_in_flight=limits.evaluations_in_flight,
-            subscriptions=limits.subscriptions,
-            session_bytes=sessions.max_bytes,
-            sessions_per_client=sessions.max_per_client,
-        )
-        told_images = replace(told, message_bytes=limits.image_message_bytes)
-        facts = ServerFacts(self.server_id, HEARTBEAT_S, told, told_images)
         families = (
             SessionCommands(
                 self.manager,
@@ -222,24 +237,27 @@ class Daemon:
             ContextCommands(self.manager, relay, keeping.objects),
             keeping,
             DevelopmentCommands(relay, self.uptime_s),
+            code,
+            mirror,
+            ReapplyCommands(self.images, mirror, approvals, clock),
             HistoryCommands(self.manager),
             StorageCommands(self._storage),
-            self._image_commands,
             EvaluationCommands(book, relay, running, long_results),
             *self._asking,
-            PendingCommands(),
+            self._image_sessions,
+            switching,
             approvals,
             EventCommands(self.manager, book, relay, feed, hub, limits.subscriptions),
             SharingCommands(self.manager, feed, hub, driving),
             ConnectionCommands(
-                facts,
+                _server_facts(self.server_id, settings),
                 contract,
                 validator,
                 hub,
                 book,
                 self.images,
                 self._image_commands,
-                relay.receive_stray,
+                lambda link, reply: code.receive_stray(link, reply) or relay.receive_stray(link, reply),
                 self._find_token,
                 self._access,
                 self._crowded,
@@ -286,6 +304,28 @@ class Daemon:
             self.audit,
         )
 
+    def _image_families(
+        self, keeper: Keeper, book: RequestBook, hub: Hub, running: RunningTable, kept: Kept
+    ) -> tuple[ImageCommands, ImageSessionCommands, SwitchCommands]:
+        """Make what deals with images and their sessions."""
+        manager, images, rules = self.manager, self.images, self.settings.images
+        belonging = Belonging(keeper, manager)
+        events = ImageCommands(
+            images, manager, keeper, book, hub, running, mirror=self._mirror, probing=rules.probe, audit=self.audit
+        )
+        sessions = ImageSessionCommands(
+            images,
+            manager,
+            belonging,
+            hub,
+            running,
+            kept.end_session,
+            self._clock,
+            grace_s=rules.grace,
+            close_after_s=rules.close_orphaned_after,
+        )
+        return events, sessions, SwitchCommands(images, belonging, running, kept)
+
     # ---- life
 
     async def start(self) -> Ready:
@@ -299,6 +339,8 @@ class Daemon:
         _remove_ready(server.ready_file)  # one that was killed left its own
         await self._note_start()
         try:
+            await self.database.open()  # the storage has the lock of the folder
+            await self.images.open()
             if server.auth == "token" and (server.http or server.lines):
                 self._tokens, self.new_token = Tokens.open(config.data_dir(server), self._clock)
             if isinstance(self._storage, FileStorage):
@@ -317,6 +359,7 @@ class Daemon:
                 _write_ready(Path(server.ready_file), self.ready)
         except BaseException:
             await self.server.drain(0)
+            await self.database.close()
             await self.manager.close()
             await self._note_stop("failed")
             raise
@@ -324,6 +367,8 @@ class Daemon:
         self._tasks.start(_every(life.cleanup_interval_s, self.manager.sweep), "cleanup")
         self._tasks.start(_every(life.autosave_interval_s, self.manager.autosave), "autosave")
         self._tasks.start(_every(SWEEP_INTERVAL_S, self._keeping.sweep), "kept")
+        self._tasks.start(_every(TICK_S, self._image_commands.watch.tick), "images")
+        self._tasks.start(_every(ORPHANED_INTERVAL_S, self._image_sessions.close_orphaned), "orphaned")
         _log.info("daemon.ready", version=__version__, **msgspec.to_builtins(self.ready))
         return self.ready
 
@@ -337,6 +382,10 @@ class Daemon:
         await self._relay.close()
         await self._keeping.close()
         await self._image_commands.close()
+        await self._code.close()
+        await self._mirror.close()
+        await self._image_memory.close()
+        await self.database.close()
         await self.manager.close()
         await self._note_stop("ok")
         _remove_ready(self.settings.server.ready_file)
@@ -508,6 +557,20 @@ def _quotas(settings: Settings) -> Quotas:
         Rate(quotas.requests_per_second, quotas.requests_burst),
         Rate(quotas.evaluations_per_second, quotas.evaluations_burst),
     )
+
+
+def _server_facts(server_id: str, settings: Settings) -> ServerFacts:
+    limits = settings.limits
+    told = Limits(
+        message_bytes=limits.client_message_bytes,
+        json_depth=MAX_DEPTH,
+        requests_in_flight=limits.requests_in_flight,
+        evaluations_in_flight=limits.evaluations_in_flight,
+        subscriptions=limits.subscriptions,
+        session_bytes=settings.sessions.max_bytes,
+        sessions_per_client=settings.sessions.max_per_client,
+    )
+    return ServerFacts(server_id, HEARTBEAT_S, told, replace(told, message_bytes=limits.image_message_bytes))
 
 
 def _encode_event(

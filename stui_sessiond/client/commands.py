@@ -12,6 +12,7 @@ from msgspec import UNSET
 from stui_sessiond.wire.messages import (
     Position,
     approval,
+    code,
     connection,
     context,
     development,
@@ -20,6 +21,7 @@ from stui_sessiond.wire.messages import (
     history,
     image,
     kept,
+    mirror,
     session,
     sharing,
 )
@@ -266,6 +268,57 @@ class Commands(abc.ABC):
     async def debug(self, parameters: development.Debug) -> development.DebugResult:
         """Do something in a debugger."""
         return await self.ask(parameters, development.DebugResult)
+
+    # ---- code
+
+    async def list_packages(self, parameters: code.ListPackages) -> code.ListPackagesResult:
+        """List the image's packages."""
+        return await self.ask(parameters, code.ListPackagesResult)
+
+    async def get_hierarchy(self, parameters: code.GetHierarchy) -> code.GetHierarchyResult:
+        """Show what is above and below a class."""
+        return await self.ask(parameters, code.GetHierarchyResult)
+
+    async def find_methods(self, parameters: code.FindMethods) -> code.FindMethodsResult:
+        """Find senders, implementors, references, or text in sources."""
+        return await self.ask(parameters, code.FindMethodsResult)
+
+    async def compile_method(self, parameters: code.CompileMethod) -> code.CompileMethodResult:
+        """Compile a method into a class."""
+        return await self.ask(parameters, code.CompileMethodResult)
+
+    async def remove_method(self, parameters: code.RemoveMethod) -> code.RemoveMethodResult:
+        """Remove a method."""
+        return await self.ask(parameters, code.RemoveMethodResult)
+
+    async def define_class(self, parameters: code.DefineClass) -> code.DefineClassResult:
+        """Define a class, or change what defines it."""
+        return await self.ask(parameters, code.DefineClassResult)
+
+    async def remove_class(self, parameters: code.RemoveClass) -> code.RemoveClassResult:
+        """Remove a class."""
+        return await self.ask(parameters, code.RemoveClassResult)
+
+    async def list_code_changes(
+        self, image_id: str, class_name: str | None = None, *, after: str | None = None, limit: int = 100
+    ) -> mirror.ListCodeChangesResult:
+        """List the changes of code that an image took, the oldest first."""
+        return await self.ask(mirror.ListCodeChanges(image_id, class_name, after, limit), mirror.ListCodeChangesResult)
+
+    async def reapply_code_changes(
+        self,
+        image_id: str,
+        change_ids: Sequence[str] | None = None,
+        *,
+        dry_run: bool = False,
+        force: bool = False,
+    ) -> mirror.ReapplyCodeChangesResult:
+        """Make the changes again that an image lost."""
+        chosen = None if change_ids is None else list(change_ids)
+        asked = mirror.ReapplyCodeChanges(image_id, chosen, dry_run, force)
+        return await self.ask(asked, mirror.ReapplyCodeChangesResult)
+
+    # ---- images
 
     async def list_images(self) -> image.ListImagesResult:
         """List the images the daemon has seen."""

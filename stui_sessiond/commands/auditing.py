@@ -39,10 +39,11 @@ _NAMED: dict[str, tuple[str, ...]] = {
     "create_backup": ("reason",),
     "approve": ("approval_id",),
     "reject": ("approval_id",),
+    "reapply_code_changes": ("dry_run", "force"),
 }
 """The parameters that an entry tells, by command: ids and words of the contract, no content."""
 
-_HASHED = ("code", "target", "operation", "context")
+_HASHED = ("code", "source", "target", "operation", "context")
 """Parameters that an entry tells the size and SHA-256 of: code, and what is evaluated like it."""
 
 

@@ -24,7 +24,9 @@ from stui_sessiond.errors import (
 )
 from stui_sessiond.ids import ConnectionId
 from stui_sessiond.images.link import ImageLink
+from stui_sessiond.images.process import is_here
 from stui_sessiond.images.registry import ImageRegistry
+from stui_sessiond.images.registry import Origin as ImageOrigin
 from stui_sessiond.model.request import RequestEntry
 from stui_sessiond.security.access import Access
 from stui_sessiond.security.principal import LOCAL, Principal
@@ -98,6 +100,7 @@ class ConnectionCommands:
             raise UnsupportedVersionError(msg, supported=[PROTOCOL_VERSION])
         principal = self._principal(caller, asked)
         if self._crowded(principal):
+            self._note_refusal(asked)
             caller.refuse_later("too_many_connections")
             msg = "this token has as many connections as it may have"
             raise TooManyConnectionsError(msg)
@@ -108,6 +111,7 @@ class ConnectionCommands:
         in_flight = caller.greet(asked, link, connection_id, principal)
         if link is not None:
             self._image_commands.announce(link, connected=True)
+        known = None if link is None else self._images.known(link.image_id)
         result = wire.HelloResult(
             server_id=self._facts.server_id,
             server_version=__version__,
@@ -120,6 +124,8 @@ class ConnectionCommands:
             limits=self._facts.limits if link is None else self._facts.image_limits,
             position=Position(self._hub.position.epoch, self._hub.position.seq),
         )
+        if known is not None and known.record.doubts:
+            result.warnings = [reason.text for reason in known.record.doubts]
         if resumed is None or asked.client_id is None or set(asked.unanswered) <= set(in_flight):
             return Followed(result, caller.claim)
         return self._hand_over_remembered(caller, result, asked.client_id, asked.unanswered)
@@ -195,14 +201,21 @@ class ConnectionCommands:
                 msg = f"image {identity.image_id!r} is not allowed here, or the token is for something else"
                 raise ImageNotAllowedError(msg, image_id=identity.image_id)
             link = ImageLink(identity, caller, self._receive_stray, f"d-{secrets.token_hex(4)}-")
-            replaced = self._images.admit(link)
+            here = is_here(caller.actor.transport, caller.actor.address)
+            origin = ImageOrigin(caller.actor.address or "unknown", here, caller.process_id)
+            replaced = self._images.admit(link, origin)
         except StuiError as error:
+            self._note_refusal(asked)
             if not isinstance(error, ImageIdInUseError):
                 caller.refuse_later("image_refused")
             raise
         if replaced is not None:
             replaced.pipe.close("replaced")
         return link
+
+    def _note_refusal(self, asked: wire.Hello) -> None:
+        if asked.role == "image" and asked.identity is not None:
+            self._images.refuse(asked.identity.image_id)
 
     # ---- describe
 

@@ -6,6 +6,7 @@ from typing import Any
 from stui_sessiond.commands.relay import RUNS_CODE, Relay
 from stui_sessiond.commands.table import Caller, Command
 from stui_sessiond.errors import RefusedError
+from stui_sessiond.wire.messages import code
 from stui_sessiond.wire.messages import development as wire
 
 _RELAYED: tuple[tuple[str, type[wire.Relayed], type[Any]], ...] = (
@@ -17,6 +18,9 @@ _RELAYED: tuple[tuple[str, type[wire.Relayed], type[Any]], ...] = (
     ("system_info", wire.SystemInfo, wire.SystemInfoResult),
     ("debug", wire.Debug, wire.DebugResult),
     ("code_completion", wire.CodeCompletion, wire.CodeCompletionResult),
+    ("list_packages", code.ListPackages, code.ListPackagesResult),
+    ("get_hierarchy", code.GetHierarchy, code.GetHierarchyResult),
+    ("find_methods", code.FindMethods, code.FindMethodsResult),
 )
 
 

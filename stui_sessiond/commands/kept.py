@@ -37,6 +37,7 @@ class Kept:
         custody: CustodyTable,
     ) -> None:
         self._manager = manager
+        self._book = book
         self._images = images
         self._clock = keeper.clock
         self._owed: OrderedDict[SessionId, ImageId] = OrderedDict()
@@ -60,10 +61,25 @@ class Kept:
             self._owed.popitem(last=False)
         self._tell_owed()
 
+    async def leave_image(self, header: SessionHeader) -> None:
+        """Let an image forget all that it keeps for a session that goes on in another one.
+
+        Raises:
+            SessionError, StorageError: its processes are ended, and may be listed still.
+        """
+        self.end_session(header)
+        for request in await self._book.waiting(header.session_id):
+            if request.debugger_id is not None:
+                await self._book.close_debugger(header.session_id, request.debugger_id, "terminated")
+
     def _tell_owed(self) -> None:
         for session_id, image_id in list(self._owed.items()):
             header = self._manager.find(session_id)
-            if header is not None and header.status(self._clock()) is not Status.CLOSED:  # it was reopened meanwhile
+            if (
+                header is not None
+                and header.image_id == image_id
+                and header.status(self._clock()) is not Status.CLOSED  # it was reopened meanwhile
+            ):
                 del self._owed[session_id]
             elif (link := self._images.find(image_id)) is not None:
                 del self._owed[session_id]

@@ -107,11 +107,7 @@ class Relay:
             ParameterError, ImageError: see `images.router.choose` and `images.link.ImageLink.ask`.
         """
         check_parameters(asked)
-        header = self._manager.use(asked.session_id) if asked.session_id else None
-        if (code := code_of(asked)) is not None:
-            session_id = None if header is None else header.session_id
-            await self._approvals.require(command, code, client_id, session_id, None)
-        link = await self._link(header, asked)
+        link = await self.reach(command, asked, client_id)
         timeout_s = asked.timeout or (None if command in RUNS_CODE else ANSWER_TIMEOUT_S)
         try:
             told = await link.ask(command, to_image(link, asked), wanted, timeout_s)
@@ -123,6 +119,18 @@ class Relay:
         if isinstance(asked, wire.Inspect):
             self._objects.inspected(link, asked, answer)
         return answer  # type: ignore[no-any-return]  # it stays a `wanted`
+
+    async def reach(self, command: str, asked: wire.Relayed, client_id: str | None) -> ImageLink:
+        """Find the image that a request is for, once all that has a say agrees to it.
+
+        Raises:
+            SessionError, RefusedError, ParameterError, ImageUnavailableError: it is for none, or may not be asked.
+        """
+        header = self._manager.use(asked.session_id) if asked.session_id else None
+        if (code := code_of(asked)) is not None:
+            session_id = None if header is None else header.session_id
+            await self._approvals.require(command, code, client_id, session_id, None)
+        return await self._link(header, asked)
 
     async def _link(self, header: SessionHeader | None, asked: wire.Relayed) -> ImageLink:
         named = ImageId(asked.image_id) if asked.image_id else None

@@ -2,7 +2,7 @@
 
 import asyncio
 import secrets
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
 from typing import Any
 
 import msgspec
@@ -65,6 +65,10 @@ class RunningTable:
         """The name of the evaluation that an image was asked for under this id, if it is under way."""
         running = self._by_relay_id.get(relay_id)
         return None if running is None else running.key
+
+    def on(self, link: ImageLink) -> Iterator[Running]:
+        """Everything that an image was asked over this link and has not answered, the oldest first."""
+        return (one for one in self._by_place.values() if one.link is link)
 
     def start(self, running: Running, work: Coroutine[Any, Any, Any]) -> "asyncio.Task[Any]":
         """Put a request into the table and begin to work on it; it is in the table until that ends."""

@@ -219,7 +219,7 @@ class SessionCommands:
             default_timeout=plain(self._manager.rules.default_timeout_s),
             cleanup_interval=plain(self._manager.life.cleanup_interval_s),
             uptime_seconds=presence.uptime_s,
-            images=wire.ImageCounts(len(self._images.connected), len(self._images.seen())),
+            images=wire.ImageCounts(len(self._images.connected), len(self._images.all_known())),
             connections=presence.connections,
             storage=wire.StorageFacts(
                 storage.kind,

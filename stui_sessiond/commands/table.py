@@ -71,6 +71,10 @@ class Caller(Subscriber, Protocol):
         """End the connection as soon as the answer to the present request is out."""
 
     @property
+    def process_id(self) -> int | None:
+        """Its process, where the system vouches for that."""
+
+    @property
     def proof(self) -> str | None:
         """A token that came with the transport's own handshake."""
 

@@ -23,6 +23,7 @@ from stui_sessiond.images.reference import refer, resolve
 from stui_sessiond.model.request import Failure
 from stui_sessiond.sessions.requests import Outcome, Suspended
 from stui_sessiond.wire.messages import development as wire
+from stui_sessiond.wire.messages.code import CompileMethod
 from stui_sessiond.wire.messages.connection import ImageIdentity
 
 _ENDED = frozenset({"finished", "terminated"})
@@ -155,6 +156,8 @@ def code_of(asked: wire.Relayed) -> str | None:
         return asked.code
     if isinstance(asked, wire.Debug):
         return asked.expression or None
+    if isinstance(asked, CompileMethod):  # nobody compiles a method that is not to run
+        return asked.source
     return asked.target or None if isinstance(asked, wire.Inspect) else None
 
 

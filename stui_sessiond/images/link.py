@@ -5,7 +5,9 @@ the link; an image that answers twice, late, or for nobody is counted and otherw
 """
 
 import asyncio
+import contextlib
 import itertools
+import time
 from collections.abc import Callable
 from typing import Protocol, TypeVar
 
@@ -27,10 +29,11 @@ from stui_sessiond.errors import (
     UnsupportedOperationError,
 )
 from stui_sessiond.ids import ImageId
+from stui_sessiond.images.pulse import Pulse
 from stui_sessiond.wire.codec import decode_result
 from stui_sessiond.wire.forms import Reply, encode_request
 from stui_sessiond.wire.messages.connection import ImageIdentity
-from stui_sessiond.wire.messages.development import Interrupt, InterruptResult
+from stui_sessiond.wire.messages.development import Interrupt, InterruptResult, Ping, PingResult
 
 T = TypeVar("T")
 
@@ -44,6 +47,14 @@ MAX_INTERRUPTS = 256
 
 _UNAWAITED = "n-"
 """How ids of requests begin whose answer nobody waits for."""
+
+_OWN = "p-"
+"""How ids of requests begin that the daemon asks of its own accord (IMAGES.md, Signs of life)."""
+
+_NOTHING = Ping()
+
+RUNS_CODE = frozenset({"evaluate", "debug"})
+"""What an image is asked that runs code of users."""
 
 _RELAYED_ERRORS: dict[str, type[StuiError]] = {
     error.code: error
@@ -71,6 +82,25 @@ class LinkPipe(Protocol):
         """End the connection with a code of `protocol/close-codes.json`."""
 
 
+class Tally:
+    """What an image was asked and told since the daemon started, over all its links.
+
+    What the daemon asked of its own accord is not counted.
+    """
+
+    __slots__ = ("errors", "events", "events_dropped", "last_asked_at", "requests")
+
+    def __init__(self) -> None:
+        self.requests = 0
+        self.errors = 0
+        """Requests that were answered with an error, or not at all."""
+        self.events = 0
+        self.events_dropped = 0
+        """Events that were not passed on."""
+        self.last_asked_at: float | None = None
+        """Seconds since 1970."""
+
+
 class ImageLink:
     """The connection to one live image.
 
@@ -83,12 +113,24 @@ class ImageLink:
         pipe: LinkPipe,
         receive_stray: Callable[["ImageLink", Reply], bool] = lambda _link, _reply: False,
         own_ids: str = "d-",
+        clock: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self.identity = identity
         self.image_id = ImageId(identity.image_id)
         self.strays = 0
         self.pipe = pipe
+        self.pulse = Pulse(monotonic)
+        self.tally = Tally()
+        self.failed: frozenset[str] = frozenset()
+        """Capabilities that it published, and that did not work when they were tried."""
+        self.end_reason: str | None = None
+        """Why the daemon ended it: a name of `protocol/close-codes.json`; None when it did not."""
+        self._clock = clock
         self._pending: dict[str, asyncio.Future[Reply]] = {}
+        self._asked: dict[str, str] = {}
+        """The commands of what is pending."""
+        self._own: dict[str, asyncio.Future[Reply]] = {}
         self._serial = itertools.count(1)
         self._interrupts = 0
         self._lost = False
@@ -100,8 +142,18 @@ class ImageLink:
         """Requests that wait for an answer; interrupts do not count."""
         return len(self._pending) - self._interrupts
 
+    @property
+    def evaluating(self) -> bool:
+        """Whether it has been asked to run code and has not answered."""
+        return any(command in RUNS_CODE for command in self._asked.values())
+
     def can(self, capability: str) -> bool:
-        """Tell whether the image published the capability. One that published none is taken to try anything."""
+        """Tell whether the image published the capability, and it did not fail when it was tried.
+
+        One that published none is taken to try anything.
+        """
+        if capability in self.failed:
+            return False
         return not self.identity.capabilities or capability in self.identity.capabilities
 
     def check(self, command: str) -> None:
@@ -117,10 +169,16 @@ class ImageLink:
 
     def _check_able(self, command: str) -> None:
         if not self.can(command):
-            msg = f"image {self.image_id!r} cannot {command}"
-            raise UnsupportedOperationError(msg, capability=command, image_id=self.image_id)
+            raise self.lacks(command)
         if self._lost:
             raise self._loss()
+
+    def lacks(self, capability: str) -> UnsupportedOperationError:
+        """Make the error that says what it cannot do, and why."""
+        msg = f"image {self.image_id!r} cannot {capability}"
+        if capability in self.failed:
+            msg = f"image {self.image_id!r} says that it can {capability}, and it failed when it was tried at connect"
+        return UnsupportedOperationError(msg, capability=capability, image_id=self.image_id)
 
     async def ask(
         self,
@@ -170,21 +228,61 @@ class ImageLink:
         request_id = request_id or f"{self._own_ids}{next(self._serial)}"
         answer: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
         self._pending[request_id] = answer
+        self._asked[request_id] = command
+        self.tally.requests += 1
+        self.tally.last_asked_at = self._clock()
         try:
             self.pipe.send(encode_request(request_id, command, parameters))
+            return await self._answer(answer, command, wanted, timeout_s)
+        except BaseException:
+            self.tally.errors += 1
+            raise
+        finally:
+            self._pending.pop(request_id, None)
+            self._asked.pop(request_id, None)
+
+    async def _answer(self, answer: asyncio.Future[Reply], command: str, wanted: type[T], timeout_s: float | None) -> T:
+        try:
             async with asyncio.timeout(timeout_s):
                 reply = await answer
         except TimeoutError:
             msg = f"image {self.image_id!r} did not answer {command} within {timeout_s:g} s"
             raise ImageTimeoutError(msg, image_id=self.image_id, timeout=timeout_s) from None
-        finally:
-            self._pending.pop(request_id, None)
         if reply.result is None:
             raise self.error(reply)
         try:
             return decode_result(reply, wanted)
         except StuiError as error:
             raise ImageError(error.message, image_id=self.image_id) from None
+
+    # ---- what the daemon asks of its own accord
+
+    async def probe(self, command: str, parameters: object, wanted: type[T], timeout_s: float) -> T:
+        """Ask something that no client asked, beside all that is pending.
+
+        Raises:
+            ImageLostError, ImageTimeoutError, ImageError, StuiError: as `ask`.
+        """
+        if self._lost:
+            raise self._loss()
+        request_id = f"{_OWN}{self._own_ids}{next(self._serial)}"
+        answer: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+        self._own[request_id] = answer
+        try:
+            self.pipe.send(encode_request(request_id, command, parameters))
+            return await self._answer(answer, command, wanted, timeout_s)
+        finally:
+            self._own.pop(request_id, None)
+
+    def ping(self) -> None:
+        """Ask for a sign of life; nobody waits for it."""
+        request_id = f"{_OWN}{self._own_ids}{next(self._serial)}"
+        self.pulse.asked(request_id)
+        self.pipe.send(encode_request(request_id, "ping", _NOTHING))
+
+    def heard(self) -> None:
+        """Take note that anything came from it."""
+        self.pulse.heard()
 
     def tell(self, command: str, parameters: object) -> None:
         """Send a request whose answer nobody needs, if the image can do it."""
@@ -195,6 +293,9 @@ class ImageLink:
         """Hand an answer to the request it names."""
         if reply.id.startswith(_UNAWAITED):
             return
+        if reply.id.startswith(_OWN):
+            self._receive_own(reply)
+            return
         answer = self._pending.get(reply.id)
         if answer is None or answer.done():
             if self._receive_stray(self, reply):
@@ -204,10 +305,22 @@ class ImageLink:
             return
         answer.set_result(reply)
 
+    def _receive_own(self, reply: Reply) -> None:
+        """Take an answer to what the daemon asked; one that comes too late is still a sign of life."""
+        answer = self._own.get(reply.id)
+        if answer is not None and not answer.done():
+            answer.set_result(reply)
+            return
+        status = None
+        if reply.result is not None:
+            with contextlib.suppress(StuiError):
+                status = decode_result(reply, PingResult).status
+        self.pulse.answered(reply.id, status)
+
     def lose(self) -> None:
         """Tell everybody who waits that the link is gone."""
         self._lost = True
-        for answer in self._pending.values():
+        for answer in (*self._pending.values(), *self._own.values()):
             if not answer.done():
                 answer.set_exception(self._loss())
 

@@ -32,6 +32,7 @@ Event = Literal[
     "token.revoked",
     "token.refused",
     "approval.decided",
+    "image.conflict",
     "tool.ran",
     "audit.hole",
     "audit.torn",

@@ -58,7 +58,7 @@ class Label(NamedTuple):
     """What sealed bytes are: whose store, which part of it, of which session, up to which journal record."""
 
     store_id: str
-    field: Literal["session", "change", "index", "damaged", "resume key"]
+    field: Literal["session", "change", "index", "damaged", "resume key", "image"]
     session_id: str = ""
     lsn: int = 0
 

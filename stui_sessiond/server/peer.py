@@ -107,6 +107,7 @@ class Peer:
         self.principal: Principal | None = None if must_greet else LOCAL
         self.rights = _NOBODY if must_greet else _EVERYTHING
         self.proof = pipe.bearer
+        self.process_id = pipe.process_id
         self.connection_id: ConnectionId | None = None
         self.origin: Origin | None = None
         self.subscriptions: dict[SessionId, Subscription] = {}
@@ -159,6 +160,8 @@ class Peer:
             self.receive_broken(error)
             return
         self._understood = True
+        if self._link is not None:
+            self._link.heard()
         if isinstance(message, Request):
             self._receive_request(message)
         elif self._link is None:
@@ -375,6 +378,8 @@ class Peer:
 
     def close(self, close_name: str) -> None:
         """End the connection."""
+        if self._link is not None and self._link.end_reason is None:
+            self._link.end_reason = close_name
         self._pipe.close(self._host.close_reasons[close_name])
 
     def refuse(self, close_name: str) -> None:

@@ -8,7 +8,7 @@ known, only a bounded number is held in memory.
 import asyncio
 import secrets
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -173,7 +173,7 @@ class SessionManager:
             who = by or client_id
             changed = transitions.update(session, change, self._clock(), self.rules.max_bytes)
             event = _state_event(who, change.mode.value)
-            return await self._advance(entry, session, changed, who, "updated", event, once)
+            return await self.advance(entry, session, changed, who, "updated", event, once)
 
     async def end(self, session_id: str, *, keep: bool) -> SessionHeader:
         """Close a session, keeping what is stored for the retention time or deleting it.
@@ -273,7 +273,7 @@ class SessionManager:
                 data = {"tool_id": tool, "version": version.version, "checksum": checksum, "client_id": by}
                 return News("context.saved", data, version.at)
 
-            return await self._advance(entry, session, changed, by, "context.saved", event, once)
+            return await self.advance(entry, session, changed, by, "context.saved", event, once)
 
     async def clear_context(self, session_id: str, tool_id: str | None, *, by: str | None = None) -> list[ToolId]:
         """Remove a tool's stored context, or all; tell which there were.
@@ -292,7 +292,7 @@ class SessionManager:
                     data = {"tools": list(cleared), "version": version.version, "client_id": by}
                     return News("context.cleared", data, version.at)
 
-                await self._advance(entry, session, changed, by, "context.cleared", event)
+                await self.advance(entry, session, changed, by, "context.cleared", event)
             return cleared
 
     async def carried_out(self, session_id: str, once: Once | None) -> Session | None:
@@ -353,7 +353,7 @@ class SessionManager:
             session = await self._keeper.load(entry)
             changed = session.with_document(transitions.document_of(session, name, version))
             who = by or client_id
-            return await self._advance(entry, session, changed, who, "reverted", _state_event(who, "revert"), once)
+            return await self.advance(entry, session, changed, who, "reverted", _state_event(who, "revert"), once)
 
     async def share(self, session_id: str, client_id: str, role: Role, *, by: str | None) -> SessionHeader:
         """Let another client take part in a session, in this role; `none` ends it.
@@ -453,7 +453,7 @@ class SessionManager:
         header = replace(session.header, version=found.version, last_modified=found.accepted_at)
         return replace(session, header=header).with_document(document)
 
-    async def _advance(
+    async def advance(
         self,
         entry: Entry,
         old: Session,
@@ -462,8 +462,13 @@ class SessionManager:
         what: str,
         event: Callable[[Session, HistoryEntry], News],
         once: Once | None = None,
+        also: Sequence[News] = (),
     ) -> Session:
-        """Make `new` the next version, durably, and tell of it."""
+        """Make `new` the next version of a session that is held, durably, and tell of it; `also` is told before.
+
+        Raises:
+            SessionError, StorageError: as `update`.
+        """
         size_bytes = self._keeper.validator.measure(new)
         self._check_client_bytes(entry.header.client_id, size_bytes - entry.size_bytes)
         versioned, version = history.advance(old, new, self._clock(), client_id, what, self.rules.history)
@@ -472,7 +477,7 @@ class SessionManager:
             requests = (ledger.carried_out(once, version),)
             noted = ledger.noted(versioned.requests, requests[0], version.at, LEDGER)
             versioned = replace(versioned, requests=noted)
-        news = (event(versioned, version),)
+        news = (*also, event(versioned, version))
         return await self._keeper.store(
             entry, versioned, news, size_bytes=size_bytes, version=version, requests=requests
         )

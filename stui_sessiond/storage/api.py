@@ -4,7 +4,7 @@ Every implementation promises: when `commit` or `remove` returns, the change sur
 cannot be read is kept aside and reported, never deleted.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal, Protocol
 
 import msgspec
@@ -139,3 +139,21 @@ class SessionStorage(Protocol):
 
     def status(self) -> StorageStatus:
         """Tell how it is, from memory."""
+
+
+class ImageStore(Protocol):
+    """Keeps what is known of images beyond the life of a daemon: bodies that mean nothing here."""
+
+    async def read(self) -> list[bytes]:
+        """Read all records, the one that changed last at the end.
+
+        Raises:
+            StorageError: not now.
+        """
+
+    async def keep(self, records: Mapping[str, bytes], at: float) -> None:
+        """Put records, by image id, in the place of what is there; of too many, the oldest go.
+
+        Raises:
+            StorageError: nothing changed.
+        """

@@ -1,7 +1,8 @@
-"""Verified copies of all session files: made every hour and on demand, kept by age, put back without losing anything.
+"""Verified copies of session files and the database: made hourly and on demand, kept by age, put back without loss.
 
     backups/<time>-<reason>/sessions/<client>/<session>.json
     backups/<time>-<reason>/store.json
+    backups/<time>-<reason>/images.sqlite3
     backups/<time>-<reason>/manifest.json     hashes of all files; written last, so a copy without it is none
 
 A file that has not changed since the backup before is linked to it, not copied; live files are never linked, so that
@@ -24,7 +25,8 @@ from stui_sessiond.errors import StorageError
 from stui_sessiond.ids import SessionId
 from stui_sessiond.security.sealing import CLEAR_ID, KeyMissingError
 from stui_sessiond.storage.api import BackupInfo
-from stui_sessiond.storage.layout import CURRENT, PREVIOUS, seal_json, unseal_json
+from stui_sessiond.storage.database import copy_database, examine_copy
+from stui_sessiond.storage.layout import CURRENT, DATABASE, PREVIOUS, seal_json, unseal_json
 from stui_sessiond.storage.records import UnreadableError, decode_session
 
 if TYPE_CHECKING:
@@ -182,6 +184,8 @@ class Backups:
                     decode_session(data, manifest.store_id, stem, self._store.sealer)
                 except UnreadableError as error:
                     problems.append(f"{path}: {error}")
+            elif path == DATABASE and (problem := examine_copy(data)) is not None:
+                problems.append(f"{path}: {problem}")
         return _info(name, manifest, tuple(problems))
 
     def session_data(self, name: str, session_id: str) -> bytes:
@@ -245,9 +249,24 @@ class Backups:
         identity = fs.read(store.layout.identity) or b""
         fs.write_new(folder / "store.json", identity)
         files["store.json"] = hashlib.sha256(identity).hexdigest()
+        if DATABASE in fs.names(store.layout.root):
+            self._copy_database(folder, files, missing)
         for parent in (*made, folder / "sessions"):
             fs.sync_folder(parent)
         return files, missing
+
+    def _copy_database(self, folder: Path, files: dict[str, str], missing: dict[str, str]) -> None:
+        """Copy the database of images; one that is damaged must not end all backups."""
+        try:
+            data = copy_database(self._store.layout.database)
+            if (problem := examine_copy(data)) is not None:
+                raise StorageError(problem)  # noqa: TRY301 -- one way out for what cannot be copied
+        except StorageError as error:
+            missing[DATABASE] = error.message
+            _log.error("backup.database_missing", reason=error.message)
+            return
+        self._store.fs.write_new(folder / DATABASE, data)
+        files[DATABASE] = hashlib.sha256(data).hexdigest()
 
     def _live(self, client: Path, session_id: SessionId) -> tuple[bytes | None, str | None]:
         """The newest sound file of a session, and what is wrong with it. One damaged file must not end all backups."""

@@ -15,6 +15,8 @@ replaced/<time>/                    what a restore or an import replaced; the op
 restoring/                          copies for a restore that is under way
 audit/<first seq>.<n>.jsonl         the log of operations that matter for security, chained
 audit/head.json                     where that log ends, signed with the key in audit.key
+images.sqlite3                      what concerns images and no session: their history, changes of their code
+images.sqlite3-journal              the same while it changes, and after a crash
 ballast                             room to shut down cleanly when the disk is full
 """
 
@@ -34,6 +36,9 @@ STORE_VERSION = 2
 CURRENT = ".json"
 PREVIOUS = ".prev.json"
 SEGMENT_SUFFIX = ".journal"
+DATABASE = "images.sqlite3"
+DATABASE_JOURNAL = f"{DATABASE}-journal"
+"""What SQLite keeps beside it; the two belong together."""
 
 
 class StoreIdentity(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -68,6 +73,7 @@ class Layout:
         self.audit = root / "audit"
         self.audit_head = self.audit / "head.json"
         self.audit_key = root / "audit.key"
+        self.database = root / DATABASE
 
     @property
     def folders(self) -> tuple[Path, ...]:

@@ -31,6 +31,8 @@ class Pipe(Protocol):
     transport_name: str
     address: str | None
     """Who is at the other end, as the system tells: `HOST:PORT`, or user and process."""
+    process_id: int | None
+    """The process at the other end, where the system tells: over the unix socket."""
     same_user: bool
     """Whether the system vouches that the peer is the daemon's own user."""
     strict_start: bool

@@ -34,6 +34,7 @@ class StreamPipe(asyncio.Protocol, abc.ABC):
     def __init__(self, make_receiver: ReceiverFactory, limits: PipeLimits, ticket: Ticket | None = None) -> None:
         self.bearer: str | None = None
         self.address: str | None = None
+        self.process_id: int | None = None
         self.ticket = ticket
         self._make_receiver = make_receiver
         self._limits = limits
@@ -54,6 +55,8 @@ class StreamPipe(asyncio.Protocol, abc.ABC):
         sock = transport.get_extra_info("socket")
         _tune_tcp(sock)
         self.address = _address(sock, transport.get_extra_info("peername"))
+        credentials = _credentials(sock)
+        self.process_id = None if credentials is None else credentials[0]
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop."""

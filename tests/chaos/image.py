@@ -102,6 +102,9 @@ class Image:
             message = json.loads(line)
             if message.get("command") == "evaluate":
                 self._begin(message)
+            elif message.get("command") == "ping":
+                alive = {"message": None, "status": "busy" if self.busy else "ready", "uptime": 0}
+                writer.write(json.dumps({"id": message["id"], "status": "success", "result": alive}).encode() + b"\n")
 
     def _begin(self, request: Json) -> None:
         code: str = request["parameters"]["code"]

@@ -343,10 +343,12 @@ class ScriptedImage(Connection):
         self.greeting = self.result("hello", role="image", protocol=["1.0.0"], identity=identity)
 
     def request(self) -> Json:
-        """The next request of the daemon."""
-        message = self.read()
-        assert message is not None, "the daemon closed the connection"
-        return message
+        """The next request that a client is behind; what the daemon asks of its own accord is left unanswered."""
+        while True:
+            message = self.read()
+            assert message is not None, "the daemon closed the connection"
+            if not str(message["id"]).startswith("p-"):
+                return message
 
     def reply(self, request: Json, result: Json) -> None:
         """Answer a request."""

@@ -66,7 +66,7 @@ def readable(home: Path) -> list[str]:
 
 
 def test_daemon_with_a_key_writes_nothing_that_can_be_read(home: Path) -> None:
-    """State, context, code, results, names of clients, sessions, images: no file has any, also of the backups."""
+    """State, context, code, sources, results, names of all that has one: no file has any, also of the backups."""
     key = new_key(home, "key")
     with (
         Daemon(home, settings=encryption(key)) as daemon,
@@ -82,6 +82,16 @@ def test_daemon_with_a_key_writes_nothing_that_can_be_read(home: Path) -> None:
             {"result": f"{CANARY} result", "result_type": "String", "execution_time": 1, "has_error": False},
         )
         client.result_of(asked)
+        source = f"{CANARY} ^ '{CANARY}'"
+        asked = client.start("compile_method", session_id=session, class_name=f"{CANARY}Class", source=source)
+        done = {"class_name": f"{CANARY}Class", "selector": CANARY, "previous_source": f"{CANARY} ^ 1"}
+        image.reply(image.request(), done)
+        client.result_of(asked)
+        image.write({"event": "code_changed", "data": {"kind": "class", "class_name": CANARY, "source": CANARY}})
+        kept: list[dict[str, object]] = []
+        while len(kept) < 2:  # nobody is told when what an image says has arrived, except by events
+            kept = client.result("list_code_changes", image_id=f"{CANARY}-image")["changes"]
+        assert [row["source"] for row in kept] == [source, CANARY]
         client.result("create_backup", reason="manual")
         assert readable(home) == []
         assert daemon.terminate() == 0

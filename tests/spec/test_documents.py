@@ -18,12 +18,24 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from stui_sessiond.commands import context, gate, image, interruption, kept, objects, paging, relay
+from stui_sessiond.commands import (
+    context,
+    gate,
+    image,
+    image_session,
+    interruption,
+    kept,
+    mirror,
+    objects,
+    paging,
+    relay,
+)
 from stui_sessiond.commands.table import RIGHTS
 from stui_sessiond.config import ServerSettings, Settings
 from stui_sessiond.contract import load_contract
 from stui_sessiond.daemon import Daemon
-from stui_sessiond.images import link
+from stui_sessiond.images import condition, link, memory, probe, pulse, record, watch
+from stui_sessiond.model import code_change, source_merge
 from stui_sessiond.server import listeners, peer
 from stui_sessiond.server.peer import RIGHTS_OF_ROLE
 from stui_sessiond.sessions import (
@@ -39,6 +51,7 @@ from stui_sessiond.sessions import (
     transitions,
     validator,
 )
+from stui_sessiond.storage import changes
 from stui_sessiond.storage.memory import MemoryStorage
 from stui_sessiond.transports import lines, stream, websocket
 from stui_sessiond.transports.pipe import PipeLimits
@@ -261,6 +274,8 @@ async def play(conversation: list[Example], told: Callable[[Json, Json], None]) 
                 peers[sender].send(real.put_in(value))
                 continue
             got = await peers[receiver].receive()
+            while str(got.get("id")).startswith("p-"):  # of the daemon's own accord, at any time
+                got = await peers[receiver].receive()
             real.learn(value, got)
             if receiver == "image" and "command" in got:
                 real.learn_request(value, got)
@@ -329,7 +344,22 @@ FIXED = {
     "sessions that ended while their image was away": kept.MAX_OWED,
     "an image's answer to `release_handles`, seconds": objects.RELEASE_TIMEOUT_S,
     "a patch in an event, bytes": manager.MAX_PATCH_BYTES,
+    "images that are not connected and are remembered": memory.REMEMBERED_IMAGES,
+    "connections of an image that are remembered": record.MAX_CONNECTIONS,
+    "clean-ups of an image's sessions that are remembered": record.MAX_CLEANUPS,
+    "silence of an image before it is asked for a sign of life, seconds": pulse.QUIET_S,
+    "between signs of life of an image that does not answer, seconds": pulse.SUSPECT_S,
+    "an image's answer to what it is tried with after `hello`, seconds": probe.PROBE_TIMEOUT_S,
+    "sessions that a clean-up tells one by one": image_session.MAX_DETAILS,
     "an image's event, data as JSON, bytes": image.MAX_PUSHED_BYTES,
+    "changes of code kept of an image": changes.MAX_CHANGES,
+    "the same, bytes": changes.MAX_BYTES,
+    "the same with all that is kept of images, bytes": changes.MAX_TOTAL_BYTES,
+    "a source that is kept with a change, bytes": code_change.MAX_TEXT_BYTES,
+    "changes in one answer of `list_code_changes`, bytes": changes.MAX_PAGE_BYTES,
+    "changes that an image tells and that wait for the disk, bytes": mirror.MAX_PUSHED_WAITING_BYTES,
+    "a source that is merged when two changed it, characters": source_merge.MAX_CHARS,
+    "the same, lines from the first that differs to the last": source_merge.MAX_LINES,
     "a part of an image's long output, characters": image.PART_CHARS,
     "an idempotency key, characters": 200,
     "requests that a session remembers": manager.LEDGER.max_requests,
@@ -416,6 +446,25 @@ def test_figures_in_the_text_are_those_in_the_code(text: str) -> None:
     assert text in " ".join(page("PROTOCOL.md").split())
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"nothing came from it for {pulse.QUIET_S:g} seconds",
+        f"every {pulse.SUSPECT_S:g} seconds while an answer is missing",
+        f"at most {pulse.MAX_UNANSWERED} of them wait",
+        f"does not answer in {probe.PROBE_TIMEOUT_S:g} seconds",
+        f"less than {condition.RECONNECTING_S:g} seconds ago",
+        f"grace period ({Settings().images.grace / 60:g} minutes)",
+        f"missing for {condition.SILENT_S:g} seconds or longer",
+        f"missing for {condition.CRITICAL_S:g} seconds",
+        f"lasted for {watch.SETTLE_S:g} seconds",
+    ],
+)
+def test_figures_of_images_are_those_in_the_code(text: str) -> None:
+    """The numbers in the prose of IMAGES.md are the real ones."""
+    assert text in " ".join(page("IMAGES.md").split())
+
+
 def test_limits_that_hello_tells_are_in_the_text() -> None:
     """The first rows of the table are the fields of `limits` in the reply to `hello`."""
     told = next(e.value for e in examples("PROTOCOL.md") if e.value.get("id") == "h1" and "result" in e.value)
@@ -442,6 +491,7 @@ def test_figures_in_framing_are_those_in_the_code(text: str) -> None:
     assert text in " ".join(page("FRAMING.md").split())
 
 
+_TELLERS = ("approval.py", "debuggers.py", "image.py", "mirror.py")
 _TELLING = {"_post_to", "post_to", "News", "news", "post", "announce"}
 """What makes or tells an event: its name is among the arguments."""
 _EVENT_NAME = re.compile(r"[a-z]+\.[a-z_]+|gap")
@@ -472,8 +522,7 @@ def told_events() -> Iterator[str]:
     """The names of events that the code tells, found in its source."""
     yield hub.GAP_EVENT
     commands = ROOT / "stui_sessiond" / "commands"
-    telling = [commands / f"{name}.py" for name in ("approval", "debuggers", "image")]
-    for file in (*(ROOT / "stui_sessiond" / "sessions").rglob("*.py"), *telling):
+    for file in (*(ROOT / "stui_sessiond" / "sessions").rglob("*.py"), *(commands / name for name in _TELLERS)):
         for function in ast.walk(ast.parse(file.read_text("utf-8"))):
             if not isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
                 continue

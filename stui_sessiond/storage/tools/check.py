@@ -12,9 +12,10 @@ import msgspec
 from stui_sessiond.errors import SessionDamagedError, StorageError
 from stui_sessiond.security.sealing import CLEAR, KeyMissingError, Sealer
 from stui_sessiond.storage.backups import FAILED_MANIFEST, MANIFEST, Backups
+from stui_sessiond.storage.database import examine_file
 from stui_sessiond.storage.fs import FileSystem
 from stui_sessiond.storage.index import decode_index
-from stui_sessiond.storage.layout import CURRENT, PREVIOUS, STORE_VERSION, Layout, read_identity
+from stui_sessiond.storage.layout import CURRENT, DATABASE, PREVIOUS, STORE_VERSION, Layout, read_identity
 from stui_sessiond.storage.records import UnreadableError, decode_session
 from stui_sessiond.storage.store import Store
 from stui_sessiond.storage.tools.view import View, open_view, read_damaged, require_store
@@ -111,6 +112,7 @@ class _Checker:
         files = self.session_files(identity.store_id, view.store)
         self.sessions(view)
         archived = self.archive(identity.store_id)
+        self.database()
         quarantined = len(fs.names(layout.quarantine))
         if quarantined:
             self.note("quarantine/", f"{quarantined} files were put aside", "look at them; nothing deletes them")
@@ -226,6 +228,19 @@ class _Checker:
                 except KeyMissingError as error:
                     self.note(f"archive/{month}/{name}", f"not opened: {error}")
         return count
+
+    def database(self) -> None:
+        if DATABASE not in self.fs.names(self.layout.root):
+            return
+        try:
+            problem = examine_file(self.layout.database)
+        except StorageError as error:
+            self.note(
+                DATABASE, f"not looked at: {error.message}", "the next start of the daemon finishes what was begun"
+            )
+            return
+        if problem is not None:
+            self.damage(DATABASE, f"damaged: {problem}", "the next start of the daemon puts it into quarantine")
 
     def backups(self) -> int:
         backups = Backups(Store(self.layout.root, self.fs, sealer=self.sealer))

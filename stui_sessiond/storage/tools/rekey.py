@@ -14,7 +14,9 @@ from stui_sessiond.security.resume import KEY_FILE, open_key
 from stui_sessiond.security.sealing import Sealer
 from stui_sessiond.storage import rekey
 from stui_sessiond.storage.backups import Backups
+from stui_sessiond.storage.database import seal_database_anew
 from stui_sessiond.storage.fs import FileSystem
+from stui_sessiond.storage.layout import DATABASE
 from stui_sessiond.storage.store import Store
 from stui_sessiond.storage.tools.stopped import stopped_store
 
@@ -50,6 +52,8 @@ def rekey_store(
     with stopped_store(root, fs, sealer) as store:
         if KEY_FILE in fs.names(root):
             open_key(root, sealer)
+        if DATABASE in fs.names(root):
+            seal_database_anew(store.layout.database, sealer)
         sessions = len(store.old_files)
         if store.rekeying:
             _write_anew(store, progress)

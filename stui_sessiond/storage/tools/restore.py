@@ -6,8 +6,9 @@ The whole store, in this order, each step synced before the next:
 
 1. Every file of the backup is verified and copied to `restoring/`. Until here nothing else has changed.
 2. `store.json` is copied to `replaced/<time>/`; in its place comes a marker. No daemon opens such a folder.
-3. `journal/`, `sessions/`, `index.json`, `damaged.json` are moved to `replaced/<time>/`, which then is a whole store.
-4. `restoring/sessions` is moved to `sessions`.
+3. `journal/`, `sessions/`, `index.json`, `damaged.json` are moved to `replaced/<time>/`, which then is a whole store;
+   the database of images goes along, if the backup has one.
+4. `restoring/sessions` is moved to `sessions`, then the database to its place.
 5. `restoring/store.json` takes the place of the marker. From here the backup is the store.
 
 Interrupted before 2, the old store is as it was. Between 2 and 5, `restore_store` goes on where it was, and
@@ -15,7 +16,7 @@ Interrupted before 2, the old store is as it was. Between 2 and 5, `restore_stor
 """
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -26,7 +27,16 @@ from stui_sessiond.ids import SessionId
 from stui_sessiond.security.sealing import CLEAR, Sealer
 from stui_sessiond.storage.backups import Backups
 from stui_sessiond.storage.fs import FileSystem
-from stui_sessiond.storage.layout import RESTORING_FORMAT, STORE_VERSION, Layout, read_identity, seal_json, unseal_json
+from stui_sessiond.storage.layout import (
+    DATABASE,
+    DATABASE_JOURNAL,
+    RESTORING_FORMAT,
+    STORE_VERSION,
+    Layout,
+    read_identity,
+    seal_json,
+    unseal_json,
+)
 from stui_sessiond.storage.records import UnreadableError, decode_session
 from stui_sessiond.storage.store import Store
 from stui_sessiond.storage.tools.stopped import (
@@ -41,6 +51,9 @@ from stui_sessiond.storage.tools.view import require_store
 
 MOVED = ("journal", "sessions", "index.json", "damaged.json")
 """What belongs to the content of a store, besides store.json."""
+
+DATABASES = (DATABASE, DATABASE_JOURNAL)
+"""The same of the database of images. Backups of earlier versions have none; then the present one stays."""
 
 
 class Restored(msgspec.Struct, frozen=True):
@@ -61,6 +74,8 @@ class _Marker(msgspec.Struct, frozen=True):
     store_id: str
     backup: str
     replaced: str
+    database: bool = False
+    """Whether the backup has the database of images."""
 
 
 def interrupted(root: Path, fs: FileSystem) -> str | None:
@@ -103,7 +118,7 @@ def restore_store(
             raise StorageError(msg)
         if marker is None:
             marker = _prepare(layout, fs, backups, name, now, progress)
-        _switch(layout, fs, root / marker.replaced)
+        _switch(layout, fs, root / marker.replaced, (*MOVED, *DATABASES) if marker.database else MOVED)
     _open_once(root, fs, info.sessions, sealer)
     return Restored(name, str(root / marker.replaced), info.sessions)
 
@@ -125,11 +140,15 @@ def undo_restore(root: Path, fs: FileSystem) -> Path:
         staged, replaced = _staged(layout), root / marker.replaced
         fs.make_folder(staged)
         if "sessions" not in fs.names(staged):  # what lies in its place came from the backup
+            if marker.database and DATABASE not in fs.names(staged):
+                fs.rename(layout.database, staged / DATABASE)
+                fs.sync_folder(staged)
+                fs.sync_folder(root)
             fs.rename(layout.sessions, staged / "sessions")
             fs.sync_folder(staged)
             fs.sync_folder(root)
         kept = fs.names(replaced)
-        for each in MOVED:
+        for each in (*MOVED, *DATABASES):
             if each in kept:
                 fs.rename(replaced / each, root / each)
         fs.sync_folder(root)
@@ -219,24 +238,29 @@ def _prepare(
         fs.write_new(replaced / layout.identity.name, present)
         fs.sync_folder(replaced)
     place = str(replaced.relative_to(layout.root))
-    marker = _Marker(RESTORING_FORMAT, STORE_VERSION, manifest.store_id, name, place)
+    database = DATABASE in manifest.files
+    marker = _Marker(RESTORING_FORMAT, STORE_VERSION, manifest.store_id, name, place, database)
     fs.write_new(staged / "marker", seal_json(marker))
     fs.rename(staged / "marker", layout.identity)
     fs.sync_folder(layout.root)
     return marker
 
 
-def _switch(layout: Layout, fs: FileSystem, replaced: Path) -> None:
+def _switch(layout: Layout, fs: FileSystem, replaced: Path, moved: Sequence[str]) -> None:
     """Steps 3 to 5, from wherever they were interrupted."""
     root, staged = layout.root, _staged(layout)
     if "sessions" in fs.names(staged):  # as long as it is there, what lies in its place is what was there before
         present, kept = fs.names(root), fs.names(replaced)
-        for each in MOVED:
+        for each in moved:
             if each in present:  # a second one is an empty folder that a start has made before it was refused
                 fs.rename(root / each, replaced / (f"{each}.again" if each in kept else each))
         fs.sync_folder(replaced)
         fs.sync_folder(root)
         fs.rename(staged / "sessions", layout.sessions)
+    if DATABASE in fs.names(staged):
+        fs.sync_folder(root)
+        fs.sync_folder(staged)  # that `sessions` is in its place has to be seen before the database is in its own
+        fs.rename(staged / DATABASE, layout.database)
     fs.sync_folder(root)
     fs.sync_folder(staged)
     fs.rename(staged / layout.identity.name, layout.identity)

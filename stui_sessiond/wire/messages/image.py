@@ -33,11 +33,11 @@ class ListedImage(Struct):
     dialect: str | None
     version: str | None
     vm: str | None
-    instance_id: str
-    generation: int
+    instance_id: str | None
+    generation: int | None
     capabilities: list[str]
     status: Status
-    last_seen: str
+    last_seen: str | None
     session_count: int
     health: Health
     condition: Condition

@@ -35,6 +35,7 @@ class CodeChange(Struct):
     session_id: str | None
     instance_id: str
     generation: int
+    texts_omitted: bool = False
 
 
 class ListCodeChangesResult(Struct):
@@ -62,8 +63,8 @@ class ReappliedChange(Struct):
     class_name: str
     selector: str | None
     is_class_method: bool
-    state: Literal["present", "missing", "different"]
-    outcome: Literal["applied", "would_apply", "not_needed", "conflict", "failed"]
+    state: Literal["present", "missing", "different"] | None
+    outcome: Literal["applied", "would_apply", "not_needed", "conflict", "by_hand", "failed"]
     reason: str | None = None
 
 

@@ -31,6 +31,7 @@ class TestCaller(Listener):
         self.greeted = False
         self.must_greet = must_greet
         self.proof: str | None = None
+        self.process_id: int | None = None
         self.topics: set[Topic] = set()
         self.request_id = "r-1"
         self.sent: list[bytes] = []

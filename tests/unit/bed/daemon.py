@@ -11,6 +11,7 @@ from typing import Any
 
 from stui_sessiond.config import (
     AccessSettings,
+    ImageSettings,
     LimitSettings,
     PolicySettings,
     QuotaSettings,
@@ -38,6 +39,8 @@ class Talker(LinePeer):
         super().__init__(reader, writer)
         self.events: list[Json] = []
         self.replies: dict[str, Json] = {}
+        self.own_accord = False
+        """Whether to hear what the daemon asks images of its own accord."""
         self._serial = itertools.count(1)
 
     def ask(self, command: str, /, *, envelope: bool = False, **parameters: Any) -> str:  # noqa: ANN401 -- any JSON
@@ -56,10 +59,12 @@ class Talker(LinePeer):
 
     async def hear(self) -> Json:
         """Read the next message."""
-        line = await self.line()
-        assert line, "the daemon closed the connection"
-        message: Json = json.loads(line)
-        return message
+        while True:
+            line = await self.line()
+            assert line, "the daemon closed the connection"
+            message: Json = json.loads(line)
+            if self.own_accord or not ("command" in message and message["id"].startswith("p-")):
+                return message
 
     async def reply_to(self, request_id: str | None) -> Json:
         """Wait for the reply to a request."""
@@ -146,6 +151,7 @@ async def running_daemon(
     quotas: Json | None = None,
     policy: Json | None = None,
     access: Json | None = None,
+    images: Json | None = None,
     audited: bool = False,
 ) -> AsyncIterator[Running]:
     """Start a daemon in a folder of its own, and stop it at the end."""
@@ -158,6 +164,7 @@ async def running_daemon(
             quotas=QuotaSettings(**(quotas or {})),
             policy=PolicySettings(**(policy or {})),
             access=AccessSettings(**(access or {})),
+            images=ImageSettings(**(images or {})),
         )
         clock = clock or FakeClock()
         audit = FileAudit(Path(folder), LocalFileSystem(), clock) if audited else None

@@ -12,7 +12,7 @@ from stui_sessiond.client.blocking import BlockingClient
 from stui_sessiond.client.commands import Commands, SubscribingCommands
 from stui_sessiond.contract import load_contract
 from stui_sessiond.wire.forms import command_name
-from stui_sessiond.wire.messages import development, history, session
+from stui_sessiond.wire.messages import code, development, history, session
 
 T = TypeVar("T")
 
@@ -30,6 +30,13 @@ STRUCTS: dict[str, object] = {
     "complete_code": development.CodeCompletion(code="Obj", cursor_position=3),
     "system_info": development.SystemInfo(),
     "debug": development.Debug(operation="stack"),
+    "list_packages": code.ListPackages(),
+    "get_hierarchy": code.GetHierarchy(class_name="Object"),
+    "find_methods": code.FindMethods(what="senders", text="yourself"),
+    "compile_method": code.CompileMethod(class_name="Object", source="yourself ^ self"),
+    "remove_method": code.RemoveMethod(class_name="Object", method_name="yourself"),
+    "define_class": code.DefineClass(class_name="Counter"),
+    "remove_class": code.RemoveClass(class_name="Counter"),
 }
 
 

@@ -15,9 +15,9 @@ from tests.unit.bed.image import a_link
 PHARO = ImageId("pharo")
 
 
-def seen(registry: ImageRegistry) -> list[tuple[str, bool, float]]:
+def seen(registry: ImageRegistry) -> list[tuple[str, bool, float | None]]:
     """List the images seen: id, whether connected, when."""
-    return [(image.identity.image_id, image.connected, image.last_seen) for image in registry.seen()]
+    return [(image.image_id, image.connected, image.record.last_seen) for image in registry.all_known()]
 
 
 def test_image_that_comes_and_goes() -> None:

@@ -179,7 +179,7 @@ async def test_image_that_is_lost_while_it_is_asked() -> None:
         await until_gone(running, "pharo")
         assert (await client.call("evaluate", code="1"))["code"] == "image_unavailable"
         images = (await client.call("list_images"))["images"]
-        assert [(image["image_id"], image["status"]) for image in images] == [("pharo", "disconnected")]
+        assert [(image["image_id"], image["status"]) for image in images] == [("pharo", "reconnecting")]
 
 
 async def test_image_that_connects_again() -> None:

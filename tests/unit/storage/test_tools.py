@@ -3,6 +3,7 @@
 import contextlib
 import json
 import shutil
+import sqlite3
 from collections import Counter
 from pathlib import Path
 from random import Random
@@ -14,7 +15,8 @@ from stui_sessiond.errors import SessionNotFoundError, StorageError, VersionNotF
 from stui_sessiond.ids import SessionId
 from stui_sessiond.model.session import Session
 from stui_sessiond.storage.backups import Backups
-from stui_sessiond.storage.fs import LocalFileSystem
+from stui_sessiond.storage.fs import FileSystem, LocalFileSystem
+from stui_sessiond.storage.layout import DATABASE
 from stui_sessiond.storage.records import decode_session
 from stui_sessiond.storage.store import Store
 from stui_sessiond.storage.tools.check import CheckReport, check_store
@@ -64,14 +66,33 @@ def bed(tmp_path: Path) -> Bed:
     one = change(store, put(store, new_session(1, a=1)), a=2)
     put(store, new_session(2, "bob", b=1))
     store.checkpoint_all()
+    note(root, "then")
     backup = Backups(store).create(NOW, "manual").name
     then = content(root)
+    note(root, "now")
     one = change(store, one, a=3)
     store.checkpoint_all()
     one = change(store, name_version(store, one, "before lunch"), a=4, c=[1, 2])
     put(store, new_session(3, "Bob Grüße 🐿", x="日本語"))
     let_go(store)
     return Bed(root, backup, then, content(root))
+
+
+def note(root: Path, word: str) -> None:
+    """Have one word in the database of images."""
+    with contextlib.closing(sqlite3.connect(root / DATABASE)) as database, database:
+        database.execute("CREATE TABLE IF NOT EXISTS words (word TEXT)")
+        database.execute("DELETE FROM words")
+        database.execute("INSERT INTO words VALUES (?)", (word,))
+
+
+def noted(root: Path, fs: FileSystem | None = None) -> str:
+    """The word that is in the database of images."""
+    data = (fs or DISK()).read(root / DATABASE)
+    assert data is not None
+    with contextlib.closing(sqlite3.connect(":memory:")) as database:
+        database.deserialize(data)
+        return str(database.execute("SELECT word FROM words").fetchone()[0])
 
 
 def look(root: Path, *, backups: bool = False) -> CheckReport:
@@ -89,6 +110,17 @@ def text_of(root: Path, *ids: SessionId) -> tuple[bytes, Exported]:
     pieces: list[bytes] = []
     done = export_store(root, DISK(), pieces.append, NOW, ids)
     return b"".join(pieces), done
+
+
+def test_restore_of_a_backup_without_a_database_leaves_the_present_one(bed: Bed) -> None:
+    """Backups of earlier versions have none; what is known of images is not given up for that."""
+    store = opened(bed.root)
+    (bed.root / DATABASE).unlink()
+    older = Backups(store).create(NOW + 9, "older").name
+    store.close()
+    note(bed.root, "present")
+    restore_store(bed.root, DISK(), older, NOW + 10)
+    assert noted(bed.root) == "present"
 
 
 # ---- check
@@ -305,7 +337,9 @@ def test_restore_of_the_whole_store_puts_the_backup_in_place_and_keeps_what_was_
     """After it the store is as in the backup, and what was there before is a whole store in `replaced/`."""
     done = restore_store(bed.root, DISK(), bed.backup, NOW + 5)
     assert content(bed.root) == bed.then
+    assert noted(bed.root) == "then"
     assert content(Path(done.replaced)) == bed.now
+    assert noted(Path(done.replaced)) == "now"
     assert damage(look(Path(done.replaced))) == []
     assert damage(look(bed.root, backups=True)) == []
     assert not (bed.root / "restoring").exists()
@@ -331,7 +365,7 @@ def test_restore_interrupted_at_any_call_can_be_repeated_or_undone(bed: Bed, tmp
         name = interrupted(root, DISK())
         if name is None:
             found = content(root)
-            assert found in (bed.now, bed.then), at
+            assert (found, noted(root)) in ((bed.now, "now"), (bed.then, "then")), at
             outcomes["before" if found == bed.now else "backup"] += 1
         else:
             outcomes["stopped"] += 1
@@ -341,10 +375,10 @@ def test_restore_interrupted_at_any_call_can_be_repeated_or_undone(bed: Bed, tmp
                 store.open()
             store.fs.unlock()
             undo_restore(other, DISK())
-            assert content(other) == bed.now, at
+            assert (content(other), noted(other)) == (bed.now, "now"), at
             assert damage(look(other)) == [], at
         restore_store(root, DISK(), bed.backup, NOW + 6)
-        assert content(root) == bed.then, at
+        assert (content(root), noted(root)) == (bed.then, "then"), at
         kept = [content(each) for each in (root / "replaced").iterdir() if (each / "store.json").exists()]
         assert bed.now in kept, at
         shutil.rmtree(root)
@@ -377,8 +411,8 @@ def test_undo_interrupted_at_any_call_can_be_repeated_or_turned_round(bed: Bed, 
                 if interrupted(root, DISK()) is not None:
                     undo_restore(root, DISK())
                     restore_store(other, DISK(), bed.backup, NOW + 6)
-                    assert content(other) == bed.then
-                assert content(root) == bed.now, (at, undo_at)
+                    assert (content(other), noted(other)) == (bed.then, "then")
+                assert (content(root), noted(root)) == (bed.now, "now"), (at, undo_at)
                 tried += 1
                 shutil.rmtree(root)
                 shutil.rmtree(other)
@@ -404,7 +438,7 @@ def test_restore_survives_a_power_loss_after_any_step(bed: Bed) -> None:
         after = SimulatedFileSystem(state)
         if interrupted(bed.root, after) is None:
             found = content(bed.root, after)
-            assert found in (bed.now, bed.then)
+            assert (found, noted(bed.root, after)) in ((bed.now, "now"), (bed.then, "then"))
             outcomes["before" if found == bed.now else "backup"] += 1
         else:
             outcomes["stopped"] += 1
@@ -413,9 +447,9 @@ def test_restore_survives_a_power_loss_after_any_step(bed: Bed) -> None:
                 Store(bed.root, other).open()  # a start that is refused, and leaves empty folders
             other.unlock()
             undo_restore(bed.root, other)
-            assert content(bed.root, other) == bed.now
+            assert (content(bed.root, other), noted(bed.root, other)) == (bed.now, "now")
         restore_store(bed.root, after, bed.backup, NOW + 6)
-        assert content(bed.root, after) == bed.then
+        assert (content(bed.root, after), noted(bed.root, after)) == (bed.then, "then")
 
     def step(_kind: str) -> None:
         for state in crash_states(fs, random):

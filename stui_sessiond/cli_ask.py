@@ -1,5 +1,9 @@
-"""What do the commands that talk to a daemon share? Where it is, who asks, and what is printed when it says no."""
+"""What do the commands share that ask a running daemon? Where it is, who asks, and what a failure prints.
 
+Exit codes: 1 it was refused, 2 wrong use, 3 no daemon answers.
+"""
+
+import asyncio
 import functools
 import json
 import os
@@ -52,7 +56,7 @@ def with_tls(command: F) -> F:
 JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON for a script.")
 
 
-def url_of(url: str | None) -> str:
+def address(url: str | None) -> str:
     """The address that is given, or that of this user's daemon."""
     if url is not None:
         return url
@@ -60,6 +64,26 @@ def url_of(url: str | None) -> str:
 
     settings = config.load_settings(None, os.environ, {})
     return f"unix://{config.unix_path(settings.server)}"
+
+
+def ask(
+    command: str,
+    parameters: dict[str, Any],
+    url: str | None,
+    token: str | None,
+    client_id: str | None,
+    *,
+    as_json: bool,
+) -> Any:  # noqa: ANN401 -- any JSON
+    """Call a command and give its result; a failure is printed and ends the process."""
+    from stui_sessiond import client  # noqa: PLC0415 -- `serve` and `describe` do without
+
+    async def asking() -> Any:  # noqa: ANN401 -- any JSON
+        async with client.connect(address(url), client_id=client_id, token=token) as connected:
+            return await connected.call(command, parameters)
+
+    with failures_told(as_json=as_json):
+        return asyncio.run(asking())
 
 
 @contextmanager
