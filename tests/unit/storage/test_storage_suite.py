@@ -191,7 +191,7 @@ async def test_events_and_requests_follow_each_other(place: Place) -> None:
             assert await read(storage, session.header.session_id) == session
         async with place.reopen() as storage:
             assert await read(storage, session.header.session_id) == session
-    assert (session.header.epoch, session.header.seq, len(session.requests.entries)) == ("e3", 1, 7)
+    assert (session.header.epoch, session.header.seq, len(session.requests.entries)) == ("e3", 1, 8)
     opened = await place.opened()
     assert [stored.header for stored in opened.sessions] == [session.header]
 
