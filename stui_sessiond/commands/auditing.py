@@ -40,10 +40,15 @@ _NAMED: dict[str, tuple[str, ...]] = {
     "approve": ("approval_id",),
     "reject": ("approval_id",),
     "reapply_code_changes": ("dry_run", "force"),
+    "interrupt_evaluation": ("evaluation", "tool_id", "force"),
+    "evaluate_on": ("image_ids",),
 }
 """The parameters that an entry tells, by command: ids and words of the contract, no content."""
 
-_HASHED = ("code", "source", "target", "operation", "context")
+MAX_NAMES_CHARS = 1000
+"""How much of a list of names an entry tells."""
+
+_HASHED = ("code", "source", "target", "operation", "expression", "context")
 """Parameters that an entry tells the size and SHA-256 of: code, and what is evaluated like it."""
 
 
@@ -112,6 +117,8 @@ def _details(command: str, parameters: object) -> dict[str, Word]:
     found: dict[str, Word] = {}
     for name in _NAMED.get(command, ()):
         value = getattr(parameters, name, None)
+        if isinstance(value, list):
+            found[f"{name}_count"], value = len(value), ", ".join(value)[:MAX_NAMES_CHARS]
         found[name] = value if isinstance(value, str | bool) else None
     for name in _HASHED:
         value = getattr(parameters, name, None)

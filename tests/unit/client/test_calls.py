@@ -12,6 +12,7 @@ from stui_sessiond.client.failure import ConnectionFailedError, OutcomeUnknownEr
 from stui_sessiond.contract import load_contract
 from stui_sessiond.wire.messages.context import SaveContext
 from stui_sessiond.wire.messages.development import Evaluate
+from stui_sessiond.wire.messages.evaluation import InterruptEvaluation
 from stui_sessiond.wire.messages.session import CloseSession, CreateSession
 
 CONTRACT = load_contract()
@@ -107,6 +108,14 @@ async def test_table_sorts_out_calls_after_a_cut() -> None:
     with pytest.raises(OutcomeUnknownError, match="get_request_status") as told:
         await keyed.answer
     assert (told.value.command, told.value.idempotency_key) == ("evaluate", "k")
+
+
+async def test_interrupt_of_one_evaluation_can_be_said_twice() -> None:
+    """One of everything cannot: what began meanwhile would end as well."""
+    named = InterruptEvaluation("s", "k")
+    assert Call("r", CONTRACT, "interrupt_evaluation", named, None).repeatable
+    assert Call("r", CONTRACT, "interrupt_evaluation", {"session_id": "s", "evaluation": "k"}, None).repeatable
+    assert not Call("r", CONTRACT, "interrupt_evaluation", InterruptEvaluation("s"), None).repeatable
 
 
 async def test_answer_of_a_stopping_daemon_leaves_the_call_unsent() -> None:

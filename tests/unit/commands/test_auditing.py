@@ -147,6 +147,28 @@ async def test_evaluation_is_written_when_accepted_and_when_ended() -> None:
         assert [e.outcome for e in written(running, folder)][-2:] == ["ok", lost["code"]]
 
 
+async def test_code_on_many_images_and_interrupts_are_written() -> None:
+    """Which images, what was to end; accepted and ended, like other code."""
+    async with audited() as (running, folder), running.talker() as client, running.image() as image:
+        session = (await client.call("create_session", client_id="ada", image_id="pharo"))["session_id"]
+        asked = client.ask("evaluate_on", code="1", image_ids=["pharo", "nobody"])
+        request = await image.hear()
+        result = {"result": "1", "result_type": "X", "execution_time": 1, "has_error": False}
+        image.say({"id": request["id"], "status": "success", "result": result})
+        await client.reply_to(asked)
+        await client.call("interrupt_evaluation", session_id=session, tool_id="w", force=True)
+        rows = written(running, folder)[-4:]
+        assert [(row.event, row.command) for row in rows] == [
+            ("command.accepted", "evaluate_on"),
+            ("command.ended", "evaluate_on"),
+            ("command.accepted", "interrupt_evaluation"),
+            ("command.ended", "interrupt_evaluation"),
+        ]
+        assert (rows[0].details["image_ids"], rows[0].details["image_ids_count"]) == ("pharo, nobody", 2)
+        assert rows[2].session_id == session
+        assert rows[2].details == {"tool_id": "w", "force": True}
+
+
 async def test_sharing_driving_detaching_and_deleting_are_written() -> None:
     """With whom, and what."""
     async with audited() as (running, folder), running.talker() as owner, running.talker() as guest:
@@ -229,6 +251,8 @@ async def test_secret_in_any_parameter_of_any_command_gets_into_no_file_of_the_l
     [
         ("evaluate", {"code": "CANARY", "context": {"receiver": "CANARY"}, "image_id": "pharo"}),
         ("debug", {"operation": "CANARY", "context": {"a": "CANARY"}, "image_id": "pharo"}),
+        ("debug", {"operation": "EvaluateInFrame", "expression": "CANARY", "image_id": "pharo"}),
+        ("evaluate_on", {"code": "CANARY", "image_ids": ["pharo"]}),
         ("inspect", {"target": "CANARY", "image_id": "pharo"}),
         ("update_session_state", {"state_data": {"CANARY": "CANARY"}}),
         ("save_context", {"tool_id": "t", "context": {"workspace": {"x": "CANARY"}}}),
