@@ -11,7 +11,7 @@ from typing import Any, NoReturn, TypeVar
 
 import click
 
-from stui_sessiond import __version__, cli_audit, cli_doctor, cli_fuzz, cli_store, cli_tls, cli_token
+from stui_sessiond import __version__, cli_audit, cli_doctor, cli_fuzz, cli_images, cli_store, cli_tls, cli_token
 
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
@@ -173,9 +173,25 @@ def status(url: str | None, token: str | None, *, as_json: bool) -> None:
         click.echo(f"             {storage['quarantined']} files in quarantine: look at them")
     for image in images:
         what = " ".join(filter(None, (image["dialect"], image["version"])))
-        click.echo(f"image        {image['image_id']} ({what}) {image['status']}, {image['session_count']} sessions")
+        matter = f"{image['status']}, {image['condition']}, {image['session_count']} sessions"
+        click.echo(f"image        {image['image_id']} ({what}) {matter}")
     if not images:
         click.echo("image        none yet")
+
+
+@main.command()
+@_AT
+@_TOKEN
+@_JSON
+@_with_tls
+def images(url: str | None, token: str | None, *, as_json: bool) -> None:
+    """List images: how each is, what is the matter with it, and its sessions."""
+    found = _ask("list_images", {}, url, token, None, as_json=as_json)["images"]
+    sessions = _ask("list_image_sessions", {}, url, token, None, as_json=as_json)["sessions"]
+    if as_json:
+        click.echo(json.dumps({"images": found, "sessions": sessions}, ensure_ascii=False))
+    else:
+        cli_images.show_images(found, sessions)
 
 
 @main.command()
