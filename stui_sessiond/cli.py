@@ -17,6 +17,7 @@ from stui_sessiond import (
     cli_doctor,
     cli_eval,
     cli_fuzz,
+    cli_images,
     cli_store,
     cli_tls,
     cli_token,
@@ -50,6 +51,7 @@ main.add_command(cli_audit.audit)
 main.add_command(cli_code.code)
 main.add_command(cli_eval.evaluate)
 main.add_command(cli_doctor.doctor)
+main.add_command(cli_images.images)
 main.add_command(cli_fuzz.fuzz)
 main.add_command(cli_fuzz.fuzz_image)
 
@@ -155,7 +157,8 @@ def status(url: str | None, token: str | None, *, as_json: bool) -> None:
         click.echo(f"             {storage['quarantined']} files in quarantine: look at them")
     for image in images:
         what = " ".join(filter(None, (image["dialect"], image["version"])))
-        click.echo(f"image        {image['image_id']} ({what}) {image['status']}, {image['session_count']} sessions")
+        matter = f"{image['status']}, {image['condition']}, {image['session_count']} sessions"
+        click.echo(f"image        {image['image_id']} ({what}) {matter}")
     if not images:
         click.echo("image        none yet")
 

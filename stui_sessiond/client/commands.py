@@ -324,6 +324,37 @@ class Commands(abc.ABC):
         """List the images the daemon has seen."""
         return await self.ask(image.ListImages(), image.ListImagesResult)
 
+    async def list_image_sessions(
+        self, image_id: str | None = None, *, include_orphaned: bool = True
+    ) -> image.ListImageSessionsResult:
+        """List the sessions of images, or of one."""
+        asked = image.ListImageSessions(image_id, include_orphaned)
+        return await self.ask(asked, image.ListImageSessionsResult)
+
+    async def get_image_session_stats(self, image_id: str) -> image.GetImageSessionStatsResult:
+        """Count an image's sessions and what it did."""
+        return await self.ask(image.GetImageSessionStats(image_id), image.GetImageSessionStatsResult)
+
+    async def get_image_connection_status(self, image_id: str) -> image.GetImageConnectionStatusResult:
+        """Tell what is the matter with an image; answered at once, however the image is."""
+        return await self.ask(image.GetImageConnectionStatus(image_id), image.GetImageConnectionStatusResult)
+
+    async def cleanup_image_sessions(self, parameters: image.CleanupImageSessions) -> image.CleanupImageSessionsResult:
+        """Close an image's sessions that nobody needs; takes the right `admin`."""
+        return await self.ask(parameters, image.CleanupImageSessionsResult)
+
+    async def switch_image_context(
+        self,
+        session_id: str,
+        to_image_id: str,
+        from_image_id: str | None = None,
+        *,
+        preserve_context: bool = True,
+    ) -> image.SwitchImageContextResult:
+        """Move a session to another image; the answer says what went along and what stayed."""
+        asked = image.SwitchImageContext(session_id, to_image_id, from_image_id, preserve_context)
+        return await self.ask(asked, image.SwitchImageContextResult)
+
     # ---- what happened
 
     async def get_request_status(

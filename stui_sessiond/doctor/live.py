@@ -6,6 +6,7 @@ import errno
 import os
 import socket
 import struct
+from collections.abc import Iterator
 from pathlib import Path
 from shlex import quote
 from typing import Any, Literal
@@ -29,6 +30,9 @@ class ImageFacts(msgspec.Struct, frozen=True):
 
     image_id: str
     answer: str
+    """To a ping, if it is connected; else its status."""
+    conflicts: tuple[str, ...] = ()
+    """Why it may not be the image it says it is."""
 
 
 class LiveFacts(msgspec.Struct, frozen=True, kw_only=True):
@@ -129,7 +133,7 @@ async def _ask(facts: LiveFacts) -> LiveFacts:
         ):
             statistics = await client.call("get_session_statistics", {})
             rows = (await client.call("list_images", {}))["images"]
-            images = await asyncio.gather(*(_ping(client, row["image_id"]) for row in rows[:MAX_IMAGES]))
+            images = await asyncio.gather(*(_look(client, row) for row in rows[-MAX_IMAGES:]))
             storage: str = statistics["storage"]["status"]
             return msgspec.structs.replace(facts, storage=storage, images=tuple(images))
     except (ConnectionLostError, TimeoutError) as error:
@@ -138,15 +142,21 @@ async def _ask(facts: LiveFacts) -> LiveFacts:
         return msgspec.structs.replace(facts, failure=error.message)
 
 
-async def _ping(client: Client, image_id: str) -> ImageFacts:
+async def _look(client: Client, row: dict[str, Any]) -> ImageFacts:
+    connected = row["status"] == "connected"
+    answer = await _ping(client, row["image_id"]) if connected else str(row["status"])
+    return ImageFacts(row["image_id"], answer, tuple(one["text"] for one in row["conflicts"]))
+
+
+async def _ping(client: Client, image_id: str) -> str:
     try:
         async with asyncio.timeout(2 * PING_S):
             answer: Any = await client.call("ping", {"image_id": image_id, "timeout": PING_S})
     except CallFailedError as error:
-        return ImageFacts(image_id, error.code)
+        return error.code
     except TimeoutError:
-        return ImageFacts(image_id, "image_timeout")
-    return ImageFacts(image_id, str(answer.get("status", "ready")))
+        return "image_timeout"
+    return str(answer.get("status", "ready"))
 
 
 # ---- judgement
@@ -154,7 +164,7 @@ async def _ping(client: Client, image_id: str) -> ImageFacts:
 
 def judge_live(facts: LiveFacts) -> list[Finding]:
     """Judge the daemon, who else is there, and its images."""
-    return [_daemon(facts), *_others(facts), *_storage(facts), *map(_image, facts.images)]
+    return [_daemon(facts), *_others(facts), *_storage(facts), *_images(facts)]
 
 
 def _daemon(facts: LiveFacts) -> Finding:
@@ -205,12 +215,28 @@ def _storage(facts: LiveFacts) -> list[Finding]:
     return [Finding("problem", "storage", what, "changes are refused", "stui-sessiond status    # and make room")]
 
 
+def _images(facts: LiveFacts) -> Iterator[Finding]:
+    for image in facts.images:
+        if image.answer not in {"disconnected", "reconnecting", "unknown"}:  # it went, as images do
+            yield _image(image)
+        for text in image.conflicts:
+            meaning = "work may be lost, or go to another image than is meant"
+            yield Finding("warning", f"image {image.image_id}", text, meaning, "stui-sessiond images")
+
+
 def _image(facts: ImageFacts) -> Finding:
     check = f"image {facts.image_id}"
     if facts.answer == "ready":
         return Finding("ok", check, "answers")
     if facts.answer == "busy":
         return Finding("note", check, "says that it is busy", "it runs code; what is asked now waits")
+    if facts.answer == "interface_blocked":
+        meaning = "a person at it can do nothing; code that is asked for may still run"
+        return Finding("warning", check, "says that its user interface is blocked", meaning, "look at its window")
+    if facts.answer in {"orphaned", "failed"}:
+        what = "has been gone for long, and sessions wait for it" if facts.answer == "orphaned" else "was refused"
+        meaning = "its sessions can run nothing"
+        return Finding("warning", check, what, meaning, f"stui-sessiond images    # {facts.image_id}")
     if facts.answer == "image_timeout":
         what = f"did not answer within {PING_S:g} s"
         meaning = "it runs code that does not end, or its process is stopped; what is asked waits"

@@ -62,6 +62,8 @@ class ImageMemory:
             batch, self._changed = self._changed, {}
             try:
                 await self._store.keep({name: encode(record) for name, record in batch.items()}, self._clock())
+                for record in batch.values():
+                    _log.debug("image.remembered", image_id=record.image_id, connections=len(record.connections))
             except StorageError as error:
                 self._changed = {**batch, **self._changed}
                 _log.warning("image.not_noted", images=len(self._changed), error=error.message)

@@ -175,7 +175,7 @@ def test_status_tells_how_the_daemon_is(daemon: Daemon) -> None:
         lines = {line.split()[0]: line for line in shown.stdout.splitlines() if "shown" in line or "image" not in line}
         assert set(lines) >= {"up", "sessions", "connections", "storage", "image"}
         assert "ok" in lines["storage"]
-        assert "connected, 1 sessions" in lines["image"]
+        assert "connected, idle, 1 sessions" in lines["image"]
         told = json.loads(run_cli("status", "--url", daemon.url, "--json").stdout)
         assert told["storage"]["status"] == "ok"
         assert "shown" in {image["image_id"] for image in told["images"]}

@@ -12,7 +12,7 @@ from stui_sessiond.client.blocking import BlockingClient
 from stui_sessiond.client.commands import Commands, SubscribingCommands
 from stui_sessiond.contract import load_contract
 from stui_sessiond.wire.forms import command_name
-from stui_sessiond.wire.messages import code, development, history, session
+from stui_sessiond.wire.messages import code, development, history, image, session
 
 T = TypeVar("T")
 
@@ -29,6 +29,7 @@ STRUCTS: dict[str, object] = {
     "list_classes": development.ListClasses(),
     "complete_code": development.CodeCompletion(code="Obj", cursor_position=3),
     "system_info": development.SystemInfo(),
+    "cleanup_image_sessions": image.CleanupImageSessions("pharo"),
     "debug": development.Debug(operation="stack"),
     "list_packages": code.ListPackages(),
     "get_hierarchy": code.GetHierarchy(class_name="Object"),

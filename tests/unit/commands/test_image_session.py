@@ -1,10 +1,14 @@
 """Images and their sessions as clients see them: whose, how they are, cleaned up, moved; and the daemon by itself."""
 
+import signal
+import subprocess
+import sys
 from typing import Any
 
 import msgspec
 import pytest
 
+from stui_sessiond.images import condition, pulse
 from stui_sessiond.sessions.cleanup import Case, Wish, decide
 from stui_sessiond.storage.memory import MemoryStorage
 from tests.unit.bed.clock import FakeClock
@@ -112,6 +116,49 @@ async def test_status_names_only_evaluations_of_sessions_one_may_hear_of() -> No
             await stranger.call("hello", role="client", client_id="stranger")
             told = await stranger.call("get_image_connection_status", image_id="pharo")
         assert (told["condition"], told["evaluating"], told["pending_requests"]) == ("evaluating", [], 1)
+
+
+STOPPED = """
+import json, socket, sys
+link = socket.socket(socket.AF_UNIX)
+link.connect(sys.argv[1])
+hello = {"role": "image", "identity": {"image_id": "stopped", "instance_id": "1"}}
+link.sendall(json.dumps({"id": "hello", "command": "hello", "parameters": hello}).encode() + b"\\n")
+for line in link.makefile():
+    asked = json.loads(line)
+    if asked.get("command") == "ping":
+        answer = {"id": asked["id"], "status": "success", "result": {"status": "ready"}}
+        link.sendall(json.dumps(answer).encode() + b"\\n")
+"""
+"""An image in a process of its own that only gives signs of life."""
+
+
+async def test_stopped_process_is_not_answering_and_delays_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An image that is stopped with SIGSTOP is told from one that is gone; another one's answers do not wait for it."""
+    monkeypatch.setattr(pulse, "QUIET_S", 0.1)
+    for module in (pulse, condition):
+        monkeypatch.setattr(module, "SILENT_S", 0.3)
+    async with running_daemon() as running, running.talker() as client, running.image("well") as well:
+        await client.call("subscribe", topics=["image:stopped"])
+        command = (sys.executable, "-c", STOPPED, str(running.ready.unix))
+        with subprocess.Popen(command) as child:  # noqa: ASYNC220 -- starting it takes no time
+            try:
+                assert (await client.event())["event"] == "image.connected"
+                assert (await client.event())["data"]["condition"] == "idle"
+                child.send_signal(signal.SIGSTOP)
+                told = (await client.event())["data"]
+                assert told["condition"] == "not_answering"
+                asked = client.ask("evaluate", image_id="well", code="3 + 4")
+                answer(well, await well.hear(), SEVEN)
+                assert (await client.reply_to(asked))["result"]["result"] == "7"
+                status = await client.call("get_image_connection_status", image_id="stopped")
+                assert (status["status"], status["connection_health"]) == ("connected", "warning")
+                child.send_signal(signal.SIGCONT)
+                assert (await client.event())["data"]["condition"] == "idle"
+            finally:
+                child.kill()
+        events = [(await client.event()) for _ in range(2)]
+        assert [each["event"] for each in events] == ["image.disconnected", "image.condition_changed"]
 
 
 # ---- cleaning up

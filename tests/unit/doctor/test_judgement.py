@@ -265,6 +265,12 @@ def test_certificate_that_expires_soon() -> None:
             replace(LIVE, images=(ImageFacts("a", "image_timeout"), ImageFacts("b", "image_lost"))),
             ["ok", "warning", "warning"],
         ),
+        (replace(LIVE, images=(ImageFacts("a", "disconnected"), ImageFacts("b", "reconnecting"))), ["ok"]),
+        (
+            replace(LIVE, images=(ImageFacts("a", "orphaned"), ImageFacts("b", "ready", ("two of them",)))),
+            ["ok", "warning", "ok", "warning"],
+        ),
+        (replace(LIVE, images=(ImageFacts("a", "interface_blocked"),)), ["ok", "warning"]),
     ],
 )
 def test_daemon_and_images(facts: LiveFacts, expected: list[Level]) -> None:
