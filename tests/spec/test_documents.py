@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from stui_sessiond.commands import context, gate, image, relay
+from stui_sessiond.commands import context, gate, image, interruption, paging, relay
 from stui_sessiond.commands.table import RIGHTS
 from stui_sessiond.config import ServerSettings, Settings
 from stui_sessiond.contract import load_contract
@@ -192,6 +192,7 @@ async def connect(path: str) -> Line:
 
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 _SESSION = re.compile(r"session_1_[0-9]+_[A-Za-z0-9_-]{22,}")
+_RELAYED = re.compile(_SESSION.pattern + ":[0-9a-f]{16}")
 _CONNECTION = re.compile(r"conn_[A-Za-z0-9_-]{16}")
 _VARIES = {"server_id", "resume_token", "epoch", "uptime", "duration"}
 
@@ -203,7 +204,8 @@ def settled(value: Any, session_id: str) -> Any:  # noqa: ANN401 -- any JSON
     if isinstance(value, list):
         return [settled(item, session_id) for item in value]
     if isinstance(value, str):
-        return _CONNECTION.sub("<connection>", _SESSION.sub(session_id, _TIME.sub("<time>", value)))
+        named = _SESSION.sub(session_id, _RELAYED.sub(f"{session_id}:<serial>", _TIME.sub("<time>", value)))
+        return _CONNECTION.sub("<connection>", named)
     return value
 
 
@@ -310,7 +312,11 @@ FIXED = {
     "a part of an image's long output, characters": image.PART_CHARS,
     "an idempotency key, characters": 200,
     "requests that a session remembers": manager.LEDGER.max_requests,
-    "results that a session remembers, together, bytes": manager.LEDGER.max_result_bytes,
+    "longer results in pages that are held in memory": paging.HELD_RESULTS,
+    "longer results in pages that are held in memory, bytes": paging.HELD_BYTES,
+    "unanswered interrupts per image, beside these": link.MAX_INTERRUPTS,
+    "an image's answer to `interrupt`, seconds": interruption.INTERRUPT_TIMEOUT_S,
+    "code and results that a session remembers, together, bytes": manager.LEDGER.max_result_bytes,
     "a result that is remembered, bytes": ledger.MAX_RESULT_BYTES,
     "age of remembered requests that go first, seconds": manager.LEDGER.max_age_s,
     "answers kept for a connection that broke": peer.KEPT_ANSWERS,
@@ -369,6 +375,9 @@ def test_longest_idempotency_key_is_that_of_the_structs() -> None:
         f"`patch` of more than {manager.MAX_PATCH_BYTES // 1024} KiB",
         f"longer than {image.MAX_PUSHED_BYTES // 1024} KiB",
         f"at most {image.PART_CHARS:,} characters",
+        f"keep only the first {ledger.FADED_CODE_CHARS} characters",
+        f"The image has {interruption.INTERRUPT_TIMEOUT_S:g} seconds to say what it does",
+        f"at most {paging.HELD_RESULTS}, and {paging.HELD_BYTES // 2**20} MiB of them",
         f"it has the newest {digest.MAX_ROWS}",
         f"{Settings().events.count:,} events, {Settings().events.bytes // 1024} KiB",
         f"last {manager.LEDGER.max_requests:,} requests and {manager.LEDGER.max_result_bytes // 2**20} MiB",
