@@ -167,9 +167,9 @@ def outer_schemas() -> dict[str, Schema]:
         ),
         "image-event": _outer(
             "image-event",
-            "What an image tells without being asked.",
+            "What an image tells without being asked; without `session_id` where it concerns no session alone.",
             {"event": _STRING, "session_id": _NON_EMPTY, "data": _OBJECT_OR_NULL},
-            ["event", "session_id"],
+            ["event"],
         ),
     }
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import subprocess
-import sys
 import uuid
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
@@ -16,7 +14,7 @@ from stui_sessiond.client import CallFailedError, Client, ConnectionLostError, c
 from stui_sessiond.wire.forms import EventMessage
 from stui_sessiond.wire.messages import Position
 from stui_sessiond.wire.messages.session import CreateSession, UpdateSessionState
-from tests.e2e.harness import DEADLINE_S, ROOT, Amber, Daemon, clean_environment, folder
+from tests.e2e.harness import DEADLINE_S, ROOT, Amber, Daemon, folder, run_example
 
 TASKS = 50
 LISTENERS = ("--auth", "none", "--lines", "127.0.0.1:0", "--http", "127.0.0.1:0")
@@ -264,18 +262,6 @@ def test_url_of_another_kind_is_refused(url: str) -> None:
 
 
 # ---- examples
-
-
-def run_example(name: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run an example to its end."""
-    return subprocess.run(
-        [sys.executable, str(ROOT / "examples" / name), *arguments],
-        env=clean_environment(**environment),
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
 
 
 def test_example_first_session_works(daemon: Daemon) -> None:

@@ -57,7 +57,16 @@ class ClassKeeper {
     return found;
   }
 
+  /** The classes that Amber itself is made of are wired to JavaScript: moved or removed, nothing works any more. */
+  checkNotAmbers(behavior) {
+    if (!this.browser.isSystemPackage(behavior._category())) return;
+    const name = behavior._name();
+    const text = `${name} came with Amber: it can be given methods, but not be defined anew or removed`;
+    throw new RequestFailure('unsupported_operation', text, { class_name: name });
+  }
+
   check(present, above, wish) {
+    if (present) this.checkNotAmbers(present);
     if (above.trait || above.meta) refuse('superclass', `a class, not ${above._name()}`);
     if (present && above._includesBehavior_(present)) refuse('superclass', `above ${present._name()}`);
     checkSlots('instance_vars', wish.slots, above._allSlotNames());
@@ -95,6 +104,7 @@ class ClassKeeper {
     const base = parameters.string('base_definition', null);
     const found = this.browser.find(name);
     if (found.meta) refuse('class_name', 'a class, not a class side');
+    this.checkNotAmbers(found);
     const previous = definitionOf(found);
     guard(base, previous, `class ${name}`);
     const users = found.trait ? found._traitUsers() : found._subclasses();

@@ -125,7 +125,8 @@ class ImagePeer:
                 head = json.dumps({"id": request["id"], "status": "success"}).encode()[:-1]
                 await self._send(head + b',"result":' + ODD_TEXT + b"}")
             case "event":
-                session = (request.get("parameters") or {}).get("session_id") or "session_1_1_none"
+                asked_for = (request.get("parameters") or {}).get("session_id")
+                session = asked_for if isinstance(asked_for, str) and asked_for else "session_1_1_none"
                 pushed = {"event": pick(self._source, EVENTS), "session_id": session, "data": self._told()}
                 await self._send(json.dumps(pushed).encode(), good)
             case "hang_up":

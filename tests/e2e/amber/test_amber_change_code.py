@@ -224,6 +224,24 @@ def test_define_class_that_its_methods_do_not_fit_is_put_back(image: Image, made
     assert image.value(f"{made} new count") == "nil"
 
 
+def test_define_class_below_itself_is_refused(image: Image, made: str) -> None:
+    """A class cannot be its own superclass, nor be below a class that is below it."""
+    image.result("define_class", class_name=f"{made}Below", superclass=made)
+    for superclass in (made, f"{made}Below"):
+        answer = image.refusal("define_class", class_name=made, superclass=superclass)
+        assert (answer["code"], answer["details"]) == ("invalid_parameters", {"field": "superclass"})
+
+
+def test_class_that_came_with_amber_is_not_defined_anew_or_removed(image: Image) -> None:
+    """Without them nothing works; methods they can be given."""
+    for name in ("String", "ForkPool"):
+        for command in ("define_class", "remove_class"):
+            answer = image.refusal(command, class_name=name)
+            assert (answer["code"], answer["details"]) == ("unsupported_operation", {"class_name": name})
+    image.result("compile_method", class_name="String", source="shouted ^ self asUppercase", category="*Made")
+    assert image.value("'a' shouted") == "'A'"
+
+
 @pytest.mark.parametrize(
     ("parameters", "field"),
     [
@@ -234,7 +252,6 @@ def test_define_class_that_its_methods_do_not_fit_is_put_back(image: Image, made
         ({"class_name": "TThenable"}, "class_name"),
         ({"class_name": "Fresh", "superclass": "TThenable"}, "superclass"),
         ({"class_name": "Fresh", "superclass": "Object class"}, "superclass"),
-        ({"class_name": "Object", "superclass": "Number"}, "superclass"),
         ({"class_name": "Fresh", "instance_vars": ["a b"]}, "instance_vars"),
         ({"class_name": "Fresh", "instance_vars": ["self"]}, "instance_vars"),
         ({"class_name": "Fresh", "instance_vars": ["a", "a"]}, "instance_vars"),
@@ -267,7 +284,8 @@ def test_remove_class_tells_what_was_there(image: Image, made: str) -> None:
 def test_remove_class_that_others_need_is_refused(image: Image, made: str) -> None:
     """A class with subclasses stays, and so does a trait that is used."""
     image.result("define_class", class_name=f"{made}Below", superclass=made)
-    for name, user in ((made, f"{made}Below"), ("TBehaviorProvider", "Behavior")):
+    image.value(f"Trait named: #T{made} package: 'Made'. {made}Below setTraitComposition: T{made} asTraitComposition")
+    for name, user in ((made, f"{made}Below"), (f"T{made}", f"{made}Below")):
         answer = image.refusal("remove_class", class_name=name)
         assert (answer["code"], user in answer["error"]) == ("invalid_parameters", True)
         assert definition_of(image, name)

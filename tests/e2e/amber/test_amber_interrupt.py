@@ -178,4 +178,8 @@ def test_interrupt_by_force_comes_back_as_another_instance(own_image: Image, ses
     assert before == after
     assert own_image.error("n", session)["class"] == "UnknownVariableError"
     assert own_image.value("3 + 4", session) == "7"
+    running = begin(own_image, FOREVER, session)
+    assert own_image.result("interrupt", request_id=running) == {"interrupted": True, "state_lost": False}
+    assert is_interrupted(own_image.link.answer_to(running))
     call.let_return()
+    assert own_image.value("6 * 7", session) == "42"
