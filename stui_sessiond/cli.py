@@ -11,7 +11,7 @@ from typing import Any, NoReturn, TypeVar
 
 import click
 
-from stui_sessiond import __version__, cli_audit, cli_doctor, cli_fuzz, cli_store, cli_tls, cli_token
+from stui_sessiond import __version__, cli_audit, cli_doctor, cli_fuzz, cli_image, cli_store, cli_tls, cli_token
 
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
@@ -35,6 +35,7 @@ main.add_command(cli_audit.audit)
 main.add_command(cli_doctor.doctor)
 main.add_command(cli_fuzz.fuzz)
 main.add_command(cli_fuzz.fuzz_image)
+main.add_command(cli_image.image_conformance)
 
 
 _AT = click.option(
