@@ -6,7 +6,7 @@ from importlib.resources.abc import Traversable
 from typing import Any, Literal, NoReturn
 
 import msgspec
-from msgspec import UNSET, Struct, UnsetType, field
+from msgspec import UNSET, Struct, field
 
 from stui_sessiond.contract import Contract, load_contract, protocol_folder
 
@@ -119,6 +119,11 @@ def applies(step: Step, names: Mapping[str, Any]) -> bool:
     return all(name in names and names[name] == value for name, value in step.when.items())
 
 
+def codes_of(step: Step) -> list[str]:
+    """The codes of errors one of which has to come; none: no error."""
+    return [step.error] if isinstance(step.error, str) else step.error or []
+
+
 # ---- inside
 
 
@@ -145,24 +150,21 @@ def _check(case: Case, contract: Contract) -> None:
 
 def _problem(step: Step, begun: set[str], contract: Contract) -> str | None:
     """What is wrong with a step, in the light of the requests that were begun before it."""
-    if sum(each is not None for each in (step.ask, step.answer, step.event, step.wait)) != 1:
-        return "exactly one of `ask`, `answer`, `event` and `wait` is given"
-    if step.ask is not None and (step.ask not in contract.commands or contract.commands[step.ask].sender == "daemon"):
-        return f"there is no command {step.ask!r} for clients"
-    if step.answer is not None and step.answer not in begun:
-        return f"no step before asks `later` {step.answer!r}"
-    if not isinstance(step.result, UnsetType) and step.error:
-        return "either `result` or `error`"
-    codes = [step.error] if isinstance(step.error, str) else step.error or []
-    unknown = [code for code in codes if code not in contract.errors]
-    if unknown:
-        return f"errors.json has no code {unknown[0]!r}"
-    awaited = step.ask is not None and not step.later
-    if step.tries != 1 and not awaited:
-        return "`tries` is for requests whose answer is awaited"
-    if (step.result is not UNSET or step.error) and not (awaited or step.answer):
-        return "`result` and `error` are for answers"
-    return None
+    known = contract.commands.get(step.ask or "")
+    expects = step.result is not UNSET or step.error is not None
+    awaited = step.ask is not None and step.later is None
+    given = sum(each is not None for each in (step.ask, step.answer, step.event, step.wait))
+    faults = {
+        "exactly one of `ask`, `answer`, `event` and `wait` is given": given != 1,
+        f"there is no command {step.ask!r} for clients": step.ask is not None
+        and (known is None or known.sender == "daemon"),
+        f"no step before asks `later` {step.answer!r}": step.answer is not None and step.answer not in begun,
+        "either `result` or `error`": step.result is not UNSET and step.error is not None,
+        f"errors.json does not have all of {step.error!r}": not set(codes_of(step)) <= contract.errors.keys(),
+        "`tries` is for requests whose answer is awaited": step.tries != 1 and not awaited,
+        "`result` and `error` are for answers": expects and not (awaited or step.answer),
+    }
+    return next((text for text, wrong in faults.items() if wrong), None)
 
 
 def _text(file: Traversable) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 from msgspec import UNSET, Struct
 
 from stui_sessiond.contract import Contract, load_contract
-from stui_sessiond.testing.images.cases import Case, Step, applies, listens
+from stui_sessiond.testing.images.cases import Case, Step, applies, codes_of, listens
 from stui_sessiond.testing.images.desk import Desk
 from stui_sessiond.testing.images.report import Verdict
 from stui_sessiond.testing.link import LinkEndedError, UnreachableError
@@ -157,7 +157,7 @@ class Player:
         answer: dict[str, Any] = {}
         for _ in range(MAX_RATE_WAITS):
             answer = await desk.answer(await self._send(desk, step, names))
-            if answer.get("code") != "rate_limited" or "rate_limited" in (step.error or ()):
+            if answer.get("code") != "rate_limited" or "rate_limited" in codes_of(step):
                 break
             await asyncio.sleep(min(float(answer["details"]["retry_after"]), self._step_s))
         return answer
@@ -171,7 +171,7 @@ class Player:
         return await desk.ask(command, parameters)
 
     def _compare(self, step: Step, answer: dict[str, Any], names: Names) -> None:
-        codes = [step.error] if isinstance(step.error, str) else step.error or []
+        codes = codes_of(step)
         code = answer.get("code")
         if code == "unsupported_operation" and code not in codes and self._tries_anything:
             raise _NotOfferedError

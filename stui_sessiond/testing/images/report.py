@@ -52,10 +52,11 @@ def as_table(report: ImageReport) -> str:
     if len(report.image_ids) == 1:
         lines += _lines([("capability", *_VERDICTS), *(_counted(report, each) for each in report.capabilities)])
     else:
-        table = [("capability", *report.image_ids)]
-        for capability in report.capabilities:
-            table.append((capability, *(_told(report.cell(capability, each)) for each in report.image_ids)))
-        lines += _lines(table)
+        table = (
+            (capability, *(_told(report.cell(capability, each)) for each in report.image_ids))
+            for capability in report.capabilities
+        )
+        lines += _lines([("capability", *report.image_ids), *table])
     sums = (f"{report.count(verdict)} {verdict}" for verdict in _VERDICTS)
     return "\n".join([*lines, "", ", ".join(sums)])
 
