@@ -2,20 +2,30 @@
 // host.js answers: who works on which request, and what is answered at once?
 //
 // The main-thread side of the virtual machine. One request is with the worker at a time, the others
-// wait here in order; ping is answered here, so a busy Smalltalk still answers it. A request that changes
-// something is carried out even if its connection is gone meanwhile, and its answer goes over the next
-// one; one that only reads is dropped: whoever wants to know asks again.
+// wait here in order; ping and interrupt are answered here, so a busy Smalltalk still answers them. A request
+// that changes something is carried out even if its connection is gone meanwhile, and its answer goes over the
+// next one; one that only reads is dropped: whoever wants to know asks again.
 
-const path = require('node:path');
-const { Worker } = require('node:worker_threads');
+const { interruptedBody } = require('./interrupted');
 const { toJson } = require('./json');
+const { VmThread } = require('./vm_thread');
 
 const MAX_WAITING = 1000;
-const CHANGES = new Set(['evaluate', 'debug', 'release_session']);
-const LIMITS = { maxOldGenerationSizeMb: 1024, stackSizeMb: 16 };
+const REACTION_MS = 1000;
+const CHANGES = new Set([
+  'evaluate', 'debug', 'release_session', 'release_handles',
+  'compile_method', 'remove_method', 'define_class', 'remove_class',
+]);
+const ENDED = 'interrupted by request; its ensure: blocks were not run';
+const DROPPED = 'interrupted before it began';
+const LOST = 'the image was started anew to end code that could not be interrupted; this was not carried out';
 
 function errorBody(code, error, details = {}) {
   return toJson({ status: 'error', error, code, details });
+}
+
+function refusal(field, wanted) {
+  return errorBody('invalid_parameters', `'${field}' must be ${wanted}`, { field });
 }
 
 function withId(id, body) {
@@ -23,49 +33,35 @@ function withId(id, body) {
 }
 
 class VmHost {
-  /** Callbacks: answer(line, {changes, connection}), push(line), died(text), log(text). */
-  constructor({ answer, push, died, log }) {
-    Object.assign(this, { answer, push, died, log });
+  /**
+   * Callbacks: answer(line, {changes, connection}), push(line), died(text), leave() and join(version) around
+   * a new start of Smalltalk, log(text).
+   */
+  constructor({ answer, push, died, leave, join, log }) {
+    Object.assign(this, { answer, push, died, leave, join, log });
     this.waiting = [];
     this.current = null;
     this.started = Date.now();
   }
 
-  /** Starts the worker; resolves to {version} when Smalltalk answers. */
+  /** Starts Smalltalk; resolves to {version} when it answers. */
   start(environment) {
-    this.worker = new Worker(path.join(__dirname, 'vm', 'worker.js'), {
-      env: environment,
-      resourceLimits: LIMITS,
-      stdout: true,
-      stderr: true,
+    this.environment = environment;
+    this.thread = new VmThread({
+      answered: (body) => this.finish(body),
+      event: (line) => this.push(line),
+      recovered: () => this.recovered(),
+      ended: (cause) => this.ended(cause),
     });
-    this.worker.stdout.pipe(process.stderr, { end: false });
-    this.worker.stderr.pipe(process.stderr, { end: false });
-    return new Promise((ready) => {
-      let cause = 'ended';
-      this.worker.on('message', (message) => this.received(message, ready));
-      this.worker.on('error', (error) => {
-        cause = error.code || error.message || String(error);
-      });
-      this.worker.on('exit', () => this.ended(cause));
-    });
-  }
-
-  received(message, ready) {
-    if (message.kind === 'ready') ready({ version: message.version });
-    else if (message.kind === 'event') this.push(message.line);
-    else if (message.kind === 'answer' && this.current) {
-      const request = this.current;
-      this.current = null;
-      this.reply(request, message.body);
-      this.next();
-    }
+    return this.thread.start(environment);
   }
 
   request({ id, command, parameters }, connection) {
     const request = { id, command, parameters, connection };
     if (command === 'ping') {
       this.reply(request, this.pong(parameters));
+    } else if (command === 'interrupt') {
+      this.interrupt(request);
     } else if (this.waiting.length >= MAX_WAITING) {
       this.reply(request, errorBody('internal_error', `too many requests wait for the image (${MAX_WAITING})`));
     } else {
@@ -78,21 +74,107 @@ class VmHost {
     this.answer(withId(id, body), { changes: CHANGES.has(command), connection });
   }
 
+  /** Hands over the next request, unless one is under way or an interrupt might still hit it. */
   next() {
-    if (this.current || this.waiting.length === 0) return;
+    if (this.current || this.thread.interrupting !== null || this.waiting.length === 0) return;
     this.current = this.waiting.shift();
-    const { command, parameters } = this.current;
-    this.worker.postMessage({ command, parameters });
+    this.thread.work(this.current.command, this.current.parameters);
+  }
+
+  /** Answers the request that was under way. */
+  finish(body) {
+    const request = this.current;
+    if (request === null) return;
+    this.current = null;
+    this.reply(request, body);
+    this.settle(request, false);
+    this.next();
   }
 
   pong(parameters) {
     const message = parameters && typeof parameters === 'object' ? parameters.message : undefined;
-    if (message !== undefined && message !== null && typeof message !== 'string') {
-      return errorBody('invalid_parameters', "'message' must be a string", { field: 'message' });
-    }
+    if (message !== undefined && message !== null && typeof message !== 'string') return refusal('message', 'a string');
     const status = this.current ? 'busy' : 'ready';
     const uptime = (Date.now() - this.started) / 1000;
     return toJson({ status: 'success', result: { message: message || '', status, uptime } });
+  }
+
+  interrupt(request) {
+    const { request_id: id, force } = request.parameters || {};
+    if (typeof id !== 'string' || id === '') this.reply(request, refusal('request_id', 'the id of a request'));
+    else if (force !== undefined && force !== null && typeof force !== 'boolean') {
+      this.reply(request, refusal('force', 'true or false'));
+    } else if (this.current && this.current.id === id) {
+      this.endCurrent(request, force === true);
+    } else {
+      this.answerInterrupt(request, this.dropWaiting(id));
+    }
+  }
+
+  answerInterrupt(request, interrupted, stateLost = false) {
+    this.reply(request, toJson({ status: 'success', result: { interrupted, state_lost: stateLost } }));
+  }
+
+  dropWaiting(id) {
+    const dropped = this.waiting.find((request) => request.id === id);
+    if (!dropped) return false;
+    this.waiting = this.waiting.filter((request) => request !== dropped);
+    this.reply(dropped, interruptedBody(dropped.command, DROPPED));
+    return true;
+  }
+
+  /** Ends the request under way. One that is inside of a system call ends when that returns, or by force. */
+  endCurrent(request, force) {
+    const target = this.current;
+    target.interrupts = target.interrupts || [];
+    const interrupt = { settle: (interrupted, stateLost) => this.answerInterrupt(request, interrupted, stateLost) };
+    interrupt.timer = setTimeout(() => {
+      target.interrupts = target.interrupts.filter((each) => each !== interrupt);
+      if (force) this.startAnew(request);
+      else this.answerInterrupt(request, true);
+    }, REACTION_MS);
+    target.interrupts.push(interrupt);
+    this.thread.interrupt();
+  }
+
+  /** Answers those who wanted the request to end. */
+  settle({ interrupts = [] }, interrupted, stateLost = false) {
+    for (const { settle, timer } of interrupts) {
+      clearTimeout(timer);
+      settle(interrupted, stateLost);
+    }
+  }
+
+  recovered() {
+    const request = this.current;
+    this.current = null;
+    if (request) {
+      this.reply(request, interruptedBody(request.command, ENDED));
+      this.settle(request, true);
+    }
+    this.next();
+  }
+
+  /** Gives up Smalltalk with all its objects, and comes back as another instance. */
+  async startAnew(request) {
+    this.thread.giveUp();
+    const [current, ...waiting] = this.takeAll();
+    this.reply(current, interruptedBody(current.command, ENDED));
+    this.settle(current, true, true);
+    for (const each of waiting) this.reply(each, interruptedBody(each.command, LOST));
+    this.answerInterrupt(request, true, true);
+    this.log('Smalltalk was ended by force and starts anew');
+    await this.leave();
+    const { version } = await this.start(this.environment);
+    this.started = Date.now();
+    this.join(version);
+  }
+
+  takeAll() {
+    const all = this.current ? [this.current, ...this.waiting] : this.waiting;
+    this.current = null;
+    this.waiting = [];
+    return all;
   }
 
   /** Forgets what waits for a connection that is gone and changes nothing. */
@@ -105,16 +187,17 @@ class VmHost {
   ended(cause) {
     if (this.stopping) return;
     const body = errorBody('internal_error', `the Smalltalk virtual machine died: ${cause}`);
-    const pending = this.current ? [this.current, ...this.waiting] : this.waiting;
-    this.current = null;
-    this.waiting = [];
-    for (const request of pending) this.reply(request, body);
+    for (const request of this.takeAll()) {
+      this.reply(request, body);
+      this.settle(request, true, true);
+    }
     this.died(cause);
   }
 
-  async stop() {
+  /** Ends Smalltalk for good. */
+  stop() {
     this.stopping = true;
-    if (this.worker) await this.worker.terminate();
+    if (this.thread) this.thread.giveUp();
   }
 }
 

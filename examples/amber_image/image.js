@@ -3,13 +3,16 @@
 // image.js answers: how are the parts of the image put together and taken down?
 
 const { randomUUID } = require('node:crypto');
+const os = require('node:os');
 const { VmHost } = require('./host');
 const { Link } = require('./link');
 const { HELP, UsageError, parseOptions } = require('./options');
 
 const CAPABILITIES = [
-  'evaluate', 'inspect', 'browse_class', 'get_method', 'list_classes', 'system_info', 'code_completion',
-  'debug', 'ping', 'capture_context', 'release_session', 'transcript',
+  'evaluate', 'interrupt', 'inspect', 'handles', 'release_handles', 'debug', 'transcript',
+  'list_packages', 'list_classes', 'get_hierarchy', 'browse_class', 'get_method', 'find_methods', 'code_completion',
+  'compile_method', 'remove_method', 'define_class', 'remove_class', 'code_changed',
+  'system_info', 'ping', 'capture_context', 'release_session',
 ];
 const EXIT_REFUSED = 1;
 const EXIT_USAGE = 2;
@@ -32,6 +35,8 @@ function identity(options, version) {
     generation: 1,
     capabilities: CAPABILITIES,
     changes_file: null,
+    host: os.hostname(),
+    process_id: process.pid,
   };
 }
 
@@ -64,10 +69,12 @@ async function main() {
       log(`the Smalltalk virtual machine died: ${cause}`);
       leave(EXIT_VM_DIED);
     },
+    leave: () => link.leave(),
+    join: (version) => link.join(identity(options, version)),
     log,
   });
-  const stop = async () => {
-    await host.stop();
+  const stop = () => {
+    host.stop();
     leave(0);
   };
   process.on('SIGTERM', stop);
@@ -81,9 +88,9 @@ async function main() {
     identity: identity(options, version),
     onRequest: (message, connection) => host.request(message, connection),
     onDisconnect: (connection) => host.forget(connection),
-    onRefused: async (text) => {
+    onRefused: (text) => {
       log(text);
-      await host.stop();
+      host.stop();
       process.exit(EXIT_REFUSED);
     },
     log,

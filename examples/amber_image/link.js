@@ -20,10 +20,8 @@ const FLUSH_TIMEOUT_MS = 1000;
 class Link {
   /** Callbacks: onRequest(message, connection), onDisconnect(connection), onRefused(text), log(text). */
   constructor({ address, identity, token, onRequest, onDisconnect, onRefused, log }) {
-    Object.assign(this, { address, onRequest, onDisconnect, onRefused, log });
-    const parameters = { role: 'image', protocol: ['1.0.0'], identity };
-    if (token) parameters.token = token;
-    this.hello = toJson({ id: HELLO_ID, command: 'hello', parameters });
+    Object.assign(this, { address, token, onRequest, onDisconnect, onRefused, log });
+    this.introduce(identity);
     this.backoff = new Backoff();
     this.connection = 0;
     this.socket = null;
@@ -31,6 +29,12 @@ class Link {
     this.closing = false;
     this.droppedEvents = 0;
     this.outbox = new Outbox();
+  }
+
+  introduce(identity) {
+    const parameters = { role: 'image', protocol: ['1.0.0'], identity };
+    if (this.token) parameters.token = this.token;
+    this.hello = toJson({ id: HELLO_ID, command: 'hello', parameters });
   }
 
   open() {
@@ -130,9 +134,26 @@ class Link {
     this.socket.write(`${line}\n`);
   }
 
-  /** Sends what is written so far, closes for good, then calls done. */
-  close(done) {
+  /** Sends what is written so far and hangs up, until `join`. What still comes is ignored. */
+  leave() {
+    return new Promise((done) => this.close(done, true));
+  }
+
+  /** Dials again, as somebody else. */
+  join(identity) {
+    this.introduce(identity);
+    this.closing = false;
+    this.backoff.reset();
+    this.open();
+  }
+
+  /**
+   * Sends what is written so far, closes for good, then calls done. Waiting for the daemon to hang up as well
+   * makes sure that it has read everything.
+   */
+  close(done, untilDaemonCloses = false) {
     this.closing = true;
+    this.greeted = false;
     clearTimeout(this.retryTimer);
     clearTimeout(this.helloTimer);
     if (!this.socket) {
@@ -146,6 +167,7 @@ class Link {
       done();
     });
     if (socket.connecting) socket.destroy();
+    else if (untilDaemonCloses) socket.end();
     else socket.end(() => socket.destroy());
   }
 }

@@ -81,7 +81,7 @@ def test_error_has_class_message_and_stack(client: Connection, session: str) -> 
     assert reply["error"]["class"] == "MessageNotUnderstood"
     assert "fly:" in reply["error"]["message"]
     assert reply["error"]["stack"][0]["selector"] == "doesNotUnderstand:"
-    assert [frame["index"] for frame in reply["error"]["stack"]] == list(range(len(reply["error"]["stack"])))
+    assert [frame["index"] for frame in reply["error"]["stack"]] == list(range(1, len(reply["error"]["stack"]) + 1))
 
 
 def test_debug_shows_stack_and_variables_of_last_error(client: Connection, session: str) -> None:

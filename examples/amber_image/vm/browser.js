@@ -1,7 +1,9 @@
 'use strict';
 // browser.js answers: browse_class, get_method and list_classes. What code is in the image?
 
+const { definitionOf } = require('./definitions');
 const { RequestFailure } = require('./failure');
+const { refuse } = require('./parameters');
 const { cut } = require('./text');
 
 const COMMENT_LIMIT = 200;
@@ -63,6 +65,25 @@ class Browser {
     return behavior.trait || behavior.meta ? null : behavior.a$cls;
   }
 
+  /** The class or its class side, whichever holds the method that is meant. */
+  side(className, isClassMethod) {
+    const behavior = this.find(className);
+    return isClassMethod ? this.classSide(behavior) || refuse('is_class_method', 'false: there is no class side') : behavior;
+  }
+
+  sideName(className, isClassMethod) {
+    return isClassMethod ? `${className} class` : className;
+  }
+
+  methodOf(className, selector, isClassMethod) {
+    const behavior = this.find(className);
+    const holder = isClassMethod ? this.classSide(behavior) : behavior;
+    if (holder && Object.prototype.hasOwnProperty.call(holder.methods, selector)) return holder.methods[selector];
+    const details = { class_name: className, method_name: selector };
+    const text = `${this.sideName(className, isClassMethod)} has no method ${selector}`;
+    throw new RequestFailure('method_not_found', text, details);
+  }
+
   /** Amber has no class variables; the slots of the class side are what comes closest. */
   classVariables(behavior) {
     const side = this.classSide(behavior);
@@ -78,7 +99,7 @@ class Browser {
     const behavior = this.find(name);
     const side = this.classSide(behavior);
     return {
-      class_info: this.summary(behavior),
+      class_info: { ...this.summary(behavior), definition: definitionOf(behavior) },
       instance_methods: withMethods ? this.methodList(behavior) : [],
       class_methods: withMethods && side ? this.methodList(side) : [],
       instance_vars: withInstanceVariables ? [...behavior._slots()] : [],
@@ -90,14 +111,7 @@ class Browser {
     const className = parameters.name('class_name');
     const selector = parameters.name('method_name');
     const isClassMethod = parameters.boolean('is_class_method', false);
-    const behavior = this.find(className);
-    const holder = isClassMethod ? this.classSide(behavior) : behavior;
-    if (!holder || !Object.prototype.hasOwnProperty.call(holder.methods, selector)) {
-      const where = `${className}${isClassMethod ? ' class' : ''}`;
-      const details = { class_name: className, method_name: selector };
-      throw new RequestFailure('method_not_found', `${where} has no method ${selector}`, details);
-    }
-    const method = holder.methods[selector];
+    const method = this.methodOf(className, selector, isClassMethod);
     return {
       method: {
         name: selector,
@@ -112,12 +126,14 @@ class Browser {
 
   listClasses(parameters) {
     const matches = matcher(parameters.string('pattern', ''));
+    const packageName = parameters.string('package', null);
     const includeSystem = parameters.boolean('include_system', true);
     const limit = parameters.count('limit', 1000);
     const found = this.amber.core.traitsOrClasses
       .filter((behavior) => matches(behavior._name()))
       .map((behavior) => this.summary(behavior))
       .filter((summary) => includeSystem || !summary.is_system)
+      .filter((summary) => packageName === null || summary.package === packageName)
       .sort((a, b) => (a.name < b.name ? -1 : 1));
     const classes = found.slice(0, limit).map((each) => ({ ...each, comment: cut(each.comment, COMMENT_LIMIT) }));
     return { classes, total_count: found.length };

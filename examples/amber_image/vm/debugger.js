@@ -3,7 +3,10 @@
 
 const { RequestFailure } = require('./failure');
 
-const STEPPING = ['StepInto', 'StepOver', 'StepOut', 'Continue', 'SetBreakpoint', 'RemoveBreakpoint'];
+const NEED_A_PROCESS = [
+  'StepInto', 'StepOver', 'StepOut', 'Continue', 'RestartFrame', 'ReturnValue', 'EvaluateInFrame', 'GetSource',
+  'Terminate', 'SetBreakpoint', 'RemoveBreakpoint',
+];
 
 /** An operation comes as a word or as an object with the word as its only key. */
 function operationName(parameters) {
@@ -19,13 +22,17 @@ class Debugger {
 
   debug(parameters, place) {
     const name = operationName(parameters);
-    if (STEPPING.includes(name)) {
-      const text = `Amber images cannot step yet: ${name} is not supported`;
-      throw new RequestFailure('unsupported_operation', text, { operation: name });
+    if (NEED_A_PROCESS.includes(name)) {
+      const text = `Amber has no processes that could be suspended: ${name} is not supported`;
+      throw new RequestFailure('unsupported_operation', text, { operation: name, capability: 'suspend' });
     }
     if (name !== 'GetStackTrace' && name !== 'GetLocalVars') {
       const details = { field: 'operation' };
       throw new RequestFailure('invalid_parameters', `'operation' must be a debug operation, not '${name}'`, details);
+    }
+    if (parameters.given('debugger_id')) {
+      const id = parameters.string('debugger_id');
+      throw new RequestFailure('object_not_found', `no process ${id} waits in this image`, { debugger_id: id });
     }
     const { error, locals } = this.lastError(place);
     if (name === 'GetLocalVars') return { result: 'ok', debug_info: { locals } };

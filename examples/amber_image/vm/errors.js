@@ -37,7 +37,7 @@ class ErrorReporter {
     const own = error.context;
     const frames = this.frames(this.amber.isNil(own) ? standing : own, error);
     const receivers = new Map();
-    const stack = frames.map((frame, index) => this.frame(frame, index, receivers));
+    const stack = frames.map((frame, position) => this.frame(frame, position + 1, receivers));
     const top = frames.find((frame) => !MACHINERY.has(frame.selector));
     return {
       error: {

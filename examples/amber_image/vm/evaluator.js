@@ -7,22 +7,16 @@
 
 const { DO_IT } = require('./errors');
 const { freeNames, isCapitalised } = require('./names');
+const { Refusal, parse } = require('./parsing');
 const { messageOf } = require('./text');
 
 const PROTOCOL = 'evaluating';
-
-class Refusal extends Error {
-  constructor(className, message, extra) {
-    super(message);
-    this.className = className;
-    this.extra = extra;
-  }
-}
 
 class Evaluator {
   constructor(amber, reporter) {
     this.amber = amber;
     this.reporter = reporter;
+    this.installed = null;
   }
 
   /** {value, duration} or {error, duration}; self is the scope's own object unless a receiver is given. */
@@ -55,7 +49,8 @@ class Evaluator {
 
   run(scope, code, receiver) {
     const source = code.replace(/\r\n?/g, '\n');
-    const names = freeNames(this.parse(source));
+    // As a method body: that gives positions in the code as the client sees it.
+    const names = freeNames(parse(this.amber, `${DO_IT}\n${source}`, 1));
     if (receiver !== undefined) return this.runOn(this.amber.asReceiver(receiver), source, names);
     for (const name of names.assigned) if (isCapitalised(name)) this.unknown(name);
     const known = new Set([...scope.names, ...names.assigned]);
@@ -72,20 +67,6 @@ class Evaluator {
     for (const name of names.assigned) if (!slots.includes(name)) this.unknown(name);
     this.check(names, new Set(slots));
     return this.execute(source, receiver, behavior, null, () => {});
-  }
-
-  /** Parses the code as a method body: that gives positions in the code as the client sees it. */
-  parse(source) {
-    try {
-      return this.amber.globals.Compiler._new()._basicParse_(`${DO_IT}\n${source}`);
-    } catch (error) {
-      if (!error.location) throw error;
-      const { line, column } = error.location.start;
-      const found = typeof error.found === 'string' ? `unexpected ${JSON.stringify(error.found)}` : 'unexpected end';
-      const position = { line: Math.max(1, line - 1), column };
-      const where = `line ${position.line} column ${position.column}`;
-      throw new Refusal('ParseError', `Parse error on ${where}: ${found}`, position);
-    }
   }
 
   /** Every name must be a variable, a class or a JavaScript global, or be made by the code itself. */
@@ -106,19 +87,29 @@ class Evaluator {
 
   execute(source, receiver, behavior, slots, compiled) {
     if (slots) behavior.slots = slots;
-    const method = this.install(`${DO_IT} ^ [ ${source} ] value`, behavior);
+    const method = this.compile(`${DO_IT} ^ [ ${source} ] value`, behavior);
     compiled();
+    behavior._basicAddCompiledMethod_(method);
+    this.installed = { behavior, method };
     try {
       return receiver[`_${DO_IT}`]();
     } finally {
-      behavior._removeCompiledMethod_(method);
+      this.cleanUp();
     }
   }
 
-  install(source, behavior) {
+  /** Takes the code out of its class again, also after it was unwound from outside. */
+  cleanUp() {
+    if (this.installed === null) return;
+    const { behavior, method } = this.installed;
+    this.installed = null;
+    behavior._basicRemoveCompiledMethod_(method);
+  }
+
+  compile(source, behavior) {
     const { globals } = this.amber;
     try {
-      return globals.Compiler._new()._install_forClass_protocol_(source, behavior, PROTOCOL);
+      return globals.Compiler._new()._compile_forClass_protocol_(source, behavior, PROTOCOL);
     } catch (error) {
       const refused = [globals.CompilerError, globals.ParseError].some((each) => error._isKindOf_(each));
       throw refused ? new Refusal(error._class()._name(), messageOf(error)) : error;

@@ -1,12 +1,16 @@
 'use strict';
 // inspector.js answers: inspect. What is in this object?
 
+const { RequestFailure } = require('./failure');
+const { refuse } = require('./parameters');
+
 const MAX_DEPTH = 5;
-const MAX_ELEMENTS = 100;
+const MAX_PATH = 64;
+const DEFAULT_ELEMENTS = 100;
+const MAX_ELEMENTS = 1000;
 const MAX_NODES = 2000;
 const ROOT_LIMIT = 100000;
 const PART_LIMIT = 2000;
-const KEY_LIMIT = 200;
 
 function textHash(text) {
   let hash = 0x811c9dc5;
@@ -15,26 +19,52 @@ function textHash(text) {
 }
 
 class Inspector {
-  constructor({ amber, printer, workspace }) {
-    Object.assign(this, { amber, printer, workspace });
+  constructor({ amber, printer, workspace, parts, handles }) {
+    Object.assign(this, { amber, printer, workspace, parts, handles });
     this.identities = new WeakMap();
     this.lastIdentity = 0;
   }
 
   inspect(parameters, place) {
-    const target = parameters.string('target');
-    const depth = Math.min(MAX_DEPTH, Math.max(1, parameters.count('depth', 1)));
+    const depth = Math.min(MAX_DEPTH, parameters.count('depth', 1));
+    const start = parameters.count('start', 0);
+    const count = parameters.limit('count', DEFAULT_ELEMENTS, MAX_ELEMENTS);
     const includePrivate = parameters.boolean('include_private', false);
-    const value = this.workspace.valueOf(target, place);
+    const keep = parameters.boolean('keep', false);
+    const path = parameters.names('path', MAX_PATH, []);
+    const value = this.follow(this.origin(parameters, place), path);
+    const page = this.parts.elements(value, start, count);
     const budget = { nodes: MAX_NODES };
-    const root = this.describe(value, ROOT_LIMIT);
-    const parts = this.parts(value, depth, [value], budget);
+    const shown = [...(start > 0 ? [] : this.parts.variables(value)), ...(page ? page.pairs : [])];
     return {
-      object_info: { ...root, hash: this.hash(value), size: this.size(value) },
-      instance_vars: parts,
+      object_info: { ...this.describe(value, ROOT_LIMIT), hash: this.hash(value), size: this.size(value, page) },
+      instance_vars: depth > 0 ? this.describeAll(shown, depth, [value], budget) : {},
       methods: this.selectors(value, includePrivate),
+      ...(page ? { elements_total: page.total, more: start + page.pairs.length < page.total } : {}),
+      ...(keep ? { handle: this.handles.keep(place.session, value) } : {}),
       ...(budget.nodes <= 0 ? { truncated: true } : {}),
     };
+  }
+
+  /** The object that the expression or the handle gives. */
+  origin(parameters, place) {
+    const handle = parameters.string('handle', null);
+    if (handle === null) return this.workspace.valueOf(parameters.string('target'), place);
+    if (parameters.given('target')) refuse('handle', 'given without target');
+    return this.handles.find(place.session, handle);
+  }
+
+  follow(origin, path) {
+    let value = origin;
+    path.forEach((name, i) => {
+      const part = this.parts.part(value, name);
+      if (part === null) {
+        const text = `${this.amber.className(value)} has no part named ${name}`;
+        throw new RequestFailure('object_not_found', text, { path: path.slice(0, i) });
+      }
+      ({ value } = part);
+    });
+    return value;
   }
 
   describe(value, limit) {
@@ -44,62 +74,29 @@ class Inspector {
     };
   }
 
-  /** The parts by name; null prototype, since a slot may be called __proto__. */
-  parts(value, depth, above, budget) {
+  /**
+   * The parts by name; null prototype, since a slot may be called __proto__. A level is described before those
+   * below it, so that what is left out for want of room is always the deepest.
+   */
+  describeAll(pairs, depth, above, budget) {
     const found = Object.create(null);
-    for (const [name, part] of [...this.slots(value), ...this.elements(value)]) {
+    const deeper = [];
+    for (const [name, part] of pairs) {
       if (budget.nodes <= 0) break;
       budget.nodes -= 1;
-      const entry = this.describe(part, PART_LIMIT);
-      if (part !== null && typeof part === 'object' && above.includes(part)) entry.cycle = true;
-      else if (depth > 1) entry.instance_vars = this.parts(part, depth - 1, [...above, part], budget);
-      found[name] = entry;
+      found[name] = this.describe(part, PART_LIMIT);
+      if (part !== null && typeof part === 'object' && above.includes(part)) found[name].cycle = true;
+      else if (depth > 1) deeper.push([found[name], part]);
+    }
+    for (const [entry, part] of deeper) {
+      entry.instance_vars = this.describeAll(this.inner(part), depth - 1, [...above, part], budget);
     }
     return found;
   }
 
-  slots(value) {
-    if (this.amber.isNil(value) || typeof value !== 'object') return [];
-    const behavior = this.amber.classOf(value);
-    if (behavior._name() === 'JSObjectProxy') return this.properties(value);
-    return behavior._allInstanceVariableNames().map((name) => [name, value[name]]);
-  }
-
-  /** What a plain JavaScript object holds. */
-  properties(value) {
-    const object = value.jsObject === undefined ? value : value.jsObject;
-    return Object.keys(object).slice(0, MAX_ELEMENTS).map((name) => [name, object[name]]);
-  }
-
-  elements(value) {
-    const { globals } = this.amber;
-    if (this.amber.isNil(value) || typeof value !== 'object') return [];
-    if (Array.isArray(value)) return value.slice(0, MAX_ELEMENTS).map((each, i) => [String(i + 1), each]);
-    const behavior = this.amber.classOf(value);
-    if (!behavior._includesBehavior_(globals.Collection)) return [];
-    try {
-      return behavior._includesBehavior_(globals.AssociativeCollection)
-        ? this.associations(value)
-        : this.members(value);
-    } catch {
-      return [];
-    }
-  }
-
-  associations(value) {
-    const found = [];
-    value._keysAndValuesDo_((key, each) => {
-      if (found.length < MAX_ELEMENTS) found.push([this.printer.short(key, KEY_LIMIT), each]);
-    });
-    return found;
-  }
-
-  members(value) {
-    const found = [];
-    value._do_((each) => {
-      if (found.length < MAX_ELEMENTS) found.push([String(found.length + 1), each]);
-    });
-    return found;
+  inner(value) {
+    const page = this.parts.elements(value, 0, DEFAULT_ELEMENTS);
+    return [...this.parts.variables(value), ...(page ? page.pairs : [])];
   }
 
   /** The same number for the same object as long as the image lives. */
@@ -109,11 +106,11 @@ class Inspector {
     return this.identities.get(value);
   }
 
-  size(value) {
-    const { globals } = this.amber;
+  size(value, page) {
+    if (page) return page.total;
     if (this.amber.isNil(value)) return null;
     try {
-      if (!this.amber.classOf(value)._includesBehavior_(globals.Collection)) return null;
+      if (!this.parts.isCollection(value)) return null;
       const size = this.amber.asReceiver(value)._size();
       return Number.isFinite(size) ? size : null;
     } catch {

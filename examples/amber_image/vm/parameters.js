@@ -57,6 +57,29 @@ class Parameters {
     return value;
   }
 
+  /** A whole number from 1 to the greatest. */
+  limit(name, fallback, greatest) {
+    const value = this.count(name, fallback);
+    if (value < 1 || value > greatest) refuse(name, `a whole number, 1 to ${greatest}`);
+    return value;
+  }
+
+  /** A list of at most so many strings; without a fallback it must be given, and have one at least. */
+  names(name, most, fallback) {
+    if (!this.given(name) && fallback !== undefined) return fallback;
+    const least = fallback === undefined ? 1 : 0;
+    const value = this.values[name];
+    const fits = Array.isArray(value) && value.length >= least && value.length <= most;
+    if (!fits || !value.every((each) => typeof each === 'string')) refuse(name, `a list of ${least} to ${most} strings`);
+    return value;
+  }
+
+  /** One of the words, exactly; without a fallback it must be given. */
+  exactWord(name, words, fallback) {
+    const value = this.string(name, fallback);
+    return words.includes(value) ? value : refuse(name, `one of ${words.join(', ')}`);
+  }
+
   /** One of the words, whatever its case; the first is the default. */
   word(name, words) {
     const value = this.string(name, words[0]);
@@ -65,4 +88,4 @@ class Parameters {
   }
 }
 
-module.exports = { Parameters };
+module.exports = { Parameters, refuse };

@@ -51,8 +51,13 @@ class Transcript {
     });
   }
 
+  /** The session and tool whose code runs. */
+  present() {
+    return this.places.getStore() || NOWHERE;
+  }
+
   write(text) {
-    const place = this.places.getStore() || NOWHERE;
+    const place = this.present();
     if (place !== this.place) this.flush();
     if (this.text === '') {
       this.since = Date.now();

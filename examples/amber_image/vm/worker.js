@@ -4,17 +4,25 @@
 const { parentPort } = require('node:worker_threads');
 const { toJson } = require('../json');
 const { startAmber } = require('./amber');
+const { Changes } = require('./changes');
 const { installCompatibility } = require('./compatibility');
+const { Contexts } = require('./contexts');
 const { Requests } = require('./requests');
 const { messageOf } = require('./text');
 const { Transcript } = require('./transcript');
 
+function emit(event) {
+  parentPort.postMessage({ kind: 'event', line: toJson(event) });
+}
+
 /** Text of code that ran for no session has no listener: an event names its session. */
-function emitTranscript(place, text) {
-  if (!place.session) return;
-  const data = { text, tool_id: place.tool };
-  const line = toJson({ event: 'transcript', session_id: place.session, data });
-  parentPort.postMessage({ kind: 'event', line });
+function emitTranscript({ session, tool }, text) {
+  if (session) emit({ event: 'transcript', session_id: session, data: { text, tool_id: tool } });
+}
+
+/** A change concerns everybody, so it is told without a session as well. */
+function emitChange({ session }, data) {
+  emit({ event: 'code_changed', ...(session ? { session_id: session } : {}), data });
 }
 
 /** Amber ends the process at an error in a forked block; here such an error is told and survived. */
@@ -28,11 +36,18 @@ function surviveBackgroundErrors(transcript) {
 async function main() {
   const amber = await startAmber();
   installCompatibility(amber);
+  const contexts = new Contexts(amber);
   const transcript = new Transcript(amber, emitTranscript);
   surviveBackgroundErrors(transcript);
-  const requests = new Requests(amber, transcript);
-  parentPort.on('message', ({ command, parameters }) => {
-    parentPort.postMessage({ kind: 'answer', body: toJson(requests.answer(command, parameters)) });
+  const changes = new Changes(amber, { emit: emitChange, present: () => transcript.present() });
+  const requests = new Requests({ amber, contexts, transcript, changes });
+  parentPort.on('message', ({ kind, command, parameters, serial }) => {
+    if (kind === 'recover') {
+      requests.recover();
+      parentPort.postMessage({ kind: 'recovered', serial });
+    } else {
+      parentPort.postMessage({ kind: 'answer', body: toJson(requests.answer(command, parameters)) });
+    }
   });
   parentPort.postMessage({ kind: 'ready', version: amber.version() });
 }

@@ -10,10 +10,12 @@ const BINDING_LIMIT = 2000;
 const HISTORY_CODE_LIMIT = 10000;
 const HISTORY_RESULT_LIMIT = 2000;
 const MODES = ['Execute', 'Display'];
+const ON_ERROR = ['report', 'suspend'];
 
 class Workspace {
-  constructor({ amber, printer, evaluator, scopes }) {
-    Object.assign(this, { amber, printer, evaluator, scopes });
+  constructor({ amber, printer, evaluator, scopes, handles }) {
+    Object.assign(this, { amber, printer, evaluator, scopes, handles });
+    this.running = null;
   }
 
   evaluate(parameters, place) {
@@ -21,19 +23,38 @@ class Workspace {
     const mode = parameters.word('evaluation_mode', MODES);
     const asText = parameters.boolean('return_string', true);
     const context = parameters.object('context');
+    const keep = parameters.boolean('keep', false);
+    if (parameters.exactWord('on_error', ON_ERROR, 'report') !== 'report') {
+      const text = 'Amber has no processes that could be suspended';
+      throw new RequestFailure('unsupported_operation', text, { capability: 'suspend' });
+    }
     const scope = this.scopes.obtain(place.session, place.tool);
-    const time = new Date().toISOString();
+    this.running = { scope, started: performance.now(), entry: this.historyEntry(code, mode) };
     const outcome = this.run(scope, code, context);
     const reply = outcome.error ? this.failure(outcome) : this.success(outcome, mode, asText);
-    scope.remember({
-      code: cut(code, HISTORY_CODE_LIMIT),
-      mode,
-      result: outcome.error ? null : this.printer.short(outcome.value, HISTORY_RESULT_LIMIT),
-      error: outcome.error ? cut(`${outcome.error.class}: ${outcome.error.message}`, HISTORY_RESULT_LIMIT) : null,
-      time,
-      duration: outcome.duration,
-    });
+    if (keep && !outcome.error) reply.handle = this.handles.keep(place.session, outcome.value);
+    const result = outcome.error ? null : this.printer.short(outcome.value, HISTORY_RESULT_LIMIT);
+    const error = outcome.error ? cut(`${outcome.error.class}: ${outcome.error.message}`, HISTORY_RESULT_LIMIT) : null;
+    this.remember({ result, error, duration: outcome.duration });
     return reply;
+  }
+
+  historyEntry(code, mode) {
+    return { code: cut(code, HISTORY_CODE_LIMIT), mode, time: new Date().toISOString() };
+  }
+
+  /** Puts what ran into the history of its tool. */
+  remember({ result, error, duration }) {
+    const { scope, entry } = this.running;
+    this.running = null;
+    scope.remember({ ...entry, result, error, duration });
+  }
+
+  /** Notes what was under way and will not come to its end. */
+  noteInterrupted() {
+    if (this.running === null) return;
+    const duration = performance.now() - this.running.started;
+    this.remember({ result: null, error: 'Interrupted: interrupted by request', duration });
   }
 
   run(scope, code, context) {
@@ -76,7 +97,9 @@ class Workspace {
   }
 
   releaseSession(parameters) {
-    return { released: this.scopes.release(parameters.string('session_id')) };
+    const session = parameters.string('session_id');
+    const kept = this.handles.releaseSession(session);
+    return { released: this.scopes.release(session) || kept };
   }
 
   /** Evaluates an expression for another tool; an error becomes the refusal of the request. */
