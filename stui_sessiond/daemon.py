@@ -22,12 +22,17 @@ from stui_sessiond.commands.connection import ConnectionCommands, ServerFacts
 from stui_sessiond.commands.context import ContextCommands
 from stui_sessiond.commands.development import DevelopmentCommands
 from stui_sessiond.commands.dispatch import Dispatcher
+from stui_sessiond.commands.evaluation import EvaluationCommands
 from stui_sessiond.commands.event import EventCommands
 from stui_sessiond.commands.gate import Quotas, SessionGate
 from stui_sessiond.commands.history import HistoryCommands
 from stui_sessiond.commands.image import ImageCommands
+from stui_sessiond.commands.interruption import InterruptionCommands
+from stui_sessiond.commands.many import ManyImagesCommands
+from stui_sessiond.commands.paging import LongResults
 from stui_sessiond.commands.pending import PendingCommands
 from stui_sessiond.commands.relay import Relay
+from stui_sessiond.commands.running import RunningTable
 from stui_sessiond.commands.session import Presence, SessionCommands
 from stui_sessiond.commands.sharing import SharingCommands
 from stui_sessiond.commands.storage import StorageCommands
@@ -177,9 +182,14 @@ class Daemon:
         book = RequestBook(keeper, LEDGER)
         driving = Driving(keeper, hub, clock)
         feed = Feed(keeper, hub, driving, life.retention_s)
-        self._image_commands = ImageCommands(self.images, self.manager, keeper, book, hub)
+        running, long_results = RunningTable(), LongResults()
+        self._image_commands = ImageCommands(self.images, self.manager, keeper, book, hub, running)
         approvals = Approvals(self._policy, keeper.post_to, clock)
-        self._relay = relay = Relay(self.manager, book, self.images, approvals, clock)
+        self._relay = relay = Relay(self.manager, book, self.images, approvals, clock, running, long_results)
+        self._asking = (
+            InterruptionCommands(self.manager, book, self.images, running),
+            ManyImagesCommands(self.images, approvals),
+        )
         told = Limits(
             message_bytes=limits.client_message_bytes,
             json_depth=MAX_DEPTH,
@@ -200,6 +210,8 @@ class Daemon:
             HistoryCommands(self.manager),
             StorageCommands(self._storage),
             self._image_commands,
+            EvaluationCommands(book, relay, running, long_results),
+            *self._asking,
             PendingCommands(),
             approvals,
             EventCommands(self.manager, book, relay, feed, hub, limits.subscriptions),
@@ -304,6 +316,8 @@ class Daemon:
         _log.info("daemon.draining", grace_s=self.settings.server.drain_timeout)
         await self.server.drain(self.settings.server.drain_timeout)
         await self._tasks.close()
+        for asking in self._asking:
+            await asking.close()
         await self._relay.close()
         await self._image_commands.close()
         await self.manager.close()

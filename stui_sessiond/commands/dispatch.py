@@ -9,6 +9,7 @@ import msgspec
 import structlog
 
 from stui_sessiond.commands.auditing import Note, RequestAudit
+from stui_sessiond.commands.paging import as_page
 from stui_sessiond.commands.table import Caller, Command, CommandTable, Entry, Followed
 from stui_sessiond.contract import Descriptor, ErrorCode
 from stui_sessiond.errors import (
@@ -92,9 +93,14 @@ class Dispatcher:
         self._audit = audit or RequestAudit()
 
     def relays(self, request: Request) -> bool:
-        """Tell whether the answer may have to wait for an image. A `ping` counts as none: it runs no code anywhere."""
+        """Tell whether the answer may have to wait for an image. A `ping` counts as none: it runs no code anywhere.
+
+        Nor does `interrupt_evaluation`: it waits for an image, but not behind what it ends.
+        """
         entry = self._table.find(request.command)
-        return entry is not None and "image_timeout" in entry.descriptor.errors and request.command != "ping"
+        if entry is None or request.command == "ping":
+            return False
+        return "image_timeout" in entry.descriptor.errors or request.command == "evaluate_on"
 
     def answer(self, request: Request, caller: Caller) -> Answer | Awaitable[Answer]:
         """Carry a request out: the answer at once, or something to await for it. Neither raises."""
@@ -147,7 +153,8 @@ class Dispatcher:
             return self.refuse_request(asked, failure)
         if request.result is None:
             return None
-        return encode_success(asked, msgspec.Raw(request.result.encode()), format_time(self._clock()))
+        result = as_page(request.result, request.page_chars, request.key)
+        return encode_success(asked, msgspec.Raw(result.encode()), format_time(self._clock()))
 
     def refuse(self, error: StuiError) -> bytes:
         """Answer a message that could not be read."""

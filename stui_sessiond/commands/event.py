@@ -18,7 +18,6 @@ from stui_sessiond.errors import (
 )
 from stui_sessiond.ids import SessionId
 from stui_sessiond.model.event import Position
-from stui_sessiond.model.request import RequestEntry
 from stui_sessiond.sessions.digest import Evaluation, Note, sum_up
 from stui_sessiond.sessions.feed import Feed, Start
 from stui_sessiond.sessions.hub import Hub, Topic, may_hear
@@ -157,7 +156,7 @@ class EventCommands:
         session_id = SessionId(asked.session_id)
         entry = await self._book.recall(session_id, key)
         under_way = self._relay.status_of(session_id, key)
-        status = under_way or ("unknown" if entry is None else self._status(entry))
+        status = under_way or ("unknown" if entry is None else self._relay.word_of(session_id, entry))
         result = told.GetRequestStatusResult(asked.session_id, key, status)  # type: ignore[arg-type]  # one of the words
         if entry is None:
             return result
@@ -175,11 +174,6 @@ class EventCommands:
             lack = not_kept(entry)
             result.error = told.Failure(lack.code, lack.message, dict(lack.details))
         return result
-
-    def _status(self, entry: RequestEntry) -> str:
-        if entry.state != "running":
-            return "lost_with_image" if entry.state == "lost" else entry.state
-        return "lost_with_image" if self._relay.is_gone(entry) else "outcome_unknown"
 
     # ---- the digest
 

@@ -48,6 +48,8 @@ class SessionGate:
     def admit(self, descriptor: Descriptor, caller: Caller) -> None:
         """Go on only if the command is let in by the lists, and the caller does not ask too often.
 
+        To end code counts as a request and not as an evaluation: whoever has begun too much can stop it.
+
         Raises:
             CommandNotAllowedError, RateLimitedError: it is not.
         """
@@ -59,7 +61,7 @@ class SessionGate:
         asker = f"{caller.principal.token_id}:{caller.client_id}"
         now = self._monotonic()
         wait = self._quotas.requests.take(asker, now)
-        if not wait and descriptor.right == "eval":
+        if not wait and descriptor.right == "eval" and descriptor.command != "interrupt_evaluation":
             wait = self._quotas.evaluations.take(asker, now)
         if wait:
             msg = f"too many requests; ask again in {wait:.2f} s"

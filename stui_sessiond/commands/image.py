@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 import structlog
 
+from stui_sessiond.commands.running import RunningTable
 from stui_sessiond.commands.table import Caller, Command
 from stui_sessiond.errors import StuiError
 from stui_sessiond.ids import ImageId, SessionId
@@ -37,8 +38,15 @@ class ImageCommands:
     """Carries out the image commands and passes on what images push."""
 
     def __init__(
-        self, images: ImageRegistry, manager: SessionManager, keeper: Keeper, book: RequestBook, hub: Hub
+        self,
+        images: ImageRegistry,
+        manager: SessionManager,
+        keeper: Keeper,
+        book: RequestBook,
+        hub: Hub,
+        running: RunningTable,
     ) -> None:
+        self._running = running
         self._images = images
         self._manager = manager
         self._keeper = keeper
@@ -98,8 +106,18 @@ class ImageCommands:
         except msgspec.DecodeError:
             _log.warning("image.event_unreadable", image_id=link.image_id, event_name=pushed.event)
             return
+        if pushed.event == "progress":
+            data = self._named(data)
         for part in _in_parts(pushed, data):
             self._keeper.post_to(header.session_id, pushed.event, part)
+
+    def _named(self, data: dict[str, Any]) -> dict[str, Any]:
+        """Name the evaluation that is meant as clients know it, in place of the id that the image was given."""
+        request_id = data.get("request_id")
+        name = self._running.name_of(request_id) if isinstance(request_id, str) else None
+        if name is None:
+            return data
+        return {"evaluation": name, **{key: value for key, value in data.items() if key != "request_id"}}
 
     def announce(self, link: ImageLink, *, connected: bool) -> None:
         """Tell the sessions of an image that it has come or gone."""

@@ -5,7 +5,7 @@ from typing import Any
 
 from stui_sessiond.commands.table import Caller, Command
 from stui_sessiond.errors import UnsupportedOperationError
-from stui_sessiond.wire.messages import code, development, evaluation, image, kept, mirror
+from stui_sessiond.wire.messages import code, development, image, kept, mirror
 
 _PENDING: tuple[tuple[str, type[Any]], ...] = (
     # images
@@ -14,12 +14,6 @@ _PENDING: tuple[tuple[str, type[Any]], ...] = (
     ("cleanup_image_sessions", image.CleanupImageSessions),
     ("switch_image_context", image.SwitchImageContext),
     ("get_image_connection_status", image.GetImageConnectionStatus),
-    # evaluations
-    ("interrupt_evaluation", evaluation.InterruptEvaluation),
-    ("list_evaluations", evaluation.ListEvaluations),
-    ("get_result_page", evaluation.GetResultPage),
-    ("get_error_report", evaluation.GetErrorReport),
-    ("evaluate_on", evaluation.EvaluateOn),
     # objects and debuggers
     ("list_handles", kept.ListHandles),
     ("release_handles", development.ReleaseHandles),

@@ -10,21 +10,27 @@ import secrets
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
-import msgspec
 import structlog
-from msgspec import UNSET
 from msgspec.structs import replace
 
 from stui_sessiond.commands.approval import Approvals
+from stui_sessiond.commands.paging import LongResults
+from stui_sessiond.commands.running import Running, RunningTable
 from stui_sessiond.commands.table import Caller
+from stui_sessiond.commands.translation import (
+    code_of,
+    from_image,
+    interrupted_early,
+    outcome_of,
+    page_chars_of,
+    shown,
+    to_image,
+)
 from stui_sessiond.errors import (
-    ImageBusyError,
-    ImageError,
     ImageLostError,
     ImageTimeoutError,
     ImageUnavailableError,
     KeyReusedError,
-    OutcomeUnknownError,
     ParameterError,
     StuiError,
     error_of,
@@ -33,11 +39,11 @@ from stui_sessiond.ids import DEFAULT_TOOL, ImageId, InstanceId, SessionId
 from stui_sessiond.images.link import ImageLink
 from stui_sessiond.images.registry import ImageRegistry
 from stui_sessiond.images.router import choose
-from stui_sessiond.model.request import Failure, Origin, RequestEntry
+from stui_sessiond.model.request import Origin, RequestEntry
 from stui_sessiond.model.session import SessionHeader
 from stui_sessiond.sessions import ledger
 from stui_sessiond.sessions.manager import SessionManager
-from stui_sessiond.sessions.requests import Outcome, RequestBook
+from stui_sessiond.sessions.requests import SHOWN_CODE_CHARS, Outcome, RequestBook
 from stui_sessiond.tasks import TaskOwner
 from stui_sessiond.wire.codec import decode_result
 from stui_sessiond.wire.forms import Reply
@@ -54,14 +60,6 @@ RUNS_CODE: dict[str, type[Any]] = {"evaluate": wire.EvaluateResult, "debug": wir
 """Commands that run user code: they are in the session's book, and wait without end unless the request says so."""
 
 
-class _Running(msgspec.Struct, frozen=True):
-    """A request that is under way in this daemon; the task gives its result, or the error it ended with."""
-
-    digest: str
-    task: asyncio.Task[Any]
-    begun: asyncio.Event
-
-
 class Relay:
     """Asks the images that requests are for."""
 
@@ -72,22 +70,24 @@ class Relay:
         images: ImageRegistry,
         approvals: Approvals,
         clock: Callable[[], float],
+        running: RunningTable,
+        long_results: LongResults,
     ) -> None:
         self._manager = manager
         self._book = book
         self._images = images
         self._approvals = approvals
         self._clock = clock
-        self._tasks = TaskOwner("relay")
+        self._running = running
+        self._long_results = long_results
         self._notes = TaskOwner("notes")
-        self._running: dict[tuple[SessionId, str], _Running] = {}
 
     async def close(self) -> None:
         """Stop waiting for images. What they work on stays in the book, and ends when they tell.
 
         What they have told is noted first.
         """
-        await self._tasks.close()
+        await self._running.close()
         await self._notes.drain(None)
         await self._notes.close()
 
@@ -106,7 +106,8 @@ class Relay:
             await self._approvals.require(command, code, client_id, session_id, None)
         link = await self._link(header, asked)
         timeout_s = asked.timeout or (None if command in RUNS_CODE else ANSWER_TIMEOUT_S)
-        return await link.ask(command, _sent(asked), wanted, timeout_s)
+        answer = await link.ask(command, to_image(link, asked), wanted, timeout_s)
+        return from_image(link, command, answer)  # type: ignore[no-any-return]  # it stays a `wanted`
 
     async def _link(self, header: SessionHeader | None, asked: wire.Relayed) -> ImageLink:
         named = ImageId(asked.image_id) if asked.image_id else None
@@ -147,104 +148,142 @@ class Relay:
             return await self.ask(command, asked, wanted, client_id)
         header = self._manager.use(asked.session_id)
         digest = ledger.digest_of(command, asked)
-        key = asked.idempotency_key or self._own_key(header.session_id, origin)
-        place = (header.session_id, key)
-        running = self._running.get(place)
-        if running is None:
-            begun = asyncio.Event()
-            request = RequestEntry(
-                key=key,
-                command=command,
-                digest=digest,
-                accepted_at=self._clock(),
-                client_id=client_id,
-                tool_id=asked.tool_id or DEFAULT_TOOL,
-                origin=origin,
-            )
-            work = self._carry_out(header, request, asked, wanted, begun)
-            running = _Running(digest, self._tasks.start(work, f"{command}.{key}"), begun)
-            self._running[place] = running
-            running.task.add_done_callback(lambda _: self._running.pop(place))
-        elif running.digest != digest:
+        key = asked.idempotency_key or self._running.own_key(header.session_id, origin)
+        running = self._running.find(header.session_id, key)
+        if running is not None and running.request.digest != digest:
             msg = "the key named another request before, which is still under way"
             raise KeyReusedError(msg)
+        if running is None or running.task is None:
+            running = Running(header.session_id, self._request(command, asked, key, digest, client_id, origin))
+            task = self._running.start(running, self._carry_out(header, running, asked, wanted))
+        else:
+            task = running.task
         try:
             async with asyncio.timeout(asked.timeout or None):
-                ended = await asyncio.shield(running.task)
+                ended = await asyncio.shield(task)
         except TimeoutError:
             msg = f"there was no answer to {command} within {asked.timeout:g} s; it goes on"
             raise ImageTimeoutError(msg, timeout=asked.timeout, evaluation=key) from None
         if isinstance(ended, StuiError):  # not the task's own: raising that would tie task and connection into a knot
             raise error_of(ended.code, ended.message, ended.details)
-        return ended  # type: ignore[no-any-return]  # it is a `wanted`: `_carry_out` has decoded it so
+        return shown(ended, asked, key)  # type: ignore[no-any-return]  # a `wanted`: `_carry_out` has decoded it so
 
-    def _own_key(self, session_id: SessionId, origin: Origin | None) -> str:
-        """The key of a request that has none. An id may be used again, so only the newest one is known by it."""
-        if origin is None:
-            return secrets.token_hex(12)
-        key = f"{origin.connection_id}:{origin.request_id}"
-        return key if (session_id, key) not in self._running else f"{key}:{secrets.token_hex(4)}"
+    def _request(
+        self,
+        command: str,
+        asked: wire.Evaluate | wire.Debug,
+        key: str,
+        digest: str,
+        client_id: str | None,
+        origin: Origin | None,
+    ) -> RequestEntry:
+        code = code_of(asked)
+        return RequestEntry(
+            key=key,
+            command=command,
+            digest=digest,
+            accepted_at=self._clock(),
+            client_id=client_id,
+            tool_id=asked.tool_id or DEFAULT_TOOL,
+            origin=origin,
+            code=None if code is None else code[:SHOWN_CODE_CHARS],
+            code_cut=code is not None and len(code) > SHOWN_CODE_CHARS,
+            page_chars=page_chars_of(asked),
+        )
 
     def status_of(self, session_id: SessionId, key: str) -> str | None:
         """Tell whether a request is under way: `queued` until the image has been asked, then `running`."""
-        running = self._running.get((session_id, key))
-        return None if running is None else "running" if running.begun.is_set() else "queued"
+        return self._running.status_of(session_id, key)
+
+    def word_of(self, session_id: SessionId, entry: RequestEntry) -> str:
+        """Tell what became of a request that is in the book: a status of `get_request_status`."""
+        if (under_way := self.status_of(session_id, entry.key)) is not None:
+            return under_way
+        if entry.state != "running":
+            return "lost_with_image" if entry.state == "lost" else entry.state
+        return "lost_with_image" if self.is_gone(entry) else "outcome_unknown"
 
     async def _carry_out(
-        self,
-        header: SessionHeader,
-        request: RequestEntry,
-        asked: wire.Evaluate | wire.Debug,
-        wanted: type[T],
-        begun: asyncio.Event,
+        self, header: SessionHeader, running: Running, asked: wire.Evaluate | wire.Debug, wanted: type[T]
     ) -> T | StuiError:
+        session_id, request = header.session_id, running.request
+        keyed = bool(asked.idempotency_key)
         try:
-            if asked.idempotency_key:
-                before = ledger.recall_entry(await self._book.recall(header.session_id, request.key), request.digest)
-                if before is not None and not _was_not_asked(before):
-                    return _again(before, wanted, gone=self.is_gone(before))
-            code = code_of(asked)
-            if code is not None:
-                await self._approvals.require(request.command, code, request.client_id, header.session_id, request.key)
-            link = await self._link(header, asked)
+            if keyed:
+                before = ledger.recall_entry(await self._book.recall(session_id, request.key), request.digest)
+                if before is not None and not ledger.was_not_asked(before):
+                    return ledger.again(before, wanted, gone=self.is_gone(before))
+            await self._approve(running, code_of(asked))
+            link = None if running.dropped() else await self._link(header, asked)
+            if link is None or running.dropped():
+                return await self._cancel(running)  # type: ignore[return-value]  # the outcome of this command
             link.check(request.command)
+            sent = to_image(link, asked)
             request = replace(
                 request,
-                relay_id=f"{header.session_id}:{secrets.token_hex(8)}",
+                relay_id=f"{session_id}:{secrets.token_hex(8)}",
                 image_id=link.image_id,
                 instance_id=InstanceId(link.identity.instance_id),
             )
-            work = self._begin(header.session_id, request, code, awaited=bool(asked.idempotency_key))
+            work = self._begin(session_id, request, awaited=keyed)
             beginning: asyncio.Task[StuiError | None] = self._notes.start(work, f"begin.{request.key}")
-            if asked.idempotency_key and (refusal := await asyncio.shield(beginning)) is not None:
+            if keyed and (refusal := await asyncio.shield(beginning)) is not None:
                 return refusal
-            begun.set()
-            ended: T | StuiError = await self._ask_and_note(link, header.session_id, request, asked, wanted, beginning)
+            if running.dropped():
+                return await self._drop(session_id, request)  # type: ignore[return-value]  # the same
+            self._running.ask(running, request, link)
+            return await self._ask_and_note(running, link, sent, wanted, beginning, keyed=keyed)
         except StuiError as error:
             return error
-        return ended
 
-    async def _begin(
-        self, session_id: SessionId, request: RequestEntry, code: str | None, *, awaited: bool
-    ) -> StuiError | None:
+    async def _approve(self, running: Running, code: str | None) -> None:
+        if code is None:
+            return
+        request = running.request
         try:
-            await self._book.begin(session_id, request, code, awaited=awaited)
+            async with asyncio.timeout(None) as running.waiting:
+                await self._approvals.require(request.command, code, request.client_id, running.session_id, request.key)
+        except TimeoutError:  # `Running.drop` did that
+            pass
+        finally:
+            running.waiting = None
+
+    async def _cancel(self, running: Running) -> object:
+        """End a request that is in no book and that no image knows."""
+        answer = interrupted_early(running.request.command)
+        noting = self._book.cancel(running.session_id, running.request, outcome_of(answer))
+        await asyncio.shield(self._notes.start(_quietly(noting, running.session_id), f"cancel.{running.key}"))
+        return answer
+
+    async def _drop(self, session_id: SessionId, request: RequestEntry) -> object:
+        """End a request that is in the book and that no image knows."""
+        answer = interrupted_early(request.command)
+        noting = self._book.finish(session_id, request.key, outcome_of(answer))
+        await asyncio.shield(self._notes.start(_quietly(noting, session_id), f"drop.{request.key}"))
+        return answer
+
+    async def _begin(self, session_id: SessionId, request: RequestEntry, *, awaited: bool) -> StuiError | None:
+        try:
+            await self._book.begin(session_id, request, awaited=awaited)
         except StuiError as error:
             return error
         return None
 
     async def _ask_and_note(
         self,
+        running: Running,
         link: ImageLink,
-        session_id: SessionId,
-        request: RequestEntry,
-        asked: wire.Evaluate | wire.Debug,
+        sent: wire.Relayed,
         wanted: type[T],
-        beginning: asyncio.Task[StuiError | None],
+        beginning: "asyncio.Task[StuiError | None]",
+        *,
+        keyed: bool,
     ) -> T | StuiError:
+        session_id, request = running.session_id, running.request
         answer: T | StuiError
         try:
-            answer = await link.ask(request.command, _sent(asked), wanted, None, request.relay_id)
+            told = await link.ask(request.command, sent, wanted, None, request.relay_id)
+            answer = from_image(link, request.command, told)
         except ImageLostError as error:
             self._book.interrupt(session_id, request.key, error.message)
             error.details = {**error.details, "evaluation": request.key}
@@ -254,11 +293,18 @@ class Relay:
         if (
             await asyncio.shield(beginning) is None
         ):  # as long as it is in no book, its client does not go on to the next one
-            finishing = self._book.finish(session_id, request.key, outcome_of(answer))
+            outcome = self._outcome(session_id, request, answer)
+            finishing = self._book.finish(session_id, request.key, outcome)
             noted = self._notes.start(_quietly(finishing, session_id), f"finish.{request.key}")
-            if asked.idempotency_key:
+            if keyed:
                 await asyncio.shield(noted)
         return answer
+
+    def _outcome(self, session_id: SessionId, request: RequestEntry, answer: object) -> Outcome:
+        outcome = outcome_of(answer)
+        if request.page_chars is not None and outcome.result is not None:
+            self._long_results.hold(session_id, request.key, answer, len(outcome.result))
+        return outcome
 
     def is_gone(self, request: RequestEntry) -> bool:
         """Tell whether the image that worked on a request is known to be gone: another one is in its place."""
@@ -285,59 +331,15 @@ class Relay:
         if request is None or request.image_id != link.image_id:
             return
         try:
-            answer = decode_result(reply, RUNS_CODE[request.command]) if reply.result is not None else link.error(reply)
+            if reply.result is None:
+                answer = link.error(reply)
+            else:
+                answer = from_image(link, request.command, decode_result(reply, RUNS_CODE[request.command]))
         except StuiError as error:
             answer = error
-        await _quietly(self._book.finish_late(session_id, reply.id, outcome_of(answer)), session_id)
-
-
-def code_of(asked: wire.Relayed) -> str | None:
-    """The code that an image is asked to run, if it is."""
-    if isinstance(asked, wire.Evaluate):
-        return asked.code
-    return asked.target or None if isinstance(asked, wire.Inspect) else None
-
-
-def outcome_of(answer: object) -> Outcome:
-    """Make what is remembered and told of an answer."""
-    if isinstance(answer, StuiError):
-        failure = Failure(answer.code, answer.message, dict(answer.details))
-        return Outcome(failure=failure, shown=answer.message)
-    result = msgspec.json.encode(answer).decode()
-    if isinstance(answer, wire.EvaluateResult):
-        if answer.error is not UNSET:
-            return Outcome(result, has_error=True, shown=f"{answer.error.class_}: {answer.error.message or ''}")
-        shown = answer.display if answer.display is not UNSET else answer.result
-        return Outcome(result, has_error=answer.has_error, shown=shown if isinstance(shown, str) else result)
-    return Outcome(result, shown=result)
-
-
-def _was_not_asked(before: RequestEntry) -> bool:
-    """Tell whether the image never heard of a request: then it may be carried out still."""
-    return before.failure is not None and before.failure.code == ImageBusyError.code
-
-
-def _again(before: RequestEntry, wanted: type[T], *, gone: bool) -> T | StuiError:
-    """Make the first outcome again. `gone`: the image that was asked is not there any more."""
-    if before.state == "running" and gone:
-        before = replace(before, state="lost")
-    failure = ledger.failure_of(before)
-    if failure is not None:
-        return failure
-    if before.state == "running":
-        msg = f"the link to image {before.image_id!r} broke while it worked on this; nobody knows yet what became of it"
-        return OutcomeUnknownError(msg, idempotency_key=before.key, image_id=before.image_id)
-    try:
-        again: T = msgspec.json.decode(before.result or "", type=wanted)
-    except msgspec.DecodeError:
-        return ImageError("what is kept of the first outcome cannot be read", image_id=before.image_id)
-    return again
-
-
-def _sent(asked: wire.Relayed) -> wire.Relayed:
-    """What the image gets: not what only the daemon needs."""
-    sent = replace(asked, tool_id=asked.tool_id or DEFAULT_TOOL, image_id=UNSET, timeout=UNSET)
-    return replace(sent, idempotency_key=UNSET) if isinstance(sent, wire.Evaluate | wire.Debug) else sent
+        await _quietly(
+            self._book.finish_late(session_id, reply.id, self._outcome(session_id, request, answer)), session_id
+        )
 
 
 async def _quietly(work: Awaitable[object], session_id: SessionId) -> None:

@@ -30,6 +30,7 @@ from stui_sessiond.ids import ImageId
 from stui_sessiond.wire.codec import decode_result
 from stui_sessiond.wire.forms import Reply, encode_request
 from stui_sessiond.wire.messages.connection import ImageIdentity
+from stui_sessiond.wire.messages.development import Interrupt, InterruptResult
 
 T = TypeVar("T")
 
@@ -37,6 +38,9 @@ _log = structlog.get_logger(__name__)
 
 MAX_PENDING = 256
 """Unanswered requests one image may have; beyond, asking more only makes everybody wait longer."""
+
+MAX_INTERRUPTS = 256
+"""Unanswered requests to end another, beside those: one for each that may wait."""
 
 _UNAWAITED = "n-"
 """How ids of requests begin whose answer nobody waits for."""
@@ -86,14 +90,15 @@ class ImageLink:
         self.pipe = pipe
         self._pending: dict[str, asyncio.Future[Reply]] = {}
         self._serial = itertools.count(1)
+        self._interrupts = 0
         self._lost = False
         self._receive_stray = receive_stray
         self._own_ids = own_ids
 
     @property
     def pending(self) -> int:
-        """Requests that wait for an answer."""
-        return len(self._pending)
+        """Requests that wait for an answer; interrupts do not count."""
+        return len(self._pending) - self._interrupts
 
     def can(self, capability: str) -> bool:
         """Tell whether the image published the capability. One that published none is taken to try anything."""
@@ -105,12 +110,15 @@ class ImageLink:
         Raises:
             UnsupportedOperationError, ImageBusyError, ImageLostError: as `ask`; nothing is sent.
         """
+        self._check_able(command)
+        if self.pending >= MAX_PENDING:
+            msg = f"{MAX_PENDING} requests wait for image {self.image_id!r} already"
+            raise ImageBusyError(msg, image_id=self.image_id)
+
+    def _check_able(self, command: str) -> None:
         if not self.can(command):
             msg = f"image {self.image_id!r} cannot {command}"
             raise UnsupportedOperationError(msg, capability=command, image_id=self.image_id)
-        if len(self._pending) >= MAX_PENDING:
-            msg = f"{MAX_PENDING} requests wait for image {self.image_id!r} already"
-            raise ImageBusyError(msg, image_id=self.image_id)
         if self._lost:
             raise self._loss()
 
@@ -132,6 +140,33 @@ class ImageLink:
             ImageError: the image answered with an error, or not as agreed.
         """
         self.check(command)
+        return await self._ask(command, parameters, wanted, timeout_s, request_id)
+
+    async def interrupt(self, asked: Interrupt, timeout_s: float) -> InterruptResult:
+        """Ask to end a request, at once, however many wait.
+
+        Raises:
+            ImageBusyError: too many interrupts wait already; nothing was sent.
+            UnsupportedOperationError, ImageLostError, ImageTimeoutError, ImageError: as `ask`.
+        """
+        self._check_able("interrupt")
+        if self._interrupts >= MAX_INTERRUPTS:
+            msg = f"{MAX_INTERRUPTS} interrupts wait for image {self.image_id!r} already"
+            raise ImageBusyError(msg, image_id=self.image_id)
+        self._interrupts += 1
+        try:
+            return await self._ask("interrupt", asked, InterruptResult, timeout_s, None)
+        finally:
+            self._interrupts -= 1
+
+    def awaits(self, request_id: str) -> bool:
+        """Tell whether a request waits for its answer."""
+        answer = self._pending.get(request_id)
+        return answer is not None and not answer.done()
+
+    async def _ask(
+        self, command: str, parameters: object, wanted: type[T], timeout_s: float | None, request_id: str | None
+    ) -> T:
         request_id = request_id or f"{self._own_ids}{next(self._serial)}"
         answer: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
         self._pending[request_id] = answer

@@ -48,10 +48,25 @@ class RequestEntry(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     result: str | None = None
     """The result as JSON text; None when there is none, or it is not kept."""
     failure: Failure | None = None
+    has_error: bool = False
+    """Whether it ended with an error, also one that is a result; known for longer than the result is kept."""
+    code: str | None = None
+    """The code that ran, or its beginning."""
+    code_cut: bool = False
+    """Whether there was more of it."""
+    page_chars: int | None = None
+    """How much of a printed result its client wants at once."""
+    debugger_id: str | None = None
+    """What clients call the process that waits at its error, as long as it does."""
 
     @property
     def size_bytes(self) -> int:
         """How much it takes, roughly."""
+        return self.outcome_bytes + len(self.code or "")
+
+    @property
+    def outcome_bytes(self) -> int:
+        """How much of that is what came of it."""
         failure = self.failure
         if failure is None:
             return len(self.result or "")
@@ -63,4 +78,4 @@ class Requests(msgspec.Struct, frozen=True, gc=False):
 
     entries: dict[str, RequestEntry] = {}
     size_bytes: int = 0
-    """Of the results and failures together."""
+    """Of code, results and failures together."""

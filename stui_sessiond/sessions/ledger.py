@@ -5,14 +5,17 @@ as new. Results go before keys, so that a request is known to be done for longer
 """
 
 import hashlib
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from msgspec.structs import replace
 
 from stui_sessiond.errors import (
+    ImageBusyError,
+    ImageError,
     KeyReusedError,
     LostWithImageError,
+    OutcomeUnknownError,
     RequestError,
     StuiError,
     error_of,
@@ -20,11 +23,16 @@ from stui_sessiond.errors import (
 from stui_sessiond.model.request import Failure, RequestEntry, Requests
 from stui_sessiond.model.session import HistoryEntry
 
+T = TypeVar("T")
+
 MAX_RESULT_BYTES = 256 * 1024
 """A longer result is not kept: its request is remembered as done, or as failed with the beginning of the text."""
 
 MAX_FAILURE_CHARS = 200
 """How much of an error's text stays when its outcome is not kept."""
+
+FADED_CODE_CHARS = 100
+"""How much of the code stays when a session remembers too much: enough to know it again in a list."""
 
 
 class LedgerRules(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,9 +56,9 @@ _encode = msgspec.json.Encoder(order="deterministic").encode
 
 
 def digest_of(command: str, asked: object) -> str:
-    """Make a digest of what is asked, without the key and the time to wait."""
+    """Make a digest of what is asked, without the key, the time to wait and how much to show of the result."""
     told = msgspec.to_builtins(asked)
-    for name in ("idempotency_key", "timeout"):
+    for name in ("idempotency_key", "timeout", "page_chars"):
         told.pop(name, None)
     return hashlib.sha256(_encode([command, told])).hexdigest()[:32]
 
@@ -64,7 +72,7 @@ def once_of(command: str, asked: Any, client_id: str | None) -> Once | None:  # 
 
 def noted(requests: Requests, entry: RequestEntry, now: float, rules: LedgerRules) -> Requests:
     """Remember a request as it is now."""
-    if entry.size_bytes > MAX_RESULT_BYTES:
+    if entry.outcome_bytes > MAX_RESULT_BYTES:
         entry = _without_outcome(entry)
     before = requests.entries.get(entry.key)
     entries = {**requests.entries, entry.key: entry}
@@ -77,7 +85,7 @@ def noted(requests: Requests, entry: RequestEntry, now: float, rules: LedgerRule
             if size_bytes <= rules.max_result_bytes // 2:
                 break
             if key != entry.key:
-                entries[key] = _without_outcome(each)
+                entries[key] = _faded(each)
                 size_bytes -= each.size_bytes - entries[key].size_bytes
     return Requests(entries, size_bytes)
 
@@ -88,6 +96,14 @@ def _without_outcome(entry: RequestEntry) -> RequestEntry:
     return replace(
         entry, result=None, failure=failure and Failure(failure.code, failure.message[:MAX_FAILURE_CHARS], {})
     )
+
+
+def _faded(entry: RequestEntry) -> RequestEntry:
+    """Forget what came of it, and most of its code."""
+    code = entry.code
+    if code is None or len(code) <= FADED_CODE_CHARS:
+        return _without_outcome(entry)
+    return replace(_without_outcome(entry), code=code[:FADED_CODE_CHARS], code_cut=True)
 
 
 def _without_oldest(entries: dict[str, RequestEntry], now: float, rules: LedgerRules) -> dict[str, RequestEntry]:
@@ -149,6 +165,28 @@ def failure_of(entry: RequestEntry) -> StuiError | None:
     if entry.state == "done" and entry.result is None and entry.version is None:
         return not_kept(entry)
     return None
+
+
+def was_not_asked(before: RequestEntry) -> bool:
+    """Tell whether the image never heard of a request: then it may be carried out still."""
+    return before.failure is not None and before.failure.code == ImageBusyError.code
+
+
+def again(before: RequestEntry, wanted: type[T], *, gone: bool) -> T | StuiError:
+    """Make the first outcome again, or the error to tell in its place. `gone`: the image that was asked is gone."""
+    if before.state == "running" and gone:
+        before = replace(before, state="lost")
+    failure = failure_of(before)
+    if failure is not None:
+        return failure
+    if before.state == "running":
+        msg = f"the link to image {before.image_id!r} broke while it worked on this; nobody knows yet what became of it"
+        return OutcomeUnknownError(msg, idempotency_key=before.key, image_id=before.image_id)
+    try:
+        first: T = msgspec.json.decode(before.result or "", type=wanted)
+    except msgspec.DecodeError:
+        return ImageError("what is kept of the first outcome cannot be read", image_id=before.image_id)
+    return first
 
 
 def not_kept(entry: RequestEntry) -> RequestError:

@@ -65,20 +65,21 @@ class RequestBook:
             entries = (await self._keeper.load(entry)).requests.entries.values()
         return next((one for one in entries if one.relay_id == relay_id and one.state == "running"), None)
 
-    async def begin(self, session_id: SessionId, request: RequestEntry, code: str | None, *, awaited: bool) -> None:
+    async def remembered(self, session_id: str) -> dict[str, RequestEntry]:
+        """List what is remembered of a session's requests, by key.
+
+        Raises:
+            SessionError, StorageError: the session cannot be read.
+        """
+        async with self._keeper.hold(session_id) as entry:
+            return (await self._keeper.load(entry)).requests.entries
+
+    async def begin(self, session_id: SessionId, request: RequestEntry, *, awaited: bool) -> None:
         """Put a request into the book, durably. `awaited`: it is not carried out if that fails.
 
         Raises:
             StorageError: it is not in the book; if it is carried out all the same, the epoch ends.
         """
-        accepted = {
-            "evaluation": request.key,
-            "command": request.command,
-            "client_id": request.client_id,
-            "tool_id": request.tool_id,
-            "code": None if code is None else code[:SHOWN_CODE_CHARS],
-            "truncated": code is not None and len(code) > SHOWN_CODE_CHARS,
-        }
         started = {
             "evaluation": request.key,
             "image_id": request.image_id,
@@ -87,7 +88,7 @@ class RequestBook:
         async with self._keeper.hold(session_id) as entry:
             session = await self._keeper.load(entry)
             news = (
-                News("evaluation.accepted", accepted, request.accepted_at),
+                _accepted(request),
                 self._keeper.news("evaluation.started", started),
             )
             await self._note(entry, session, (request,), news, happened=not awaited)
@@ -116,29 +117,22 @@ class RequestBook:
             found = next((one for one in reversed(session.requests.entries.values()) if is_it(one)), None)
             if found is None or found.state != "running":
                 return False
-            now = self._keeper.clock()
-            ended = replace(
-                found,
-                state="done" if outcome.failure is None else "failed",
-                finished_at=now,
-                result=outcome.result,
-                failure=outcome.failure,
-            )
-            shown = outcome.shown or ""
-            told = {
-                "evaluation": ended.key,
-                "command": ended.command,
-                "client_id": ended.client_id,
-                "tool_id": ended.tool_id,
-                "status": ended.state,
-                "has_error": outcome.has_error or outcome.failure is not None,
-                "display": shown[:SHOWN_RESULT_CHARS],
-                "truncated": len(shown) > SHOWN_RESULT_CHARS,
-                "duration": round(now - ended.accepted_at, 3),
-                "late": late,
-            }
-            await self._note(entry, session, (ended,), (self._keeper.news("evaluation.finished", told),))
+            ended = _ended(found, outcome, self._keeper.clock())
+            told = self._keeper.news("evaluation.finished", _told(ended, outcome, late=late))
+            await self._note(entry, session, (ended,), (told,))
             return True
+
+    async def cancel(self, session_id: SessionId, request: RequestEntry, outcome: Outcome) -> None:
+        """Put a request into the book that ended before an image was asked, durably.
+
+        Raises:
+            SessionError, StorageError: it is not in the book; what is told of it is lost, and the epoch ends.
+        """
+        async with self._keeper.hold(session_id) as entry:
+            session = await self._keeper.load(entry)
+            ended = _ended(request, outcome, self._keeper.clock())
+            finished = self._keeper.news("evaluation.finished", _told(ended, outcome, late=False))
+            await self._note(entry, session, (ended,), (_accepted(request), finished))
 
     async def lose(self, session_id: SessionId, instance_id: str, connected: dict[str, Any]) -> None:
         """Take note that the session's image has come, as this instance: what another one worked on is lost.
@@ -163,6 +157,11 @@ class RequestBook:
         entry = self._keeper.shelf.find(session_id)
         if entry is not None:
             self._keeper.post(entry, "evaluation.interrupted", {"evaluation": key, "reason": reason})
+
+    def tell_interruption(self, session_id: SessionId, key: str, client_id: str | None) -> None:
+        """Tell that somebody asks to end a request."""
+        asked = {"evaluation": key, "client_id": client_id}
+        self._keeper.post_to(session_id, "evaluation.interrupt_requested", asked)
 
     async def owed(
         self, connection_id: ConnectionId, client_id: str, request_ids: Collection[str]
@@ -202,3 +201,42 @@ class RequestBook:
             if happened:  # and there will be no event of it
                 self._keeper.end_epoch(entry)
             raise
+
+
+def _accepted(request: RequestEntry) -> News:
+    told = {
+        "evaluation": request.key,
+        "command": request.command,
+        "client_id": request.client_id,
+        "tool_id": request.tool_id,
+        "code": request.code,
+        "truncated": request.code_cut,
+    }
+    return News("evaluation.accepted", told, request.accepted_at)
+
+
+def _ended(request: RequestEntry, outcome: Outcome, now: float) -> RequestEntry:
+    return replace(
+        request,
+        state="done" if outcome.failure is None else "failed",
+        finished_at=now,
+        result=outcome.result,
+        failure=outcome.failure,
+        has_error=outcome.has_error or outcome.failure is not None,
+    )
+
+
+def _told(ended: RequestEntry, outcome: Outcome, *, late: bool) -> dict[str, Any]:
+    shown = outcome.shown or ""
+    return {
+        "evaluation": ended.key,
+        "command": ended.command,
+        "client_id": ended.client_id,
+        "tool_id": ended.tool_id,
+        "status": ended.state,
+        "has_error": ended.has_error,
+        "display": shown[:SHOWN_RESULT_CHARS],
+        "truncated": len(shown) > SHOWN_RESULT_CHARS,
+        "duration": round((ended.finished_at or ended.accepted_at) - ended.accepted_at, 3),
+        "late": late,
+    }

@@ -107,6 +107,12 @@ class RequestRecord(msgspec.Struct, omit_defaults=True):
     version: int | None = None
     result: str | None = None
     failure: FailureRecord | None = None
+    has_error: bool = False
+    """This and what follows: since version 0.5.0."""
+    code: str | None = None
+    code_cut: bool = False
+    page_chars: int | None = None
+    debugger_id: str | None = None
 
 
 class ContextRecord(msgspec.Struct):
@@ -491,6 +497,11 @@ def request_records(entries: Iterable[RequestEntry]) -> list[RequestRecord]:
             version=entry.version,
             result=entry.result,
             failure=None if entry.failure is None else FailureRecord(*astuple(entry.failure)),
+            has_error=entry.has_error,
+            code=entry.code,
+            code_cut=entry.code_cut,
+            page_chars=entry.page_chars,
+            debugger_id=entry.debugger_id,
         )
         for entry in entries
     ]
@@ -513,6 +524,11 @@ def _request(record: RequestRecord) -> RequestEntry:
         version=record.version,
         result=record.result,
         failure=None if record.failure is None else Failure(*astuple(record.failure)),
+        has_error=record.has_error,
+        code=record.code,
+        code_cut=record.code_cut,
+        page_chars=record.page_chars,
+        debugger_id=record.debugger_id,
     )
 
 

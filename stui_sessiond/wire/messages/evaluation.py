@@ -129,6 +129,7 @@ class AnswerGroup(Struct):
     error: SmalltalkError | UnsetType = UNSET
     code: str | UnsetType = UNSET
     message: str | UnsetType = UNSET
+    truncated: bool | UnsetType = UNSET
 
 
 class EvaluateOnResult(Struct):

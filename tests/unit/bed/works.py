@@ -9,7 +9,9 @@ import msgspec
 
 from stui_sessiond.commands.approval import Approvals
 from stui_sessiond.commands.image import ImageCommands
+from stui_sessiond.commands.paging import LongResults
 from stui_sessiond.commands.relay import Relay
+from stui_sessiond.commands.running import RunningTable
 from stui_sessiond.ids import ImageId, SessionId
 from stui_sessiond.images.link import ImageLink
 from stui_sessiond.images.registry import ImageRegistry
@@ -35,9 +37,15 @@ class Works:
         self.house = house
         self.images = ImageRegistry(house.clock)
         self.book = house.book if rules is None else RequestBook(house.keeper, rules)
-        approvals = Approvals(Policy(), house.keeper.post_to, house.clock)
-        self.relay = Relay(house.manager, self.book, self.images, approvals, house.clock)
-        self.image_commands = ImageCommands(self.images, house.manager, house.keeper, self.book, house.hub)
+        self.policy = Policy()
+        self.approvals = Approvals(self.policy, house.keeper.post_to, house.clock)
+        self.running, self.long_results = RunningTable(), LongResults()
+        self.relay = Relay(
+            house.manager, self.book, self.images, self.approvals, house.clock, self.running, self.long_results
+        )
+        self.image_commands = ImageCommands(
+            self.images, house.manager, house.keeper, self.book, house.hub, self.running
+        )
         self.caller = TestCaller(client_id="ada", connection_id="conn-1")
         self.link: ImageLink
         self.pipe: ImagePipe

@@ -24,7 +24,7 @@ def a_request(house: House, key: str = "k", request_id: str | None = None, **fie
 async def begin(house: House, session_id: SessionId, *keys: str) -> None:
     """Put requests into the book."""
     for key in keys:
-        await house.book.begin(session_id, a_request(house, key, key), "3 + 4", awaited=True)
+        await house.book.begin(session_id, a_request(house, key, key, code="3 + 4"), awaited=True)
 
 
 async def test_request_is_in_the_book_when_it_has_begun() -> None:
@@ -78,7 +78,7 @@ async def test_what_is_told_of_a_request_is_bounded() -> None:
     """Long code and long results are cut, and that is said; the result itself is kept whole."""
     async with open_house() as house:
         session_id = await house.create()
-        await house.book.begin(session_id, a_request(house), "c" * (SHOWN_CODE_CHARS + 1), awaited=True)
+        await house.book.begin(session_id, a_request(house, code="c" * SHOWN_CODE_CHARS, code_cut=True), awaited=True)
         shown = "r" * (SHOWN_RESULT_CHARS + 1)
         await house.book.finish(session_id, "k", Outcome(f'"{shown}"', shown=shown))
         accepted, _, finished = (each.data for each in house.heard[session_id])
@@ -98,7 +98,7 @@ async def test_beginning_that_cannot_be_stored(awaited: bool) -> None:
         before = house.position(session_id)
         storage.failure = StorageFullError("the disk is full")
         with pytest.raises(StorageFullError):
-            await house.book.begin(session_id, a_request(house), None, awaited=awaited)
+            await house.book.begin(session_id, a_request(house), awaited=awaited)
         storage.failure = None
         assert (house.position(session_id) == before) is awaited
         assert await house.book.recall(session_id, "k") is None
@@ -128,7 +128,7 @@ async def test_image_that_comes_as_another_instance() -> None:
         await begin(house, session_id, "old", "done")
         await house.book.finish(session_id, "done", Outcome("1"))
         for key, fields in (("new", {"instance_id": InstanceId("i-2")}), ("own", {"relay_id": None})):
-            await house.book.begin(session_id, a_request(house, key, **fields), None, awaited=True)
+            await house.book.begin(session_id, a_request(house, key, **fields), awaited=True)
         await house.book.lose(session_id, "i-2", {"image_id": "pharo"})
         states = {}
         for key in ("old", "done", "new", "own"):
@@ -162,7 +162,7 @@ async def test_requests_that_a_connection_is_owed() -> None:
         for session_id, key in ((one, "a"), (one, "b"), (two, "c"), (theirs, "d")):
             await house.book.finish(session_id, key, Outcome(f'"{key}"'))
         house.clock.pass_time(1)
-        await house.book.begin(two, a_request(house, "again", "a"), None, awaited=True)
+        await house.book.begin(two, a_request(house, "again", "a"), awaited=True)
         await house.book.finish(two, "again", Outcome('"newer"'))
     async with open_house(storage) as house:
         names = ["a", "c", "d", "running", "nobody"]

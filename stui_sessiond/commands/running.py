@@ -1,0 +1,101 @@
+"""Which requests that run code are under way in this daemon?"""
+
+import asyncio
+import secrets
+from collections.abc import Coroutine
+from typing import Any
+
+import msgspec
+
+from stui_sessiond.ids import SessionId
+from stui_sessiond.images.link import ImageLink
+from stui_sessiond.model.request import Origin, RequestEntry
+from stui_sessiond.tasks import TaskOwner
+
+
+class Running(msgspec.Struct, eq=False):
+    """A request that is under way; its task gives its result, or the error it ended with."""
+
+    session_id: SessionId
+    request: RequestEntry
+    """As it will be in the book; from the moment an image is chosen with its `relay_id`."""
+    link: ImageLink | None = None
+    """Over which it was asked; None as long as it was not."""
+    task: "asyncio.Task[Any] | None" = None
+    waiting: asyncio.Timeout | None = None
+    """Set while it waits for somebody to approve it."""
+    given_up: bool = False
+
+    @property
+    def key(self) -> str:
+        """Its name in the session."""
+        return self.request.key
+
+    def dropped(self) -> bool:
+        """Tell whether it is to end before an image is asked."""
+        return self.given_up
+
+    def drop(self) -> bool:
+        """Let it end before an image is asked; False when one was."""
+        if self.link is not None:
+            return False
+        if self.waiting is not None and not self.given_up:
+            self.waiting.reschedule(asyncio.get_running_loop().time())
+        self.given_up = True
+        return True
+
+
+class RunningTable:
+    """What is under way, by session and key, for as long as its task goes on."""
+
+    def __init__(self) -> None:
+        self._tasks = TaskOwner("relay")
+        self._by_place: dict[tuple[SessionId, str], Running] = {}
+        self._by_relay_id: dict[str, Running] = {}
+
+    def find(self, session_id: str, key: str) -> Running | None:
+        """Look a request up."""
+        return self._by_place.get((SessionId(session_id), key))
+
+    def of_session(self, session_id: str) -> list[Running]:
+        """Everything of a session that is under way, the oldest first."""
+        return [one for (where, _), one in self._by_place.items() if where == session_id]
+
+    def name_of(self, relay_id: str) -> str | None:
+        """The name of the evaluation that an image was asked for under this id, if it is under way."""
+        running = self._by_relay_id.get(relay_id)
+        return None if running is None else running.key
+
+    def start(self, running: Running, work: Coroutine[Any, Any, Any]) -> "asyncio.Task[Any]":
+        """Put a request into the table and begin to work on it; it is in the table until that ends."""
+        place = (running.session_id, running.key)
+        self._by_place[place] = running
+        running.task = self._tasks.start(work, f"{running.request.command}.{running.key}")
+        running.task.add_done_callback(lambda _: self._remove(running))
+        return running.task
+
+    def ask(self, running: Running, request: RequestEntry, link: ImageLink) -> None:
+        """Take note that an image is asked now: this cannot be taken back any more."""
+        running.request, running.link = request, link
+        if request.relay_id is not None:
+            self._by_relay_id[request.relay_id] = running
+
+    def _remove(self, running: Running) -> None:
+        del self._by_place[(running.session_id, running.key)]
+        self._by_relay_id.pop(running.request.relay_id or "", None)
+
+    def own_key(self, session_id: SessionId, origin: Origin | None) -> str:
+        """The key of a request that has none. An id may be used again, so only the newest one is known by it."""
+        if origin is None:
+            return secrets.token_hex(12)
+        key = f"{origin.connection_id}:{origin.request_id}"
+        return key if (session_id, key) not in self._by_place else f"{key}:{secrets.token_hex(4)}"
+
+    def status_of(self, session_id: SessionId, key: str) -> str | None:
+        """Tell whether a request is under way: `queued` until the image has been asked, then `running`."""
+        running = self._by_place.get((session_id, key))
+        return None if running is None else "queued" if running.link is None else "running"
+
+    async def close(self) -> None:
+        """Stop waiting for images."""
+        await self._tasks.close()

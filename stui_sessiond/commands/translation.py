@@ -1,0 +1,136 @@
+"""What does an image get of what a client asked, and what do client, book and events get of what it answered?
+
+Every request to an image passes `to_image`, every answer to one that ran code `from_image`, also one that comes late.
+"""
+
+from typing import Any
+
+import msgspec
+from msgspec import UNSET
+from msgspec.structs import replace
+
+from stui_sessiond.commands.paging import first_page
+from stui_sessiond.errors import EvaluationError, ParameterError, StuiError, UnsupportedOperationError
+from stui_sessiond.ids import DEFAULT_TOOL
+from stui_sessiond.images.link import ImageLink
+from stui_sessiond.model.request import Failure
+from stui_sessiond.sessions.requests import Outcome
+from stui_sessiond.wire.messages import development as wire
+
+INTERRUPTED = "Interrupted"
+"""The class of the error that an interrupted evaluation ends with."""
+
+
+def to_image(link: ImageLink, asked: wire.Relayed) -> wire.Relayed:
+    """Write a request as the image gets it: without what only the daemon needs.
+
+    Raises:
+        UnsupportedOperationError: it takes what the image did not publish.
+        ParameterError: it takes a session and has none.
+    """
+    _check_session(asked)
+    for word in _words(asked):
+        if not link.can(word):
+            msg = f"image {link.image_id!r} does not publish the capability `{word}`, which this takes"
+            raise UnsupportedOperationError(msg, capability=word, image_id=link.image_id)
+    sent = replace(asked, tool_id=asked.tool_id or DEFAULT_TOOL, image_id=UNSET, timeout=UNSET)
+    if isinstance(sent, wire.Evaluate):
+        return replace(sent, idempotency_key=UNSET, page_chars=UNSET)
+    return replace(sent, idempotency_key=UNSET) if isinstance(sent, wire.Debug) else sent
+
+
+def from_image(link: ImageLink, command: str, answer: Any) -> Any:  # noqa: ANN401 -- the result of the command
+    """Write an image's answer as client, book and events get it.
+
+    Raises:
+        ImageError: it names what an image cannot name.
+    """
+    del link, command
+    return answer
+
+
+def _check_session(asked: wire.Relayed) -> None:
+    """What lasts longer than the request is filed under a session."""
+    if asked.session_id:
+        return
+    given = {
+        "page_chars": isinstance(asked, wire.Evaluate) and asked.page_chars,
+        "on_error": isinstance(asked, wire.Evaluate) and asked.on_error == "suspend",
+        "keep": isinstance(asked, wire.Evaluate | wire.Inspect) and asked.keep is True,
+    }
+    for field, is_given in given.items():
+        if is_given:
+            msg = f"`{field}` takes a `session_id`: what it asks for is kept for a session"
+            raise ParameterError(msg, field="session_id")
+
+
+def _words(asked: wire.Relayed) -> list[str]:
+    """The capabilities beyond the command itself that a request takes."""
+    words = []
+    if (isinstance(asked, wire.Evaluate) and asked.on_error == "suspend") or (
+        isinstance(asked, wire.Debug) and asked.debugger_id
+    ):
+        words.append("suspend")
+    if isinstance(asked, wire.Evaluate | wire.Inspect) and asked.keep is True:
+        words.append("handles")
+    if isinstance(asked, wire.Inspect) and asked.handle:
+        words.append("handles")
+    return words
+
+
+def page_chars_of(asked: wire.Relayed) -> int | None:
+    """How much of a printed result the client wants at once; None for all."""
+    return (asked.page_chars or None) if isinstance(asked, wire.Evaluate) else None
+
+
+def shown(answer: Any, asked: wire.Relayed, evaluation: str) -> Any:  # noqa: ANN401 -- the result of the command
+    """Write a result as its client gets it: the first page, if that is what it wants."""
+    page_chars = page_chars_of(asked)
+    if page_chars is None or not isinstance(answer, wire.EvaluateResult):
+        return answer
+    return first_page(answer, page_chars, evaluation)
+
+
+def interrupted_early(command: str) -> wire.EvaluateResult | EvaluationError:
+    """What becomes of a request that was interrupted before an image was asked."""
+    error = wire.SmalltalkError(INTERRUPTED, "interrupted before the image was asked; nothing was run")
+    if command == "evaluate":
+        return wire.EvaluateResult(None, INTERRUPTED, 0, has_error=True, error=error)
+    return EvaluationError(error.message or "", error=msgspec.to_builtins(error))
+
+
+def code_of(asked: wire.Relayed) -> str | None:
+    """The code that an image is asked to run, if it is."""
+    if isinstance(asked, wire.Evaluate):
+        return asked.code
+    if isinstance(asked, wire.Debug):
+        return asked.expression or None
+    return asked.target or None if isinstance(asked, wire.Inspect) else None
+
+
+def outcome_of(answer: object) -> Outcome:
+    """Make what is remembered and told of an answer."""
+    if isinstance(answer, StuiError):
+        failure = Failure(answer.code, answer.message, dict(answer.details))
+        return Outcome(failure=failure, shown=answer.message)
+    result = msgspec.json.encode(answer).decode()
+    return Outcome(result, has_error=_has_error(answer), shown=_shown(answer, result))
+
+
+def seen_of(result: str, wanted: type[Any]) -> tuple[str, bool]:
+    """What a person wants to see of a result that was kept, JSON text, and whether the code raised an error."""
+    answer = msgspec.json.decode(result, type=wanted)
+    return _shown(answer, result), _has_error(answer)
+
+
+def _has_error(answer: object) -> bool:
+    return isinstance(answer, wire.EvaluateResult) and (answer.has_error or answer.error is not UNSET)
+
+
+def _shown(answer: object, result: str) -> str:
+    if not isinstance(answer, wire.EvaluateResult):
+        return result
+    if answer.error is not UNSET:
+        return f"{answer.error.class_}: {answer.error.message or ''}"
+    shown = answer.display if answer.display is not UNSET else answer.result
+    return shown if isinstance(shown, str) else result
