@@ -28,6 +28,7 @@ from stui_sessiond.commands.gate import Quotas, SessionGate
 from stui_sessiond.commands.history import HistoryCommands
 from stui_sessiond.commands.image import ImageCommands
 from stui_sessiond.commands.interruption import InterruptionCommands
+from stui_sessiond.commands.kept import SWEEP_INTERVAL_S, Kept
 from stui_sessiond.commands.many import ManyImagesCommands
 from stui_sessiond.commands.paging import LongResults
 from stui_sessiond.commands.pending import PendingCommands
@@ -63,6 +64,7 @@ from stui_sessiond.security.token import Tokens
 from stui_sessiond.server.listeners import Endpoints, Server, ServerRules
 from stui_sessiond.server.peer import Peer, PeerLimits
 from stui_sessiond.server.reload import Reloader
+from stui_sessiond.sessions.custody import CustodyTable
 from stui_sessiond.sessions.driving import Driving
 from stui_sessiond.sessions.feed import Feed
 from stui_sessiond.sessions.history import HistoryRules
@@ -160,9 +162,7 @@ class Daemon:
             autosave_interval_s=sessions.autosave_interval,
         )
         contract = load_contract()
-        self._sealer = CLEAR
-        if storage is None:
-            self._sealer = gather(settings.encryption, config.data_dir(settings.server), os.environ)
+        self._sealer = CLEAR if storage else gather(settings.encryption, config.data_dir(settings.server), os.environ)
         self.disk_failed = False
         """Whether the disk failed in a way after which the process has to end."""
         self.stop_asked = asyncio.Event()
@@ -179,13 +179,14 @@ class Daemon:
         keeper = Keeper(self._storage, validator, hub, log_rules, clock)
         self.manager = SessionManager(keeper, life)
         self.images = ImageRegistry(clock)
-        book = RequestBook(keeper, LEDGER)
+        book = RequestBook(keeper, LEDGER, custody := CustodyTable())
         driving = Driving(keeper, hub, clock)
         feed = Feed(keeper, hub, driving, life.retention_s)
         running, long_results = RunningTable(), LongResults()
         self._image_commands = ImageCommands(self.images, self.manager, keeper, book, hub, running)
         approvals = Approvals(self._policy, keeper.post_to, clock)
-        self._relay = relay = Relay(self.manager, book, self.images, approvals, clock, running, long_results)
+        self._keeping = keeping = Kept(self.manager, keeper, book, self.images, hub, custody)
+        self._relay = relay = Relay(self.manager, book, self.images, approvals, keeping, clock, running, long_results)
         self._asking = (
             InterruptionCommands(self.manager, book, self.images, running),
             ManyImagesCommands(self.images, approvals),
@@ -203,9 +204,18 @@ class Daemon:
         facts = ServerFacts(self.server_id, HEARTBEAT_S, told, told_images)
         families = (
             SessionCommands(
-                self.manager, hub, driving, self._storage, self.images, self._presence, limits.max_connections, clock
+                self.manager,
+                hub,
+                driving,
+                self._storage,
+                self.images,
+                self._presence,
+                limits.max_connections,
+                clock,
+                keeping.end_session,
             ),
-            ContextCommands(self.manager, relay),
+            ContextCommands(self.manager, relay, keeping.objects),
+            keeping,
             DevelopmentCommands(relay, self.uptime_s),
             HistoryCommands(self.manager),
             StorageCommands(self._storage),
@@ -308,6 +318,7 @@ class Daemon:
         life = self.manager.life
         self._tasks.start(_every(life.cleanup_interval_s, self.manager.sweep), "cleanup")
         self._tasks.start(_every(life.autosave_interval_s, self.manager.autosave), "autosave")
+        self._tasks.start(_every(SWEEP_INTERVAL_S, self._keeping.sweep), "kept")
         _log.info("daemon.ready", version=__version__, **msgspec.to_builtins(self.ready))
         return self.ready
 
@@ -319,6 +330,7 @@ class Daemon:
         for asking in self._asking:
             await asking.close()
         await self._relay.close()
+        await self._keeping.close()
         await self._image_commands.close()
         await self.manager.close()
         await self._note_stop("ok")

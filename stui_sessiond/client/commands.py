@@ -18,6 +18,7 @@ from stui_sessiond.wire.messages import (
     event,
     history,
     image,
+    kept,
     session,
     sharing,
 )
@@ -128,6 +129,8 @@ class Commands(abc.ABC):
         tool_id: str | None = None,
         timeout_s: float | None = None,
         idempotency_key: str | None = None,
+        suspend: bool = False,
+        keep: bool = False,
     ) -> development.EvaluateResult:
         """Run Smalltalk code in the session's image.
 
@@ -137,6 +140,8 @@ class Commands(abc.ABC):
             tool_id: whose variables within the session.
             timeout_s: how long the daemon waits for the image; without end if None.
             idempotency_key: names this evaluation, so that it runs once however often it is sent.
+            suspend: keep the process of code that meets an error, for `debug`.
+            keep: keep the value in the image, and return a `handle` for it.
         """
         asked = development.Evaluate(
             code=code,
@@ -144,13 +149,53 @@ class Commands(abc.ABC):
             tool_id=tool_id,
             timeout=UNSET if timeout_s is None else timeout_s,
             idempotency_key=UNSET if idempotency_key is None else idempotency_key,
+            on_error="suspend" if suspend else UNSET,
+            keep=True if keep else UNSET,
         )
         return await self.ask(asked, development.EvaluateResult)
 
-    async def inspect(self, target: str, *, session_id: str, tool_id: str | None = None) -> development.InspectResult:
-        """Look into an object."""
-        asked = development.Inspect(target=target, session_id=session_id, tool_id=tool_id)
+    async def inspect(
+        self,
+        target: str | None = None,
+        *,
+        session_id: str,
+        tool_id: str | None = None,
+        handle: str | None = None,
+        path: Sequence[str] = (),
+        keep: bool = False,
+    ) -> development.InspectResult:
+        """Look into the object that an expression or a handle gives, or the one to which a path leads from there."""
+        asked = development.Inspect(
+            target=UNSET if target is None else target,
+            session_id=session_id,
+            tool_id=tool_id,
+            handle=UNSET if handle is None else handle,
+            path=list(path) or UNSET,
+            keep=True if keep else UNSET,
+        )
         return await self.ask(asked, development.InspectResult)
+
+    # ---- what the image keeps for a session
+
+    async def list_handles(self, session_id: str) -> kept.ListHandlesResult:
+        """List the objects that images keep for a session."""
+        return await self.ask(kept.ListHandles(session_id), kept.ListHandlesResult)
+
+    async def release_handles(self, session_id: str, handles: Sequence[str]) -> development.ReleaseHandlesResult:
+        """Let the image forget objects."""
+        return await self.ask(development.ReleaseHandles(session_id, list(handles)), development.ReleaseHandlesResult)
+
+    async def list_debuggers(self, session_id: str) -> kept.ListDebuggersResult:
+        """List the processes that wait at an error."""
+        return await self.ask(kept.ListDebuggers(session_id), kept.ListDebuggersResult)
+
+    async def take_debugger(
+        self, session_id: str, debugger_id: str, action: Literal["take", "take_over", "release"] = "take"
+    ) -> kept.TakeDebuggerResult:
+        """Take a suspended process into one's own hands, take it over, or let it go."""
+        return await self.ask(kept.TakeDebugger(session_id, debugger_id, action), kept.TakeDebuggerResult)
+
+    # ---- code in the image
 
     async def browse_class(self, parameters: development.BrowseClass) -> development.BrowseClassResult:
         """Tell about a class."""

@@ -5,9 +5,10 @@ from typing import Any
 
 import msgspec
 
+from stui_sessiond.commands.objects import ObjectCommands
 from stui_sessiond.commands.relay import Relay
 from stui_sessiond.commands.table import Caller, Command
-from stui_sessiond.ids import DEFAULT_TOOL, ToolId
+from stui_sessiond.ids import DEFAULT_TOOL, SessionId, ToolId
 from stui_sessiond.model.session import Session, StoredContext
 from stui_sessiond.sessions.ledger import once_of
 from stui_sessiond.sessions.manager import SessionManager
@@ -23,9 +24,10 @@ CAPTURE_TIMEOUT_S = 30.0
 class ContextCommands:
     """Carries out the context commands."""
 
-    def __init__(self, manager: SessionManager, relay: Relay) -> None:
+    def __init__(self, manager: SessionManager, relay: Relay, objects: ObjectCommands) -> None:
         self._manager = manager
         self._relay = relay
+        self._objects = objects
 
     def commands(self) -> Iterable[Command]:
         """List what this object carries out."""
@@ -64,7 +66,7 @@ class ContextCommands:
         found = (
             ("workspace", told.workspace),
             ("inspector", told.inspector),
-            ("object_registry", told.object_registry),
+            ("object_registry", told.object_registry or self._objects.registry_of(SessionId(session_id), tool)),
         )
         return {name: section for name, section in found if section}
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from stui_sessiond.commands.table import Caller, Command
 from stui_sessiond.errors import UnsupportedOperationError
-from stui_sessiond.wire.messages import code, development, image, kept, mirror
+from stui_sessiond.wire.messages import code, image, mirror
 
 _PENDING: tuple[tuple[str, type[Any]], ...] = (
     # images
@@ -14,11 +14,6 @@ _PENDING: tuple[tuple[str, type[Any]], ...] = (
     ("cleanup_image_sessions", image.CleanupImageSessions),
     ("switch_image_context", image.SwitchImageContext),
     ("get_image_connection_status", image.GetImageConnectionStatus),
-    # objects and debuggers
-    ("list_handles", kept.ListHandles),
-    ("release_handles", development.ReleaseHandles),
-    ("list_debuggers", kept.ListDebuggers),
-    ("take_debugger", kept.TakeDebugger),
     # code
     ("list_packages", code.ListPackages),
     ("get_hierarchy", code.GetHierarchy),

@@ -14,10 +14,12 @@ import structlog
 from msgspec.structs import replace
 
 from stui_sessiond.commands.approval import Approvals
+from stui_sessiond.commands.kept import Kept
 from stui_sessiond.commands.paging import LongResults
 from stui_sessiond.commands.running import Running, RunningTable
 from stui_sessiond.commands.table import Caller
 from stui_sessiond.commands.translation import (
+    check_parameters,
     code_of,
     from_image,
     interrupted_early,
@@ -31,6 +33,7 @@ from stui_sessiond.errors import (
     ImageTimeoutError,
     ImageUnavailableError,
     KeyReusedError,
+    ObjectNotFoundError,
     ParameterError,
     StuiError,
     error_of,
@@ -69,6 +72,7 @@ class Relay:
         book: RequestBook,
         images: ImageRegistry,
         approvals: Approvals,
+        kept: Kept,
         clock: Callable[[], float],
         running: RunningTable,
         long_results: LongResults,
@@ -77,6 +81,8 @@ class Relay:
         self._book = book
         self._images = images
         self._approvals = approvals
+        self._objects = kept.objects
+        self._debuggers = kept.debuggers
         self._clock = clock
         self._running = running
         self._long_results = long_results
@@ -100,14 +106,23 @@ class Relay:
             SessionError: the session is not there, or over.
             ParameterError, ImageError: see `images.router.choose` and `images.link.ImageLink.ask`.
         """
+        check_parameters(asked)
         header = self._manager.use(asked.session_id) if asked.session_id else None
         if (code := code_of(asked)) is not None:
             session_id = None if header is None else header.session_id
             await self._approvals.require(command, code, client_id, session_id, None)
         link = await self._link(header, asked)
         timeout_s = asked.timeout or (None if command in RUNS_CODE else ANSWER_TIMEOUT_S)
-        answer = await link.ask(command, to_image(link, asked), wanted, timeout_s)
-        return from_image(link, command, answer)  # type: ignore[no-any-return]  # it stays a `wanted`
+        try:
+            told = await link.ask(command, to_image(link, asked), wanted, timeout_s)
+        except ObjectNotFoundError as error:
+            if isinstance(asked, wire.Inspect):
+                self._objects.missed(asked, error)
+            raise
+        answer = from_image(link, command, told)
+        if isinstance(asked, wire.Inspect):
+            self._objects.inspected(link, asked, answer)
+        return answer  # type: ignore[no-any-return]  # it stays a `wanted`
 
     async def _link(self, header: SessionHeader | None, asked: wire.Relayed) -> ImageLink:
         named = ImageId(asked.image_id) if asked.image_id else None
@@ -141,6 +156,7 @@ class Relay:
             ImageTimeoutError, ImageLostError: nobody knows yet what became of it.
             RequestError: it was sent before, and its outcome cannot be told.
         """
+        check_parameters(asked)
         if not asked.session_id:
             if asked.idempotency_key:
                 msg = f"{command}: `idempotency_key` takes a `session_id`: outcomes are remembered per session"
@@ -208,6 +224,7 @@ class Relay:
     ) -> T | StuiError:
         session_id, request = header.session_id, running.request
         keyed = bool(asked.idempotency_key)
+        place = None
         try:
             if keyed:
                 before = ledger.recall_entry(await self._book.recall(session_id, request.key), request.digest)
@@ -219,6 +236,9 @@ class Relay:
                 return await self._cancel(running)  # type: ignore[return-value]  # the outcome of this command
             link.check(request.command)
             sent = to_image(link, asked)
+            if isinstance(asked, wire.Debug):
+                request = replace(request, debugs=asked.debugger_id or None)
+                place = await self._debuggers.admit(session_id, request.client_id, asked)
             request = replace(
                 request,
                 relay_id=f"{session_id}:{secrets.token_hex(8)}",
@@ -235,6 +255,8 @@ class Relay:
             return await self._ask_and_note(running, link, sent, wanted, beginning, keyed=keyed)
         except StuiError as error:
             return error
+        finally:
+            self._debuggers.leave(place)
 
     async def _approve(self, running: Running, code: str | None) -> None:
         if code is None:
@@ -284,6 +306,7 @@ class Relay:
         try:
             told = await link.ask(request.command, sent, wanted, None, request.relay_id)
             answer = from_image(link, request.command, told)
+            self._objects.evaluated(link, session_id, request, answer)
         except ImageLostError as error:
             self._book.interrupt(session_id, request.key, error.message)
             error.details = {**error.details, "evaluation": request.key}
@@ -296,7 +319,7 @@ class Relay:
             outcome = self._outcome(session_id, request, answer)
             finishing = self._book.finish(session_id, request.key, outcome)
             noted = self._notes.start(_quietly(finishing, session_id), f"finish.{request.key}")
-            if keyed:
+            if keyed or outcome.suspended or outcome.closes:  # who hears of a process finds it in the list
                 await asyncio.shield(noted)
         return answer
 
@@ -328,13 +351,14 @@ class Relay:
         except StuiError as error:
             _log.warning("evaluation.not_noted", session_id=session_id, code=error.code)
             return
-        if request is None or request.image_id != link.image_id:
+        if request is None or (request.image_id, request.instance_id) != (link.image_id, link.identity.instance_id):
             return
         try:
             if reply.result is None:
                 answer = link.error(reply)
             else:
                 answer = from_image(link, request.command, decode_result(reply, RUNS_CODE[request.command]))
+                self._objects.evaluated(link, session_id, request, answer)
         except StuiError as error:
             answer = error
         await _quietly(

@@ -44,6 +44,7 @@ class SessionCommands:
         presence: Callable[[], Presence],
         max_clients: int,
         clock: Callable[[], float],
+        ended: Callable[[SessionId], None],
     ) -> None:
         self._manager = manager
         self._hub = hub
@@ -53,6 +54,7 @@ class SessionCommands:
         self._presence = presence
         self._max_clients = max_clients
         self._clock = clock
+        self._ended = ended
 
     def commands(self) -> Iterable[Command]:
         """List what this object carries out."""
@@ -155,12 +157,13 @@ class SessionCommands:
         )
 
     async def close(self, caller: Caller, asked: wire.CloseSession) -> wire.CloseSessionResult:
-        """Carry out `close_session`, and let the image forget the session's variables."""
+        """Carry out `close_session`, and let the image forget what it keeps for the session."""
         del caller
         header = await self._manager.end(asked.session_id, keep=asked.save_state)
         link = self._images.find(header.image_id) if header.image_id is not None else None
         if link is not None:
             link.tell("release_session", ReleaseSession(header.session_id))
+        self._ended(header.session_id)
         return wire.CloseSessionResult(header.session_id, closed=True)
 
     def info(self, caller: Caller, asked: wire.GetSessionInfo) -> wire.GetSessionInfoResult:

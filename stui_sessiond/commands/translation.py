@@ -6,16 +6,27 @@ Every request to an image passes `to_image`, every answer to one that ran code `
 from typing import Any
 
 import msgspec
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
 
 from stui_sessiond.commands.paging import first_page
-from stui_sessiond.errors import EvaluationError, ParameterError, StuiError, UnsupportedOperationError
+from stui_sessiond.errors import (
+    EvaluationError,
+    ObjectNotFoundError,
+    ParameterError,
+    StuiError,
+    UnsupportedOperationError,
+)
 from stui_sessiond.ids import DEFAULT_TOOL
 from stui_sessiond.images.link import ImageLink
+from stui_sessiond.images.reference import refer, resolve
 from stui_sessiond.model.request import Failure
-from stui_sessiond.sessions.requests import Outcome
+from stui_sessiond.sessions.requests import Outcome, Suspended
 from stui_sessiond.wire.messages import development as wire
+from stui_sessiond.wire.messages.connection import ImageIdentity
+
+_ENDED = frozenset({"finished", "terminated"})
+"""States of a process after which it does not wait any more."""
 
 INTERRUPTED = "Interrupted"
 """The class of the error that an interrupted evaluation ends with."""
@@ -26,9 +37,8 @@ def to_image(link: ImageLink, asked: wire.Relayed) -> wire.Relayed:
 
     Raises:
         UnsupportedOperationError: it takes what the image did not publish.
-        ParameterError: it takes a session and has none.
+        ParameterError, StaleHandleError: it names what the daemon never named, or what is gone with an instance.
     """
-    _check_session(asked)
     for word in _words(asked):
         if not link.can(word):
             msg = f"image {link.image_id!r} does not publish the capability `{word}`, which this takes"
@@ -36,7 +46,12 @@ def to_image(link: ImageLink, asked: wire.Relayed) -> wire.Relayed:
     sent = replace(asked, tool_id=asked.tool_id or DEFAULT_TOOL, image_id=UNSET, timeout=UNSET)
     if isinstance(sent, wire.Evaluate):
         return replace(sent, idempotency_key=UNSET, page_chars=UNSET)
-    return replace(sent, idempotency_key=UNSET) if isinstance(sent, wire.Debug) else sent
+    if isinstance(sent, wire.Debug):
+        debugger_id = resolve(link.identity, sent.debugger_id, "debugger_id") if sent.debugger_id else UNSET
+        return replace(sent, idempotency_key=UNSET, debugger_id=debugger_id)
+    if isinstance(sent, wire.Inspect) and sent.handle:
+        return replace(sent, handle=resolve(link.identity, sent.handle, "handle"))
+    return sent
 
 
 def from_image(link: ImageLink, command: str, answer: Any) -> Any:  # noqa: ANN401 -- the result of the command
@@ -45,22 +60,57 @@ def from_image(link: ImageLink, command: str, answer: Any) -> Any:  # noqa: ANN4
     Raises:
         ImageError: it names what an image cannot name.
     """
-    del link, command
+    del command
+    identity = link.identity
+    if isinstance(answer, wire.EvaluateResult):
+        error = answer.error
+        if error is not UNSET and error.debugger_id is not None:
+            error = replace(error, debugger_id=refer(identity, error.debugger_id))
+        return replace(answer, handle=_referred(identity, answer.handle), error=error)
+    if isinstance(answer, wire.InspectResult):
+        return replace(answer, handle=_referred(identity, answer.handle))
+    if isinstance(answer, wire.DebugResult):
+        return replace(answer, debug_info=_told_of(identity, answer.debug_info))
     return answer
 
 
-def _check_session(asked: wire.Relayed) -> None:
-    """What lasts longer than the request is filed under a session."""
+def _referred(identity: ImageIdentity, own: str | UnsetType) -> str | UnsetType:
+    return UNSET if own is UNSET else refer(identity, own)
+
+
+def _told_of(identity: ImageIdentity, told: dict[str, Any]) -> dict[str, Any]:
+    """Write what names objects and processes in `debug_info`: its `error`, and its `outcome` with the error of that."""
+    found = dict(told)
+    for name in ("handle", "debugger_id"):
+        if isinstance(found.get(name), str):
+            found[name] = refer(identity, found[name])
+    for name in ("outcome", "error"):
+        if isinstance(found.get(name), dict):
+            found[name] = _told_of(identity, found[name])
+    return found
+
+
+def check_parameters(asked: wire.Relayed) -> None:
+    """Go on only if the parameters fit together.
+
+    Raises:
+        ParameterError: they do not.
+    """
+    if isinstance(asked, wire.Inspect) and bool(asked.target) == bool(asked.handle):
+        msg = "inspect: give either `target`, an expression, or `handle`"
+        raise ParameterError(msg, field="target")
     if asked.session_id:
         return
     given = {
         "page_chars": isinstance(asked, wire.Evaluate) and asked.page_chars,
         "on_error": isinstance(asked, wire.Evaluate) and asked.on_error == "suspend",
         "keep": isinstance(asked, wire.Evaluate | wire.Inspect) and asked.keep is True,
+        "handle": isinstance(asked, wire.Inspect) and asked.handle,
+        "debugger_id": isinstance(asked, wire.Debug) and asked.debugger_id,
     }
     for field, is_given in given.items():
         if is_given:
-            msg = f"`{field}` takes a `session_id`: what it asks for is kept for a session"
+            msg = f"`{field}` takes a `session_id`: what lasts longer than the request is kept for a session"
             raise ParameterError(msg, field="session_id")
 
 
@@ -73,7 +123,7 @@ def _words(asked: wire.Relayed) -> list[str]:
         words.append("suspend")
     if isinstance(asked, wire.Evaluate | wire.Inspect) and asked.keep is True:
         words.append("handles")
-    if isinstance(asked, wire.Inspect) and asked.handle:
+    if isinstance(asked, wire.Inspect) and (asked.handle or asked.path):
         words.append("handles")
     return words
 
@@ -112,9 +162,25 @@ def outcome_of(answer: object) -> Outcome:
     """Make what is remembered and told of an answer."""
     if isinstance(answer, StuiError):
         failure = Failure(answer.code, answer.message, dict(answer.details))
-        return Outcome(failure=failure, shown=answer.message)
+        # the image says that it has no such process: it ended without a word to the daemon
+        closes = "lost" if isinstance(answer, ObjectNotFoundError) else None
+        return Outcome(failure=failure, shown=answer.message, closes=closes)
     result = msgspec.json.encode(answer).decode()
-    return Outcome(result, has_error=_has_error(answer), shown=_shown(answer, result))
+    suspended = _suspended(answer.error) if isinstance(answer, wire.EvaluateResult) else None
+    state = answer.debug_info.get("state") if isinstance(answer, wire.DebugResult) else None
+    return Outcome(
+        result,
+        has_error=_has_error(answer),
+        shown=_shown(answer, result),
+        suspended=suspended,
+        closes=state if isinstance(state, str) and state in _ENDED else None,
+    )
+
+
+def _suspended(error: wire.SmalltalkError | UnsetType) -> Suspended | None:
+    if error is UNSET or error.debugger_id is None:
+        return None
+    return Suspended(error.debugger_id, error.class_, error.message)
 
 
 def seen_of(result: str, wanted: type[Any]) -> tuple[str, bool]:

@@ -58,6 +58,8 @@ class RequestEntry(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """How much of a printed result its client wants at once."""
     debugger_id: str | None = None
     """What clients call the process that waits at its error, as long as it does."""
+    debugs: str | None = None
+    """What clients call the process that this `debug` works with."""
 
     @property
     def size_bytes(self) -> int:

@@ -107,17 +107,39 @@ def _faded(entry: RequestEntry) -> RequestEntry:
 
 
 def _without_oldest(entries: dict[str, RequestEntry], now: float, rules: LedgerRules) -> dict[str, RequestEntry]:
-    """Make room: drop an eighth, and what is too old; not what is still running, unless nothing else is there."""
+    """Make room: drop an eighth, and what is too old.
+
+    Not what is still running, nor whose process waits at its error, unless nothing else is there.
+    """
     surplus = max(1, rules.max_requests // 8)
     kept: dict[str, RequestEntry] = {}
     for key, each in entries.items():
-        if each.state != "running" and (surplus > 0 or each.accepted_at < now - rules.max_age_s):
+        settled = each.state != "running" and each.debugger_id is None
+        if settled and (surplus > 0 or each.accepted_at < now - rules.max_age_s):
             surplus -= 1
         else:
             kept[key] = each
     while len(kept) >= rules.max_requests:
         del kept[next(iter(kept))]
     return kept
+
+
+def waiting(requests: Requests) -> list[RequestEntry]:
+    """List the evaluations whose processes wait at an error."""
+    return [one for one in requests.entries.values() if one.debugger_id is not None]
+
+
+def closed(requests: Requests, debugger_id: str) -> list[RequestEntry]:
+    """Make the entries that say that a process does not wait any more; none if it did not wait."""
+    return [replace(one, debugger_id=None) for one in waiting(requests) if one.debugger_id == debugger_id]
+
+
+def without_waiting(requests: Requests) -> tuple[Requests, dict[str, RequestEntry]]:
+    """Let no process wait any more; also tell, by the names of those that did, the entries that say so."""
+    ended = {one.debugger_id or "": replace(one, debugger_id=None) for one in waiting(requests)}
+    if not ended:
+        return requests, ended
+    return Requests({**requests.entries, **{one.key: one for one in ended.values()}}, requests.size_bytes), ended
 
 
 def recall(requests: Requests, key: str | None, digest: str) -> RequestEntry | None:

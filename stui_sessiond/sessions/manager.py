@@ -185,10 +185,15 @@ class SessionManager:
         async with self._keeper.hold(session_id) as entry:
             header = entry.header
             transitions.require_open(header, self.life.retention_s)
-            news = (self._keeper.news("session.closed", {"kept": keep}),)
+            news = [self._keeper.news("session.closed", {"kept": keep})]
             session = await self._keeper.load(entry)
             if keep:
-                await self._keeper.store(entry, transitions.close(session, self._clock()), news)
+                session = transitions.close(session, self._clock())
+                requests, ended = ledger.without_waiting(session.requests)
+                over = [{"debugger_id": each, "how": "terminated"} for each in ended]
+                news = [*(self._keeper.news("debugger.closed", each) for each in over), *news]
+                session = replace(session, requests=requests)
+                await self._keeper.store(entry, session, news, requests=list(ended.values()))
             else:
                 await self._keeper.remove(entry, session, news)
             return header

@@ -4,7 +4,7 @@ Guarantees: a request is in the book, durably, before `begin` returns; it ends o
 image went away stays `running` in the book until the image tells, or is known to be gone.
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -17,6 +17,7 @@ from stui_sessiond.model.event import News
 from stui_sessiond.model.request import Failure, RequestEntry
 from stui_sessiond.model.session import Session
 from stui_sessiond.sessions import ledger
+from stui_sessiond.sessions.custody import CustodyTable, Place
 from stui_sessiond.sessions.keeper import Keeper
 from stui_sessiond.sessions.shelf import Entry
 
@@ -29,6 +30,18 @@ SHOWN_RESULT_CHARS = 8000
 """How much of a printed result, or of an error, is in the event that tells of it."""
 
 
+SHOWN_ERROR_CHARS = 1000
+"""How much of an error's class and text is in the event that tells of its process."""
+
+
+class Suspended(msgspec.Struct, frozen=True):
+    """A process that waits at an error. `debugger_id` is the name that clients use."""
+
+    debugger_id: str
+    error_class: str
+    error_message: str | None
+
+
 class Outcome(msgspec.Struct, frozen=True):
     """How a request ended: `result` as JSON text, or `failure`. `shown` is what a person wants to see of it."""
 
@@ -37,14 +50,19 @@ class Outcome(msgspec.Struct, frozen=True):
     has_error: bool = False
     """Whether the code raised an error; that is a result all the same."""
     shown: str | None = None
+    suspended: Suspended | None = None
+    """The process that waits at the error."""
+    closes: str | None = None
+    """How the process that a `debug` worked with has ended, if it has."""
 
 
 class RequestBook:
     """The requests of all sessions that ran code, or are running it."""
 
-    def __init__(self, keeper: Keeper, rules: ledger.LedgerRules) -> None:
+    def __init__(self, keeper: Keeper, rules: ledger.LedgerRules, custody: CustodyTable) -> None:
         self._keeper = keeper
         self._rules = rules
+        self._custody = custody
 
     async def recall(self, session_id: str, key: str) -> RequestEntry | None:
         """Find what is remembered of a request.
@@ -118,8 +136,18 @@ class RequestBook:
             if found is None or found.state != "running":
                 return False
             ended = _ended(found, outcome, self._keeper.clock())
-            told = self._keeper.news("evaluation.finished", _told(ended, outcome, late=late))
-            await self._note(entry, session, (ended,), (told,))
+            news = [self._keeper.news("evaluation.finished", _told(ended, outcome, late=late))]
+            closed: list[RequestEntry] = []
+            if outcome.suspended is not None:
+                ended = replace(ended, debugger_id=outcome.suspended.debugger_id)
+                news.append(self._keeper.news("debugger.opened", _opened(ended, outcome.suspended)))
+            elif outcome.closes is not None and ended.debugs is not None:
+                closed = ledger.closed(session.requests, ended.debugs)
+                news += self._closings([ended.debugs] if closed else (), outcome.closes)
+            await self._note(entry, session, (ended, *closed), news)
+            self._take_note(session_id, (ended,))
+            if closed and ended.debugs is not None:
+                self._custody.forget(Place(session_id, ended.debugs))
             return True
 
     async def cancel(self, session_id: SessionId, request: RequestEntry, outcome: Outcome) -> None:
@@ -133,6 +161,38 @@ class RequestBook:
             ended = _ended(request, outcome, self._keeper.clock())
             finished = self._keeper.news("evaluation.finished", _told(ended, outcome, late=False))
             await self._note(entry, session, (ended,), (_accepted(request), finished))
+
+    # ---- processes that wait at an error
+
+    async def waiting(self, session_id: SessionId) -> list[RequestEntry]:
+        """List the evaluations of a session whose processes wait at an error.
+
+        Raises:
+            SessionError, StorageError: the session cannot be read.
+        """
+        async with self._keeper.hold(session_id) as entry:
+            return ledger.waiting((await self._keeper.load(entry)).requests)
+
+    async def close_debugger(self, session_id: SessionId, debugger_id: str, how: str) -> None:
+        """Take note that a process does not wait any more, durably.
+
+        Raises:
+            SessionError, StorageError: it is listed still.
+        """
+        async with self._keeper.hold(session_id) as entry:
+            session = await self._keeper.load(entry)
+            closed = ledger.closed(session.requests, debugger_id)
+            if closed:
+                await self._note(entry, session, closed, self._closings([debugger_id], how))
+            self._custody.forget(Place(session_id, debugger_id))
+
+    def _closings(self, debugger_ids: Iterable[str], how: str) -> list[News]:
+        return [self._keeper.news("debugger.closed", {"debugger_id": one, "how": how}) for one in debugger_ids]
+
+    def _take_note(self, session_id: SessionId, waiting: Iterable[RequestEntry]) -> None:
+        for one in waiting:
+            if one.debugger_id is not None and one.image_id is not None:
+                self._custody.note(Place(session_id, one.debugger_id), one.image_id, self._keeper.clock())
 
     async def lose(self, session_id: SessionId, instance_id: str, connected: dict[str, Any]) -> None:
         """Take note that the session's image has come, as this instance: what another one worked on is lost.
@@ -148,9 +208,15 @@ class RequestBook:
                 if one.state == "running" and one.relay_id is not None and one.instance_id != instance_id
             ]
             reason = "the image was started anew; what the one before worked on will never be finished"
+            waiting = ledger.waiting(session.requests)
+            gone = [one for one in waiting if one.image_id == entry.header.image_id and one.instance_id != instance_id]
             news = [self._keeper.news("image.connected", connected)]
             news += [self._keeper.news("evaluation.lost", {"evaluation": one.key, "reason": reason}) for one in lost]
-            await self._note(entry, session, lost, news)
+            news += self._closings([one.debugger_id for one in gone if one.debugger_id is not None], "lost")
+            await self._note(entry, session, [*lost, *(replace(one, debugger_id=None) for one in gone)], news)
+            for one in gone:
+                self._custody.forget(Place(session_id, one.debugger_id or ""))
+            self._take_note(session_id, [one for one in waiting if one not in gone])
 
     def interrupt(self, session_id: SessionId, key: str, reason: str) -> None:
         """Tell that nobody knows now what becomes of a request."""
@@ -201,6 +267,17 @@ class RequestBook:
             if happened:  # and there will be no event of it
                 self._keeper.end_epoch(entry)
             raise
+
+
+def _opened(request: RequestEntry, suspended: Suspended) -> dict[str, Any]:
+    return {
+        "debugger_id": suspended.debugger_id,
+        "evaluation": request.key,
+        "tool_id": request.tool_id,
+        "client_id": request.client_id,
+        "error_class": suspended.error_class[:SHOWN_ERROR_CHARS],
+        "error_message": suspended.error_message and suspended.error_message[:SHOWN_ERROR_CHARS],
+    }
 
 
 def _accepted(request: RequestEntry) -> News:

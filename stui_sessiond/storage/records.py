@@ -113,6 +113,7 @@ class RequestRecord(msgspec.Struct, omit_defaults=True):
     code_cut: bool = False
     page_chars: int | None = None
     debugger_id: str | None = None
+    debugs: str | None = None
 
 
 class ContextRecord(msgspec.Struct):
@@ -502,6 +503,7 @@ def request_records(entries: Iterable[RequestEntry]) -> list[RequestRecord]:
             code_cut=entry.code_cut,
             page_chars=entry.page_chars,
             debugger_id=entry.debugger_id,
+            debugs=entry.debugs,
         )
         for entry in entries
     ]
@@ -529,6 +531,7 @@ def _request(record: RequestRecord) -> RequestEntry:
         code_cut=record.code_cut,
         page_chars=record.page_chars,
         debugger_id=record.debugger_id,
+        debugs=record.debugs,
     )
 
 

@@ -11,6 +11,7 @@ from stui_sessiond.ids import ClientId, ConnectionId, SessionId
 from stui_sessiond.model.event import Event, Position
 from stui_sessiond.model.session import Session, SessionHeader
 from stui_sessiond.security.access import Access, AccessLists, AccessRules
+from stui_sessiond.sessions.custody import CustodyTable
 from stui_sessiond.sessions.driving import Driving
 from stui_sessiond.sessions.feed import Feed, Start
 from stui_sessiond.sessions.hub import Hub, Subscription
@@ -199,7 +200,8 @@ class House:
         self.manager = SessionManager(self.keeper, life)
         self.driving = Driving(self.keeper, self.hub, self.clock)
         self.feed = Feed(self.keeper, self.hub, self.driving, life.retention_s)
-        self.book = RequestBook(self.keeper, LEDGER)
+        self.custody = CustodyTable()
+        self.book = RequestBook(self.keeper, LEDGER, self.custody)
 
     @property
     def heard(self) -> dict[SessionId | None, list[Heard]]:

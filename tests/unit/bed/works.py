@@ -9,6 +9,7 @@ import msgspec
 
 from stui_sessiond.commands.approval import Approvals
 from stui_sessiond.commands.image import ImageCommands
+from stui_sessiond.commands.kept import Kept
 from stui_sessiond.commands.paging import LongResults
 from stui_sessiond.commands.relay import Relay
 from stui_sessiond.commands.running import RunningTable
@@ -36,12 +37,20 @@ class Works:
     def __init__(self, house: House, rules: LedgerRules | None = None) -> None:
         self.house = house
         self.images = ImageRegistry(house.clock)
-        self.book = house.book if rules is None else RequestBook(house.keeper, rules)
+        self.book = house.book if rules is None else RequestBook(house.keeper, rules, house.custody)
         self.policy = Policy()
         self.approvals = Approvals(self.policy, house.keeper.post_to, house.clock)
         self.running, self.long_results = RunningTable(), LongResults()
+        self.kept = Kept(house.manager, house.keeper, self.book, self.images, house.hub, house.custody)
         self.relay = Relay(
-            house.manager, self.book, self.images, self.approvals, house.clock, self.running, self.long_results
+            house.manager,
+            self.book,
+            self.images,
+            self.approvals,
+            self.kept,
+            house.clock,
+            self.running,
+            self.long_results,
         )
         self.image_commands = ImageCommands(
             self.images, house.manager, house.keeper, self.book, house.hub, self.running
@@ -130,5 +139,6 @@ async def open_works(
     finally:
         works.close_link()
         await works.relay.close()
+        await works.kept.close()
         await works.image_commands.close()
         await works.house.manager.close()
