@@ -41,6 +41,7 @@ class VmHost {
     Object.assign(this, { answer, push, died, leave, join, log });
     this.waiting = [];
     this.current = null;
+    this.interrupts = new Map();
     this.started = Date.now();
   }
 
@@ -74,27 +75,30 @@ class VmHost {
     this.answer(withId(id, body), { changes: CHANGES.has(command), connection });
   }
 
-  /** Hands over the next request, unless one is under way or an interrupt might still hit it. */
+  /** Hands over the next request, unless one is under way or the thread has yet to come out of one. */
   next() {
-    if (this.current || this.thread.interrupting !== null || this.waiting.length === 0) return;
+    if (this.current || this.thread.settling || this.waiting.length === 0) return;
     this.current = this.waiting.shift();
     this.thread.work(this.current.command, this.current.parameters);
   }
 
   /** Answers the request that was under way. */
   finish(body) {
-    const request = this.current;
-    if (request === null) return;
-    this.current = null;
-    this.reply(request, body);
-    this.settle(request, false);
+    this.endCurrent(body);
+    this.answerInterrupts(false);
     this.next();
+  }
+
+  endCurrent(body) {
+    const request = this.current;
+    this.current = null;
+    if (request) this.reply(request, body);
   }
 
   pong(parameters) {
     const message = parameters && typeof parameters === 'object' ? parameters.message : undefined;
     if (message !== undefined && message !== null && typeof message !== 'string') return refusal('message', 'a string');
-    const status = this.current ? 'busy' : 'ready';
+    const status = this.current || this.thread.settling ? 'busy' : 'ready';
     const uptime = (Date.now() - this.started) / 1000;
     return toJson({ status: 'success', result: { message: message || '', status, uptime } });
   }
@@ -104,15 +108,23 @@ class VmHost {
     if (typeof id !== 'string' || id === '') this.reply(request, refusal('request_id', 'the id of a request'));
     else if (force !== undefined && force !== null && typeof force !== 'boolean') {
       this.reply(request, refusal('force', 'true or false'));
-    } else if (this.current && this.current.id === id) {
-      this.endCurrent(request, force === true);
     } else {
-      this.answerInterrupt(request, this.dropWaiting(id));
+      this.endRequest(request, id, force === true);
     }
   }
 
-  answerInterrupt(request, interrupted, stateLost = false) {
-    this.reply(request, toJson({ status: 'success', result: { interrupted, state_lost: stateLost } }));
+  /** Drops a request that waits. One that runs is unwound; inside of a system call, once that returns. */
+  endRequest(request, id, force) {
+    if (this.current && this.current.id === id) {
+      const outcome = this.thread.interrupt();
+      if (outcome === 'dropped') this.endCurrent(interruptedBody(this.current.command, DROPPED));
+      if (outcome === 'dropped' && !force) this.answerInterrupt(request, true);
+      else this.awaitReaction(request, force);
+      return;
+    }
+    const dropped = this.dropWaiting(id);
+    if (dropped && force && this.thread.settling) this.awaitReaction(request, force);
+    else this.answerInterrupt(request, dropped);
   }
 
   dropWaiting(id) {
@@ -123,46 +135,41 @@ class VmHost {
     return true;
   }
 
-  /** Ends the request under way. One that is inside of a system call ends when that returns, or by force. */
-  endCurrent(request, force) {
-    const target = this.current;
-    target.interrupts = target.interrupts || [];
-    const interrupt = { settle: (interrupted, stateLost) => this.answerInterrupt(request, interrupted, stateLost) };
-    interrupt.timer = setTimeout(() => {
-      target.interrupts = target.interrupts.filter((each) => each !== interrupt);
+  /** Answers an interrupt when the thread has come out of what it did, or did not in time. */
+  awaitReaction(request, force) {
+    const timer = setTimeout(() => {
+      this.interrupts.delete(request);
       if (force) this.startAnew(request);
       else this.answerInterrupt(request, true);
     }, REACTION_MS);
-    target.interrupts.push(interrupt);
-    this.thread.interrupt();
+    this.interrupts.set(request, timer);
   }
 
-  /** Answers those who wanted the request to end. */
-  settle({ interrupts = [] }, interrupted, stateLost = false) {
-    for (const { settle, timer } of interrupts) {
+  answerInterrupt(request, interrupted, stateLost = false) {
+    this.reply(request, toJson({ status: 'success', result: { interrupted, state_lost: stateLost } }));
+  }
+
+  answerInterrupts(interrupted, stateLost = false) {
+    for (const [request, timer] of this.interrupts) {
       clearTimeout(timer);
-      settle(interrupted, stateLost);
+      this.answerInterrupt(request, interrupted, stateLost);
     }
+    this.interrupts.clear();
   }
 
   recovered() {
-    const request = this.current;
-    this.current = null;
-    if (request) {
-      this.reply(request, interruptedBody(request.command, ENDED));
-      this.settle(request, true);
-    }
+    if (this.current) this.endCurrent(interruptedBody(this.current.command, ENDED));
+    this.answerInterrupts(true);
     this.next();
   }
 
   /** Gives up Smalltalk with all its objects, and comes back as another instance. */
   async startAnew(request) {
     this.thread.giveUp();
-    const [current, ...waiting] = this.takeAll();
-    this.reply(current, interruptedBody(current.command, ENDED));
-    this.settle(current, true, true);
-    for (const each of waiting) this.reply(each, interruptedBody(each.command, LOST));
+    if (this.current) this.endCurrent(interruptedBody(this.current.command, ENDED));
+    for (const each of this.takeAll()) this.reply(each, interruptedBody(each.command, LOST));
     this.answerInterrupt(request, true, true);
+    this.answerInterrupts(true, true);
     this.log('Smalltalk was ended by force and starts anew');
     await this.leave();
     const { version } = await this.start(this.environment);
@@ -187,10 +194,8 @@ class VmHost {
   ended(cause) {
     if (this.stopping) return;
     const body = errorBody('internal_error', `the Smalltalk virtual machine died: ${cause}`);
-    for (const request of this.takeAll()) {
-      this.reply(request, body);
-      this.settle(request, true, true);
-    }
+    for (const request of this.takeAll()) this.reply(request, body);
+    this.answerInterrupts(true, true);
     this.died(cause);
   }
 

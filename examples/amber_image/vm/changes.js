@@ -5,6 +5,7 @@
 // anew; what changed is found by comparing all code with what was known. Only what differs in the end is told.
 
 const { definitionOf } = require('./definitions');
+const { DO_IT } = require('./errors');
 
 const UNCLASSIFIED = 'as yet unclassified';
 
@@ -12,7 +13,7 @@ const UNCLASSIFIED = 'as yet unclassified';
 function methodsOf(behavior) {
   const known = new Map();
   for (const [selector, { source, protocol }] of Object.entries({ ...behavior.localMethods })) {
-    known.set(selector, { source: source || '', category: typeof protocol === 'string' ? protocol : UNCLASSIFIED });
+    if (selector !== DO_IT) known.set(selector, { source: source || '', category: typeof protocol === 'string' ? protocol : UNCLASSIFIED });
   }
   return known;
 }
@@ -76,8 +77,10 @@ class Changes {
     this.known = this.look();
     this.place = null;
     this.timer = null;
-    const { SystemAnnouncer, SystemAnnouncement } = amber.globals;
-    SystemAnnouncer._current()._on_do_(SystemAnnouncement, () => this.noticed());
+    const { SystemAnnouncer, ClassAnnouncement, MethodAnnouncement } = amber.globals;
+    for (const kind of [ClassAnnouncement, MethodAnnouncement]) {
+      SystemAnnouncer._current()._on_do_(kind, () => this.noticed());
+    }
   }
 
   look() {

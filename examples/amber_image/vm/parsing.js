@@ -36,26 +36,40 @@ function characterAt(source, { line, column }) {
   return Array.from(source.slice(0, start + column - 1)).length + 1;
 }
 
+/** Line and column of the character at an offset of a node's source. */
+function within(node, offset) {
+  const lines = node._source().slice(0, offset).split('\n');
+  const position = node._position();
+  const last = lines[lines.length - 1].length;
+  if (lines.length === 1) return { line: position._x(), column: position._y() + last };
+  return { line: position._x() + lines.length - 1, column: last + 1 };
+}
+
 class Finder extends Visitor {
   constructor(name, className) {
     super();
-    Object.assign(this, { name, className, node: null });
+    Object.assign(this, { name, className, place: null });
   }
 
-  found(className, name, node) {
-    if (this.node === null && className === this.className && name === this.name) this.node = node;
+  wants(className, name) {
+    return this.place === null && className === this.className && name === this.name;
   }
 
   use(name, node, known) {
-    if (!known) this.found('UnknownVariableError', name, node);
+    if (!known && this.wants('UnknownVariableError', name)) this.place = within(node, 0);
   }
 
   assign(name, node) {
-    this.found('InvalidAssignmentError', name, node);
+    if (this.wants('InvalidAssignmentError', name)) this.place = within(node, 0);
   }
 
+  /** Declarations have no nodes of their own: the name is looked for in the text of what declares it. */
   declare(name, node, known) {
-    if (known) this.found('ShadowingVariableError', name, node);
+    if (!known || !this.wants('ShadowingVariableError', name)) return;
+    const source = node._source();
+    const start = node._class()._name() === 'SequenceNode' ? source.indexOf('|') : 0;
+    const offset = source.slice(start).search(new RegExp(`\\b${name}\\b`));
+    this.place = within(node, start + Math.max(0, offset));
   }
 }
 
@@ -63,9 +77,7 @@ class Finder extends Visitor {
 function placeOf(tree, slots, className, name) {
   const finder = new Finder(name, className);
   walk(tree, new Set([...PSEUDO, ...slots]), finder);
-  if (finder.node === null) return BEGINNING;
-  const position = finder.node._position();
-  return { line: position._x(), column: position._y() };
+  return finder.place || BEGINNING;
 }
 
 module.exports = { BEGINNING, Refusal, characterAt, parse, placeOf };

@@ -47,11 +47,12 @@ class Search {
     return { superclasses, subclasses: subclasses.slice(0, limit), total_count: subclasses.length };
   }
 
-  /** All that is below: each after the one it is directly below. */
+  /** All that is below: each after the one it is directly below. Class sides only where one was asked for. */
   below(behavior) {
     if (behavior.trait) return [];
     const superclass = behavior._name();
-    const children = behavior._subclasses().map((each) => ({ name: each._name(), superclass, each }));
+    const found = behavior._subclasses().filter((each) => Boolean(each.meta) === Boolean(behavior.meta));
+    const children = found.map((each) => ({ name: each._name(), superclass, each }));
     return children.sort(byName).flatMap(({ name, each }) => [{ name, superclass }, ...this.below(each)]);
   }
 

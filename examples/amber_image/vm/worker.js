@@ -1,8 +1,9 @@
 'use strict';
 // worker.js answers: what does the thread that runs Smalltalk do with a message from the main thread?
 
-const { parentPort } = require('node:worker_threads');
+const { parentPort, workerData } = require('node:worker_threads');
 const { toJson } = require('../json');
+const { Turn } = require('../turn');
 const { startAmber } = require('./amber');
 const { Changes } = require('./changes');
 const { installCompatibility } = require('./compatibility');
@@ -41,12 +42,15 @@ async function main() {
   surviveBackgroundErrors(transcript);
   const changes = new Changes(amber, { emit: emitChange, present: () => transcript.present() });
   const requests = new Requests({ amber, contexts, transcript, changes });
-  parentPort.on('message', ({ kind, command, parameters, serial }) => {
+  const turn = new Turn(workerData.turn);
+  parentPort.on('message', ({ kind, command, parameters }) => {
     if (kind === 'recover') {
       requests.recover();
-      parentPort.postMessage({ kind: 'recovered', serial });
-    } else {
-      parentPort.postMessage({ kind: 'answer', body: toJson(requests.answer(command, parameters)) });
+      parentPort.postMessage({ kind: 'recovered' });
+    } else if (turn.begin()) {
+      const body = toJson(requests.answer(command, parameters));
+      turn.finish();
+      parentPort.postMessage({ kind: 'answer', body });
     }
   });
   parentPort.postMessage({ kind: 'ready', version: amber.version() });
