@@ -17,12 +17,13 @@ from stui_sessiond.errors import (
     ImageIdInUseError,
     ImageNotAllowedError,
     ParameterError,
+    RateLimitedError,
     StuiError,
     TooManyConnectionsError,
     UnknownCommandError,
     UnsupportedVersionError,
 )
-from stui_sessiond.ids import ConnectionId
+from stui_sessiond.ids import ConnectionId, ImageId
 from stui_sessiond.images.link import ImageLink
 from stui_sessiond.images.registry import ImageRegistry
 from stui_sessiond.model.request import RequestEntry
@@ -194,10 +195,11 @@ class ConnectionCommands:
             if not principal.may_be_image(identity.image_id) or not self._access.rules.images.admits(identity.image_id):
                 msg = f"image {identity.image_id!r} is not allowed here, or the token is for something else"
                 raise ImageNotAllowedError(msg, image_id=identity.image_id)
+            self._image_commands.pace.check_arrival(ImageId(identity.image_id))
             link = ImageLink(identity, caller, self._receive_stray, f"d-{secrets.token_hex(4)}-")
             replaced = self._images.admit(link)
         except StuiError as error:
-            if not isinstance(error, ImageIdInUseError):
+            if not isinstance(error, ImageIdInUseError | RateLimitedError):
                 caller.refuse_later("image_refused")
             raise
         if replaced is not None:

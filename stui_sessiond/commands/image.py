@@ -11,6 +11,7 @@ from stui_sessiond.commands.table import Caller, Command
 from stui_sessiond.errors import StuiError
 from stui_sessiond.ids import ImageId, SessionId
 from stui_sessiond.images.link import ImageLink
+from stui_sessiond.images.pace import Pace
 from stui_sessiond.images.registry import ImageRegistry
 from stui_sessiond.sessions.hub import Hub, Topic
 from stui_sessiond.sessions.keeper import Keeper
@@ -26,6 +27,9 @@ _log = structlog.get_logger(__name__)
 PUSHED_EVENTS = frozenset({"transcript", "code_changed", "debugger_opened", "progress"})
 """What an image may tell unasked (PROTOCOL.md, Events)."""
 
+
+TOO_MANY = "the image tells more than is taken"
+"""Why events are missing, for `gap`."""
 
 MAX_PUSHED_BYTES = 64 * 1024
 """Of the data of one event of an image; longer ones would push the others out of the session's log."""
@@ -52,6 +56,7 @@ class ImageCommands:
         self._keeper = keeper
         self._book = book
         self._hub = hub
+        self.pace = Pace()
         self._tasks = TaskOwner("images")
 
     def commands(self) -> Iterable[Command]:
@@ -91,20 +96,25 @@ class ImageCommands:
 
         An image may speak only of sessions that belong to it.
         """
+        admitted = self.pace.admits_event(link.image_id)
         if pushed.event not in PUSHED_EVENTS or pushed.session_id is None:
-            _log.warning("image.event_ignored", image_id=link.image_id, event_name=pushed.event[:64])
+            link.complain("image.event_ignored", event_name=pushed.event[:64])
             return
         try:
             header = self._manager.header(pushed.session_id)
         except StuiError:
             return  # the session went while the image was speaking
         if header.image_id != link.image_id:
-            _log.warning("image.event_for_foreign_session", image_id=link.image_id)
+            link.complain("image.event_for_foreign_session")
+            return
+        if not admitted:
+            link.complain("image.events_dropped")
+            self._keeper.miss(header.session_id, TOO_MANY)
             return
         try:
             data = msgspec.json.decode(pushed.data, type=dict)
         except msgspec.DecodeError:
-            _log.warning("image.event_unreadable", image_id=link.image_id, event_name=pushed.event)
+            link.complain("image.event_unreadable", event_name=pushed.event)
             return
         if pushed.event == "progress":
             data = self._named(data)
@@ -140,6 +150,8 @@ class ImageCommands:
     async def _arrive(self, sessions: Sequence[SessionId], link: ImageLink, data: dict[str, Any]) -> None:
         """Tell an image's sessions, and settle what an earlier instance of it will never finish."""
         for session_id in sessions:
+            if self._images.find(link.image_id) is not link:
+                return  # it went meanwhile; who comes next is told instead
             try:
                 await self._book.lose(session_id, link.identity.instance_id, data)
             except StuiError as error:

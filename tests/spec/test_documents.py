@@ -23,7 +23,7 @@ from stui_sessiond.commands.table import RIGHTS
 from stui_sessiond.config import ServerSettings, Settings
 from stui_sessiond.contract import load_contract
 from stui_sessiond.daemon import Daemon
-from stui_sessiond.images import link
+from stui_sessiond.images import link, pace
 from stui_sessiond.server import listeners, peer
 from stui_sessiond.server.peer import RIGHTS_OF_ROLE
 from stui_sessiond.sessions import digest, driving, hub, ledger, manager, requests, shelf, transitions, validator
@@ -305,6 +305,10 @@ FIXED = {
     "tools with a context per session": validator.MAX_TOOLS,
     "operations in one JSON Patch": transitions.MAX_PATCH_OPERATIONS,
     "unanswered requests per image": link.MAX_PENDING,
+    "an image's events per second, without end": pace.EVENTS.per_second,
+    "an image's events at once": pace.EVENTS.burst,
+    "an image's connections per second, without end": pace.ARRIVALS.per_second,
+    "an image's connections at once": pace.ARRIVALS.burst,
     "a patch in an event, bytes": manager.MAX_PATCH_BYTES,
     "an image's event, data as JSON, bytes": image.MAX_PUSHED_BYTES,
     "a part of an image's long output, characters": image.PART_CHARS,
