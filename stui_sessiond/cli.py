@@ -1,25 +1,29 @@
 """The command line. Thin: everything is elsewhere."""
 
 import asyncio
-import functools
 import json
 import os
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import Any, TypeVar
 
 import click
 
-from stui_sessiond import __version__, cli_audit, cli_doctor, cli_fuzz, cli_image, cli_store, cli_tls, cli_token
+from stui_sessiond import (
+    __version__,
+    cli_audit,
+    cli_doctor,
+    cli_eval,
+    cli_fuzz,
+    cli_image,
+    cli_store,
+    cli_tls,
+    cli_token,
+)
+from stui_sessiond import cli_options as options
 
 T = TypeVar("T")
-F = TypeVar("F", bound=Callable[..., Any])
-
-EXIT_FAILED = 1
-EXIT_USAGE = 2
-EXIT_UNREACHABLE = 3
-"""No daemon answers."""
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -33,44 +37,10 @@ main.add_command(cli_token.token)
 main.add_command(cli_tls.tls)
 main.add_command(cli_audit.audit)
 main.add_command(cli_doctor.doctor)
+main.add_command(cli_eval.evaluate)
 main.add_command(cli_fuzz.fuzz)
 main.add_command(cli_fuzz.fuzz_image)
 main.add_command(cli_image.image_conformance)
-
-
-_AT = click.option(
-    "--url",
-    envvar="STUI_SESSIOND_URL",
-    metavar="URL",
-    help="Where the daemon is: wss://HOST:PORT/, tls://HOST:PORT, ws://HOST:PORT/, tcp://HOST:PORT or unix:///PATH. "
-    "Default: this user's socket.",
-)
-_TOKEN = click.option(
-    "--token", envvar="STUI_SESSIOND_TOKEN", metavar="TOKEN", help="Better given as STUI_SESSIOND_TOKEN."
-)
-
-
-def _with_tls(command: F) -> F:
-    """The options of TLS; they go into the address."""
-
-    @click.option("--ca-file", envvar="STUI_SESSIOND_CA_FILE", metavar="FILE", help="With TLS: the CA to trust.")
-    @click.option("--cert-file", envvar="STUI_SESSIOND_CERT_FILE", metavar="FILE", help="The certificate to show.")
-    @click.option("--key-file", envvar="STUI_SESSIOND_KEY_FILE", metavar="FILE", help="Its key.")
-    @functools.wraps(command)
-    def with_files(
-        url: str | None, ca_file: str | None, cert_file: str | None, key_file: str | None, **given: object
-    ) -> None:
-        if url is not None:
-            from stui_sessiond.security import client_tls  # noqa: PLC0415 -- only needed here
-
-            files = client_tls.ClientTlsFiles(ca_file=ca_file, cert_file=cert_file, key_file=key_file)
-            url = client_tls.with_files(url, files)
-        command(url=url, **given)
-
-    return with_files  # type: ignore[return-value]
-
-
-_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON for a script.")
 
 
 @main.command()
@@ -109,17 +79,17 @@ def serve(config_file: Path | None, **given: str | None) -> None:
         logs.set_up_logs(settings.server.log_format, settings.server.log_level)
         _run(daemon.serve(settings, config.Reread(config_file, read)))
     except (errors.ConfigError, errors.StorageError) as error:
-        _fail(str(error), EXIT_USAGE)
+        options.fail(str(error), options.EXIT_USAGE)
 
 
 @main.command(context_settings={"ignore_unknown_options": False})
 @click.argument("command")
 @click.argument("parameters", nargs=-1, metavar="[KEY=VALUE]...")
-@_AT
-@_TOKEN
+@options.AT
+@options.TOKEN
 @click.option("--client-id", help="The name to say hello with.")
-@_JSON
-@_with_tls
+@options.JSON
+@options.with_tls
 def call(
     command: str,
     parameters: tuple[str, ...],
@@ -145,7 +115,7 @@ def call(
     for parameter in parameters:
         key, equals, text = parameter.partition("=")
         if not equals or not key:
-            _fail(f"{parameter!r} is no KEY=VALUE", EXIT_USAGE)
+            options.fail(f"{parameter!r} is no KEY=VALUE", options.EXIT_USAGE)
         described = descriptor.parameters.get(key, {}) if descriptor else {}
         is_text = described.get("type", "").startswith("string")
         given[key] = sys.stdin.read() if text == "-" else text if is_text else _value(text)
@@ -154,10 +124,10 @@ def call(
 
 
 @main.command()
-@_AT
-@_TOKEN
-@_JSON
-@_with_tls
+@options.AT
+@options.TOKEN
+@options.JSON
+@options.with_tls
 def status(url: str | None, token: str | None, *, as_json: bool) -> None:
     """Tell how the daemon is."""
     statistics = _ask("get_session_statistics", {}, url, token, None, as_json=as_json)
@@ -182,19 +152,19 @@ def status(url: str | None, token: str | None, *, as_json: bool) -> None:
 @main.command()
 def where() -> None:
     """Print the address of this user's daemon, for clients and images on this machine."""
-    click.echo(_url(None))
+    click.echo(options.url_of(None))
 
 
 @main.command()
 @click.argument("command", required=False)
-@_JSON
+@options.JSON
 def describe(command: str | None, *, as_json: bool) -> None:
     """Tell what commands there are, or all about one."""
     from stui_sessiond.contract import load_contract  # noqa: PLC0415 -- only needed here
 
     contract = load_contract()
     if command is not None and command not in contract.commands:
-        _fail(f"there is no command {command!r}; `stui-sessiond describe` lists them", EXIT_USAGE)
+        options.fail(f"there is no command {command!r}; `stui-sessiond describe` lists them", options.EXIT_USAGE)
     chosen = [contract.commands[command]] if command else list(contract.commands.values())
     if as_json:
         import msgspec  # noqa: PLC0415 -- only needed here
@@ -228,16 +198,16 @@ def demo(image: Path | None) -> None:
     try:
         asyncio.run(show.run_demo(show.find_image(image)))
     except (show.DemoFailedError, ConfigError) as error:
-        _fail(str(error), EXIT_FAILED)
+        options.fail(str(error), options.EXIT_FAILED)
     click.echo("All of it held.")
 
 
 @main.command()
 @click.argument("url")
-@_TOKEN
+@options.TOKEN
 @click.option("--only", default="*", metavar="PATTERN", help="Only those whose name matches, such as 'invalid/json/*'.")
-@_JSON
-@_with_tls
+@options.JSON
+@options.with_tls
 def conformance(url: str, token: str | None, only: str, *, as_json: bool) -> None:
     """Check that the daemon at URL speaks the protocol.
 
@@ -249,13 +219,13 @@ def conformance(url: str, token: str | None, only: str, *, as_json: bool) -> Non
     try:
         report = asyncio.run(testing.run_conformance(url, token, only=only))
     except testing.UnreachableError as error:
-        _fail(f"{error}\nStart one with `stui-sessiond serve`.", EXIT_UNREACHABLE)
+        options.fail(f"{error}\nStart one with `stui-sessiond serve`.", options.EXIT_UNREACHABLE)
     except (testing.TokenNeededError, ValueError) as error:
-        _fail(str(error), EXIT_USAGE)
+        options.fail(str(error), options.EXIT_USAGE)
     if not report.rows:
-        _fail(f"no vector and no transcript is called {only!r}", EXIT_USAGE)
+        options.fail(f"no vector and no transcript is called {only!r}", options.EXIT_USAGE)
     click.echo(testing.as_json(report) if as_json else testing.as_table(report))
-    sys.exit(EXIT_FAILED if report.failed else 0)
+    sys.exit(options.EXIT_FAILED if report.failed else 0)
 
 
 # ---- inside
@@ -273,36 +243,11 @@ def _ask(
     from stui_sessiond import client  # noqa: PLC0415 -- `serve` and `describe` do without
 
     async def ask() -> Any:  # noqa: ANN401 -- any JSON
-        async with client.connect(_url(url), client_id=client_id, token=token) as connected:
+        async with client.connect(options.url_of(url), client_id=client_id, token=token) as connected:
             return await connected.call(command, parameters)
 
-    try:
+    with options.failures_told(as_json=as_json):
         return asyncio.run(ask())
-    except client.CallFailedError as error:
-        if as_json:
-            shown = {
-                "error": error.message,
-                "error_type": error.error_type,
-                "code": error.code,
-                "retryable": error.retryable,
-                "details": error.details,
-            }
-            click.echo(json.dumps(shown, ensure_ascii=False))
-            sys.exit(EXIT_FAILED)
-        _fail(f"{error.message} [{error.code}]", EXIT_FAILED)
-    except client.ConnectionLostError as error:
-        _fail(f"{error}\nStart one with `stui-sessiond serve`, or say where it is with --url.", EXIT_UNREACHABLE)
-    except ValueError as error:
-        _fail(str(error), EXIT_USAGE)
-
-
-def _url(url: str | None) -> str:
-    if url is not None:
-        return url
-    from stui_sessiond import config  # noqa: PLC0415 -- only needed here
-
-    settings = config.load_settings(None, os.environ, {})
-    return f"unix://{config.unix_path(settings.server)}"
 
 
 def _value(text: str) -> object:
@@ -320,8 +265,3 @@ def _run(work: Coroutine[Any, Any, T]) -> T:
         return asyncio.run(work)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(work)
-
-
-def _fail(text: str, code: int) -> NoReturn:
-    click.echo(f"stui-sessiond: {text}", err=True)
-    sys.exit(code)

@@ -5,22 +5,20 @@ Exit codes: 0 it does, as far as it says it can; 1 it does not; 2 wrong use; 3 n
 
 import asyncio
 import sys
-from typing import NoReturn
 
 import click
 
-EXIT_FAILED = 1
-EXIT_USAGE = 2
-EXIT_UNREACHABLE = 3
+from stui_sessiond import cli_options as options
 
 
 @click.command("image-conformance")
 @click.argument("url")
 @click.option("--image-id", "image_ids", multiple=True, required=True, metavar="ID", help="The image; may be repeated.")
-@click.option("--token", envvar="STUI_SESSIOND_TOKEN", metavar="TOKEN", help="Better given as STUI_SESSIOND_TOKEN.")
+@options.TOKEN
 @click.option("--only", default="*", metavar="PATTERN", help="Only cases whose name matches, such as 'evaluate/*'.")
 @click.option("--step", "step_s", default=20.0, show_default=True, metavar="SECONDS", help="How long a step may take.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON for a script.")
+@options.JSON
+@options.with_tls
 def image_conformance(
     url: str, image_ids: tuple[str, ...], token: str | None, only: str, step_s: float, *, as_json: bool
 ) -> None:
@@ -38,17 +36,12 @@ def image_conformance(
     try:
         found = asyncio.run(run.run_image_conformance(url, image_ids, token, only=only, say=say, step_s=step_s))
     except UnreachableError as error:
-        _fail(f"{error}\nStart one with `stui-sessiond serve`.", EXIT_UNREACHABLE)
+        options.fail(f"{error}\nStart one with `stui-sessiond serve`.", options.EXIT_UNREACHABLE)
     except run.UnknownImageError as error:
-        _fail(str(error), EXIT_UNREACHABLE)
+        options.fail(str(error), options.EXIT_UNREACHABLE)
     except (TokenNeededError, ValueError) as error:
-        _fail(str(error), EXIT_USAGE)
+        options.fail(str(error), options.EXIT_USAGE)
     if not found.rows:
-        _fail(f"no case is called {only!r}", EXIT_USAGE)
+        options.fail(f"no case is called {only!r}", options.EXIT_USAGE)
     click.echo(report.as_json(found) if as_json else report.as_table(found))
-    sys.exit(EXIT_FAILED if found.count("failed") else 0)
-
-
-def _fail(text: str, code: int) -> NoReturn:
-    click.echo(f"stui-sessiond: {text}", err=True)
-    sys.exit(code)
+    sys.exit(options.EXIT_FAILED if found.count("failed") else 0)

@@ -56,7 +56,7 @@ class Call:
         self.command = command
         self.parameters = parameters
         self.key = key
-        self.repeatable = key is not None or only_reads(contract, command)
+        self.repeatable = key is not None or only_reads(contract, command) or _ends_one(command, parameters)
         self.runs_code = key is not None and contract.commands[command].right == _RUNS_CODE
         self.sends = 0
         self.cuts = 0
@@ -112,6 +112,11 @@ def with_key(contract: Contract, command: str, parameters: Any) -> tuple[Any, st
 
 def _given(parameters: Any, name: str) -> object:  # noqa: ANN401 -- Struct or JSON
     return parameters.get(name) if isinstance(parameters, dict) else getattr(parameters, name, None)
+
+
+def _ends_one(command: str, parameters: object) -> bool:
+    """Tell whether it interrupts the one evaluation that it names: that can be said twice."""
+    return command == "interrupt_evaluation" and isinstance(_given(parameters, "evaluation"), str)
 
 
 def only_reads(contract: Contract, command: str) -> bool:

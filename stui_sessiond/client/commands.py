@@ -15,6 +15,7 @@ from stui_sessiond.wire.messages import (
     connection,
     context,
     development,
+    evaluation,
     event,
     history,
     image,
@@ -129,8 +130,9 @@ class Commands(abc.ABC):
         tool_id: str | None = None,
         timeout_s: float | None = None,
         idempotency_key: str | None = None,
-        suspend: bool = False,
+        on_error: Literal["report", "suspend"] | None = None,
         keep: bool = False,
+        page_chars: int | None = None,
     ) -> development.EvaluateResult:
         """Run Smalltalk code in the session's image.
 
@@ -140,8 +142,9 @@ class Commands(abc.ABC):
             tool_id: whose variables within the session.
             timeout_s: how long the daemon waits for the image; without end if None.
             idempotency_key: names this evaluation, so that it runs once however often it is sent.
-            suspend: keep the process of code that meets an error, for `debug`.
-            keep: keep the value in the image, and return a `handle` for it.
+            on_error: `suspend` keeps the process of code that met an error, for `debug`.
+            keep: keep the value in the image; the result has a `handle` for it.
+            page_chars: return at most so much of a printed result; `get_result_page` reads on.
         """
         asked = development.Evaluate(
             code=code,
@@ -149,10 +152,53 @@ class Commands(abc.ABC):
             tool_id=tool_id,
             timeout=UNSET if timeout_s is None else timeout_s,
             idempotency_key=UNSET if idempotency_key is None else idempotency_key,
-            on_error="suspend" if suspend else UNSET,
+            on_error=UNSET if on_error is None else on_error,
             keep=True if keep else UNSET,
+            page_chars=UNSET if page_chars is None else page_chars,
         )
         return await self.ask(asked, development.EvaluateResult)
+
+    async def evaluate_on(
+        self, code: str, image_ids: Sequence[str] | None = None, *, timeout_s: float = 30.0
+    ) -> evaluation.EvaluateOnResult:
+        """Run code in several images, or in all, outside of sessions; equal answers come once."""
+        named = None if image_ids is None else list(image_ids)
+        return await self.ask(evaluation.EvaluateOn(code, named, timeout_s), evaluation.EvaluateOnResult)
+
+    async def interrupt_evaluation(
+        self, session_id: str, name: str | None = None, *, tool_id: str | None = None, force: bool = False
+    ) -> evaluation.InterruptEvaluationResult:
+        """End an evaluation, all of a tool, or all of a session.
+
+        Args:
+            session_id: the session.
+            name: the evaluation's name, such as its idempotency key; all if None.
+            tool_id: only those of this tool.
+            force: end it even if the image loses all its objects by that.
+        """
+        asked = evaluation.InterruptEvaluation(session_id, name, tool_id, force)
+        return await self.ask(asked, evaluation.InterruptEvaluationResult)
+
+    async def list_evaluations(
+        self, session_id: str, *, tool_id: str | None = None, limit: int = 50, before: str | None = None
+    ) -> evaluation.ListEvaluationsResult:
+        """List what was evaluated in a session, the newest first."""
+        asked = evaluation.ListEvaluations(session_id, tool_id, limit, before)
+        return await self.ask(asked, evaluation.ListEvaluationsResult)
+
+    async def get_result_page(
+        self, session_id: str, name: str, start: int = 0, count: int = 20_000
+    ) -> evaluation.GetResultPageResult:
+        """Read on in the long result of an evaluation."""
+        asked = evaluation.GetResultPage(session_id, name, start, count)
+        return await self.ask(asked, evaluation.GetResultPageResult)
+
+    async def get_error_report(
+        self, session_id: str, name: str | None = None, *, debugger_id: str | None = None
+    ) -> evaluation.GetErrorReportResult:
+        """Read about the error that an evaluation met, or at which a process waits or waited."""
+        asked = evaluation.GetErrorReport(session_id, name, debugger_id)
+        return await self.ask(asked, evaluation.GetErrorReportResult)
 
     async def inspect(
         self,

@@ -161,22 +161,27 @@ class DebuggerCommands:
         now = self._clock()
         for place in self._custody.places():
             header = self._manager.find(place.session_id)
-            if header is None or header.status(now) is Status.CLOSED:
+            if header is None:
                 self._custody.forget(place)
+            elif header.status(now) is Status.CLOSED:  # it met its error when the session was over already
+                self._end(place, "terminated")
         for change in self._custody.lapse(now):
             self._tell(change)
         away = {image_id for image_id in self._custody.images() if self._images.find(image_id) is None}
         for place in self._custody.due(now, away):
-            if place not in self._ending:
-                self._ending.add(place)
-                self._tasks.start(self._expire(place), f"expire.{place.debugger_id}")
+            self._end(place, "expired")
 
-    async def _expire(self, place: Place) -> None:
+    def _end(self, place: Place, how: str) -> None:
+        if place not in self._ending:
+            self._ending.add(place)
+            self._tasks.start(self._ended(place, how), f"end.{place.debugger_id}")
+
+    async def _ended(self, place: Place, how: str) -> None:
         try:
             for request in await self._book.waiting(place.session_id):
                 if request.debugger_id == place.debugger_id:
                     self._terminate(place, request)
-            await self._book.close_debugger(place.session_id, place.debugger_id, "expired")
+            await self._book.close_debugger(place.session_id, place.debugger_id, how)
         except StuiError as error:  # the next look finds it again
             _log.warning("debugger.not_ended", session_id=place.session_id, code=error.code)
         finally:

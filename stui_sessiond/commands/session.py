@@ -17,7 +17,6 @@ from stui_sessiond.sessions.transitions import Change, Mode, NewSession
 from stui_sessiond.storage.api import SessionStorage
 from stui_sessiond.wire.messages import Position, plain
 from stui_sessiond.wire.messages import session as wire
-from stui_sessiond.wire.messages.development import ReleaseSession
 from stui_sessiond.wire.timestamp import format_time
 
 CAPABILITIES = ["state.replace", "state.merge", "state.patch", "contexts", "events", "evaluate"]
@@ -44,7 +43,7 @@ class SessionCommands:
         presence: Callable[[], Presence],
         max_clients: int,
         clock: Callable[[], float],
-        ended: Callable[[SessionId], None],
+        ended: Callable[[SessionHeader], None],
     ) -> None:
         self._manager = manager
         self._hub = hub
@@ -160,10 +159,7 @@ class SessionCommands:
         """Carry out `close_session`, and let the image forget what it keeps for the session."""
         del caller
         header = await self._manager.end(asked.session_id, keep=asked.save_state)
-        link = self._images.find(header.image_id) if header.image_id is not None else None
-        if link is not None:
-            link.tell("release_session", ReleaseSession(header.session_id))
-        self._ended(header.session_id)
+        self._ended(header)
         return wire.CloseSessionResult(header.session_id, closed=True)
 
     def info(self, caller: Caller, asked: wire.GetSessionInfo) -> wire.GetSessionInfoResult:

@@ -144,7 +144,7 @@ class ImageLink:
         self.check(command)
         return await self._ask(command, parameters, wanted, timeout_s, request_id)
 
-    async def interrupt(self, asked: Interrupt, timeout_s: float) -> InterruptResult:
+    async def interrupt(self, asked: Interrupt, timeout_s: float | None) -> InterruptResult:
         """Ask to end a request, at once, however many wait.
 
         Raises:

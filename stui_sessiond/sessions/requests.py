@@ -109,7 +109,11 @@ class RequestBook:
                 _accepted(request),
                 self._keeper.news("evaluation.started", started),
             )
-            await self._note(entry, session, (request,), news, happened=not awaited)
+            before = session.requests.entries.get(request.key)
+            waits = before is not None and before.debugger_id is not None
+            # an id of a connection was used again, and under its key a process is listed: that one gets another key
+            moved = (replace(before, key=f"{before.key}:{before.debugger_id}"),) if before is not None and waits else ()
+            await self._note(entry, session, (*moved, request), news, happened=not awaited)
 
     async def finish(self, session_id: SessionId, key: str, outcome: Outcome, *, late: bool = False) -> bool:
         """End a request, durably; False when it had ended, or is not in the book.
@@ -226,8 +230,10 @@ class RequestBook:
 
     def tell_interruption(self, session_id: SessionId, key: str, client_id: str | None) -> None:
         """Tell that somebody asks to end a request."""
-        asked = {"evaluation": key, "client_id": client_id}
-        self._keeper.post_to(session_id, "evaluation.interrupt_requested", asked)
+        entry = self._keeper.shelf.find(session_id)
+        if entry is not None:
+            asked = {"evaluation": key, "client_id": client_id}
+            self._keeper.post(entry, "evaluation.interrupt_requested", asked)
 
     async def owed(
         self, connection_id: ConnectionId, client_id: str, request_ids: Collection[str]

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import pytest
 from click.testing import CliRunner
 
-from stui_sessiond.cli import EXIT_FAILED, EXIT_UNREACHABLE, EXIT_USAGE, main
+from stui_sessiond.cli import main
+from stui_sessiond.cli_options import EXIT_FAILED, EXIT_UNREACHABLE, EXIT_USAGE
 from stui_sessiond.testing import Report, Row
 from tests.conformance.bed import FACTORIES, running_daemon
 

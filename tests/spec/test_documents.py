@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from stui_sessiond.commands import context, gate, image, relay
+from stui_sessiond.commands import context, gate, image, interruption, kept, objects, paging, relay
 from stui_sessiond.commands.table import RIGHTS
 from stui_sessiond.config import ServerSettings, Settings
 from stui_sessiond.contract import load_contract
@@ -26,7 +26,19 @@ from stui_sessiond.daemon import Daemon
 from stui_sessiond.images import link, pace
 from stui_sessiond.server import listeners, peer
 from stui_sessiond.server.peer import RIGHTS_OF_ROLE
-from stui_sessiond.sessions import digest, driving, hub, ledger, manager, requests, shelf, transitions, validator
+from stui_sessiond.sessions import (
+    custody,
+    digest,
+    driving,
+    handles,
+    hub,
+    ledger,
+    manager,
+    requests,
+    shelf,
+    transitions,
+    validator,
+)
 from stui_sessiond.storage.memory import MemoryStorage
 from stui_sessiond.transports import lines, stream, websocket
 from stui_sessiond.transports.pipe import PipeLimits
@@ -192,6 +204,7 @@ async def connect(path: str) -> Line:
 
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 _SESSION = re.compile(r"session_1_[0-9]+_[A-Za-z0-9_-]{22,}")
+_RELAYED = re.compile(_SESSION.pattern + ":[0-9a-f]{16}")
 _CONNECTION = re.compile(r"conn_[A-Za-z0-9_-]{16}")
 _VARIES = {"server_id", "resume_token", "epoch", "uptime", "duration"}
 
@@ -203,7 +216,8 @@ def settled(value: Any, session_id: str) -> Any:  # noqa: ANN401 -- any JSON
     if isinstance(value, list):
         return [settled(item, session_id) for item in value]
     if isinstance(value, str):
-        return _CONNECTION.sub("<connection>", _SESSION.sub(session_id, _TIME.sub("<time>", value)))
+        named = _SESSION.sub(session_id, _RELAYED.sub(f"{session_id}:<serial>", _TIME.sub("<time>", value)))
+        return _CONNECTION.sub("<connection>", named)
     return value
 
 
@@ -309,12 +323,25 @@ FIXED = {
     "an image's events at once": pace.EVENTS.burst,
     "an image's connections per second, without end": pace.ARRIVALS.per_second,
     "an image's connections at once": pace.ARRIVALS.burst,
+    "objects that images keep for one session": handles.MAX_HANDLES,
+    "objects that images keep for all sessions": handles.MAX_HANDLES_TOGETHER,
+    "an object that an image keeps and nobody uses, seconds": handles.UNUSED_S,
+    "processes of one session that wait at an error": custody.MAX_DEBUGGERS,
+    "a process that waits and nobody touches, seconds": custody.UNTOUCHED_S,
+    "a process is held after the last operation, seconds": custody.LEASE_S,
+    "between looks for these three, seconds": kept.SWEEP_INTERVAL_S,
+    "sessions that ended while their image was away": kept.MAX_OWED,
+    "an image's answer to `release_handles`, seconds": objects.RELEASE_TIMEOUT_S,
     "a patch in an event, bytes": manager.MAX_PATCH_BYTES,
     "an image's event, data as JSON, bytes": image.MAX_PUSHED_BYTES,
     "a part of an image's long output, characters": image.PART_CHARS,
     "an idempotency key, characters": 200,
     "requests that a session remembers": manager.LEDGER.max_requests,
-    "results that a session remembers, together, bytes": manager.LEDGER.max_result_bytes,
+    "longer results in pages that are held in memory": paging.HELD_RESULTS,
+    "longer results in pages that are held in memory, bytes": paging.HELD_BYTES,
+    "unanswered interrupts per image, beside these": link.MAX_INTERRUPTS,
+    "an image's answer to `interrupt`, seconds": interruption.INTERRUPT_TIMEOUT_S,
+    "code and results that a session remembers, together, bytes": manager.LEDGER.max_result_bytes,
     "a result that is remembered, bytes": ledger.MAX_RESULT_BYTES,
     "age of remembered requests that go first, seconds": manager.LEDGER.max_age_s,
     "answers kept for a connection that broke": peer.KEPT_ANSWERS,
@@ -373,6 +400,9 @@ def test_longest_idempotency_key_is_that_of_the_structs() -> None:
         f"`patch` of more than {manager.MAX_PATCH_BYTES // 1024} KiB",
         f"longer than {image.MAX_PUSHED_BYTES // 1024} KiB",
         f"at most {image.PART_CHARS:,} characters",
+        f"keep only the first {ledger.FADED_CODE_CHARS} characters",
+        f"The image has {interruption.INTERRUPT_TIMEOUT_S:g} seconds to say what it does",
+        f"at most {paging.HELD_RESULTS}, and {paging.HELD_BYTES // 2**20} MiB of them",
         f"it has the newest {digest.MAX_ROWS}",
         f"{Settings().events.count:,} events, {Settings().events.bytes // 1024} KiB",
         f"last {manager.LEDGER.max_requests:,} requests and {manager.LEDGER.max_result_bytes // 2**20} MiB",
@@ -416,7 +446,7 @@ def test_figures_in_framing_are_those_in_the_code(text: str) -> None:
     assert text in " ".join(page("FRAMING.md").split())
 
 
-_TELLING = {"_post_to", "News", "news", "post", "announce"}
+_TELLING = {"_post_to", "post_to", "News", "news", "post", "announce"}
 """What makes or tells an event: its name is among the arguments."""
 _EVENT_NAME = re.compile(r"[a-z]+\.[a-z_]+|gap")
 
@@ -446,7 +476,8 @@ def told_events() -> Iterator[str]:
     """The names of events that the code tells, found in its source."""
     yield hub.GAP_EVENT
     commands = ROOT / "stui_sessiond" / "commands"
-    for file in (*(ROOT / "stui_sessiond" / "sessions").rglob("*.py"), commands / "image.py", commands / "approval.py"):
+    telling = [commands / f"{name}.py" for name in ("approval", "debuggers", "image")]
+    for file in (*(ROOT / "stui_sessiond" / "sessions").rglob("*.py"), *telling):
         for function in ast.walk(ast.parse(file.read_text("utf-8"))):
             if not isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
                 continue

@@ -7,7 +7,7 @@ import secrets
 from typing import Any, Final
 
 from stui_sessiond.testing.fuzz.shapes import instance
-from stui_sessiond.testing.fuzz.source import Seeded, pick
+from stui_sessiond.testing.fuzz.source import Seeded, chance, pick
 from stui_sessiond.testing.fuzz.tally import FailureError
 from stui_sessiond.testing.fuzz.values import any_json
 from stui_sessiond.testing.fuzz.wishes import Book
@@ -16,6 +16,8 @@ from stui_sessiond.testing.link import Link, LinkEndedError, open_link
 CODES: Final = ("class_not_found", "object_not_found", "evaluation_error", "invalid_parameters", "x", None)
 EVENTS: Final = ("transcript", "code_changed", "debugger_opened", "progress", "made_up")
 FIELDS: Final = ("text", "version", "patch", "client_id", "evaluation", "session_state", "data", "", "seq", "mode")
+NAMES: Final = frozenset({"handle", "debugger_id"})
+STATES: Final = ("suspended", "finished", "terminated", "x", None)
 ODD_TEXT: Final = (
     rb'{"result":"\ud83d","result_type":null,"execution_time":0,"has_error":false,"\udc00":"\ud83d\ude00"}'
 )
@@ -132,8 +134,20 @@ class ImagePeer:
         """Make the data of an event: with the names that the daemon's own events have, and other types behind them."""
         return {pick(self._source, FIELDS): any_json(self._source, 2) for _ in range(self._source.below(4))}
 
+    def _name(self, result: dict[str, Any]) -> None:
+        """Let what names an object or a process be a name, most of the time, and now and then one that was there."""
+        for place in (result, result.get("error"), result.get("debug_info")):
+            if isinstance(place, dict):
+                for field in sorted(NAMES & place.keys()):
+                    if chance(self._source, 80):
+                        place[field] = f"{field[0]}{self._source.below(9)}"
+        info = result.get("debug_info")
+        if isinstance(info, dict) and chance(self._source, 60):
+            info["state"] = pick(self._source, STATES)
+
     def _good(self, request: dict[str, Any]) -> bytes:
         root = self._book.schemas.get(request["command"], {})
         answer = root.get("properties", {}).get("answer")
         result = {} if answer is None else instance(self._source, answer, root)
+        self._name(result)
         return json.dumps({"id": request["id"], "status": "success", "result": result}).encode()

@@ -19,6 +19,9 @@ UNKNOWN: Final = ("x", "unknown field", "__proto__", "id")
 RARE: Final = {"describe": 15, "create_backup": 1}
 """Commands that take long, with the percentage of the cases in which they are asked all the same."""
 
+EITHER: Final = {"inspect": ("target", "handle")}
+"""Parameters of which exactly one is needed, though the descriptor cannot say so."""
+
 REMEMBERED: Final = frozenset(
     {
         "session_id",
@@ -31,6 +34,7 @@ REMEMBERED: Final = frozenset(
         "resume_token",
         "approval_id",
         "idempotency_key",
+        "handle",
         *ALIASES,
     }
 )
@@ -85,9 +89,13 @@ class Book:
         made: dict[str, Any] = {}
         lacks = False
         bad: list[str] = []
+        either = EITHER.get(descriptor.command, ())
+        chosen = pick(source, either) if either and chance(source, 80) else None
         for name, field in descriptor.parameters.items():
+            if chosen is not None and name in either and name != chosen:
+                continue
             required = bool(field.get("required"))
-            if not required and not chance(source, 35):
+            if not (required or name == chosen) and not chance(source, 35):
                 continue
             if not chance(source, hostile_percent):
                 made[name] = self._good(source, descriptor, name, field)

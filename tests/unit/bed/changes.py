@@ -68,9 +68,10 @@ def requests() -> list[RequestEntry]:
     asked = {"relay_id": "s:1", "image_id": ImageId("pharo"), "instance_id": InstanceId("i-1")}
     return [
         made("running", "running", origin=origin, client_id="ada", tool_id="one", **asked),
-        made("done", "done", result='{"a":"ü"}', finished_at=1.7e9 + 1),
+        made("done", "done", result='{"a":"ü"}', finished_at=1.7e9 + 1, code="3 + 4", page_chars=100),
         made("failed", "failed", failure=Failure("image_error", "no ☕", {"a": [1]}), finished_at=1.7e9 + 1),
         made("lost", "lost", finished_at=1.7e9 + 2, **asked),
+        made("waiting", "done", result="{}", has_error=True, code="c", code_cut=True, debugger_id="a.0.d", **asked),
         made("update", "done", version=3, client_id="ada"),
     ]
 

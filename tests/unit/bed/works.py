@@ -59,9 +59,9 @@ class Works:
         self.link: ImageLink
         self.pipe: ImagePipe
 
-    def connect(self, instance_id: str = "i-1") -> None:
+    def connect(self, instance_id: str = "i-1", capabilities: tuple[str, ...] = ()) -> None:
         """Let the image connect, as this instance of it."""
-        self.link, self.pipe = a_link("pharo", instance_id, receive_stray=self.relay.receive_stray)
+        self.link, self.pipe = a_link("pharo", instance_id, capabilities, self.relay.receive_stray)
         self.images.admit(self.link)
         self.image_commands.announce(self.link, connected=True)
 

@@ -7,9 +7,10 @@ import pytest
 
 from stui_sessiond.commands.gate import Quotas, SessionGate
 from stui_sessiond.contract import load_contract
-from stui_sessiond.errors import NotDrivingError, SessionNotSharedError
+from stui_sessiond.errors import NotDrivingError, RateLimitedError, SessionNotSharedError
 from stui_sessiond.ids import SessionId
 from stui_sessiond.security.access import Access
+from stui_sessiond.security.principal import Principal
 from stui_sessiond.security.quota import Rate
 from tests.unit.bed.caller import TestCaller
 from tests.unit.bed.house import House, Listener, open_house
@@ -100,3 +101,19 @@ async def test_gate_holds_while_somebody_drives() -> None:
         assert admits(gate, EDIT, session_id, TestCaller(client_id="bob"))
         house.feed.unsubscribe(session_id, bob, "bye")
         assert admits(gate, EDIT, session_id, TestCaller(client_id="ada"))
+
+
+async def test_gate_lets_code_be_ended_when_too_much_was_begun() -> None:
+    """Whoever has used up the rate of evaluations can interrupt what runs; the rate of requests holds for that too."""
+    async with open_house() as house:
+        quotas = Quotas(Rate(0.1, 3), Rate(0.1, 1))
+        gate = SessionGate(house.keeper.shelf, house.driving, Access(), quotas, house.clock)
+        commands = load_contract().commands
+        caller = TestCaller(client_id="ada")
+        caller.principal = Principal(name="guest", rights=frozenset({"eval"}), token_id="t-1")
+        gate.admit(commands["evaluate"], caller)
+        with pytest.raises(RateLimitedError):
+            gate.admit(commands["evaluate"], caller)
+        gate.admit(commands["interrupt_evaluation"], caller)
+        with pytest.raises(RateLimitedError):
+            gate.admit(commands["interrupt_evaluation"], caller)

@@ -1,12 +1,15 @@
 """Requests that run code: once, whatever goes meanwhile."""
 
 import asyncio
+import json
 
 import pytest
 
+from stui_sessiond.commands import translation
 from stui_sessiond.commands.relay import Relay
 from stui_sessiond.errors import (
     ClassNotFoundError,
+    EvaluationForbiddenError,
     ImageBusyError,
     ImageLostError,
     ImageTimeoutError,
@@ -18,14 +21,18 @@ from stui_sessiond.errors import (
     RequestError,
     SessionExpiredError,
     StorageFullError,
+    UnsupportedOperationError,
 )
 from stui_sessiond.ids import SessionId
 from stui_sessiond.images import link as link_module
 from stui_sessiond.model.request import RequestEntry
+from stui_sessiond.security.policy import PolicyRules
 from stui_sessiond.sessions import ledger
+from stui_sessiond.wire.forms import PushedEvent
+from stui_sessiond.wire.messages.development import Debug, DebugResult, Evaluate, Inspect, Relayed
 from tests.unit.bed.house import TestStorage
 from tests.unit.bed.image import a_link, reply
-from tests.unit.bed.works import SEVEN, Works, open_works
+from tests.unit.bed.works import SEVEN, Json, Works, open_works
 
 ONCE = ["evaluation.accepted", "evaluation.started", "evaluation.finished"]
 
@@ -574,3 +581,93 @@ async def test_relay_that_is_closed_stops_waiting() -> None:
         assert running.cancelled()
         assert (await entry(works, session_id, "k")).state == "running"
         assert isinstance(works.relay, Relay)
+
+
+# ---- what an image publishes
+
+
+@pytest.mark.parametrize(("asked", "word"), [({"on_error": "suspend"}, "suspend"), ({"keep": True}, "handles")])
+async def test_request_that_takes_what_the_image_did_not_publish(asked: Json, word: str) -> None:
+    """It is refused with the word, and leaves nothing behind; an image that published it, or nothing, is asked."""
+    async with open_works(instance_id=None) as works:
+        session_id = await works.house.create(image_id="pharo")
+        works.connect(capabilities=("evaluate",))
+        with pytest.raises(UnsupportedOperationError) as caught:
+            await works.run(session_id, "k", **asked)
+        assert caught.value.details == {"capability": word, "image_id": "pharo"}
+        assert (works.waiting, await works.book.recall(session_id, "k")) == (0, None)
+        for capabilities in (("evaluate", word), ()):
+            works.disconnect()
+            works.connect(capabilities=capabilities)
+            running = works.run(session_id, None, **asked)
+            request = await works.asked()
+            assert request["parameters"].items() >= asked.items()
+            works.answer(request)
+            await running
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        (Evaluate(code="1", on_error="report", keep=False), []),
+        (Evaluate(code="1", on_error="suspend", keep=True), ["suspend", "handles"]),
+        (Inspect(target="nil"), []),
+        (Inspect(handle="h"), ["handles"]),
+        (Inspect(target="nil", keep=True), ["handles"]),
+        (Debug(operation="Continue"), []),
+        (Debug(operation="Continue", debugger_id="d"), ["suspend"]),
+    ],
+)
+def test_capabilities_that_a_request_takes(asked: Relayed, words: list[str]) -> None:
+    """Beside the command itself."""
+    assert translation._words(asked) == words
+
+
+async def test_expression_in_a_frame_is_code() -> None:
+    """The operator's policy looks at it, and it is told and remembered like other code."""
+    async with open_works() as works:
+        works.policy.replace(PolicyRules(forbid=["quit"]))
+        session_id = await works.house.create()
+
+        def debug(expression: str) -> "asyncio.Future[DebugResult]":
+            asked = Debug(operation="EvaluateInFrame", session_id=session_id, expression=expression)
+            return asyncio.ensure_future(works.relay.run(works.caller, "debug", asked, DebugResult))
+
+        with pytest.raises(EvaluationForbiddenError):
+            await debug("Smalltalk quit")
+        assert works.waiting == 0
+        running = debug("self foo")
+        works.answer(await works.asked(), {"result": "7", "debug_info": {}})
+        assert (await running).result == "7"
+        assert (await works.data(session_id, "evaluation.accepted"))["code"] == "self foo"
+
+
+# ---- progress
+
+
+async def test_progress_names_the_evaluation() -> None:
+    """As clients know it, as long as it is under way; what the image says of something else passes as it is."""
+    async with open_works() as works:
+        session_id = await works.house.create()
+        running = works.run(session_id, "k")
+        request = await works.asked()
+
+        def progress(**data: object) -> None:
+            pushed = PushedEvent("progress", session_id, json.dumps(data).encode())
+            works.image_commands.pass_on(works.link, pushed)
+
+        progress(request_id=request["id"], text="half", fraction=0.5)
+        progress(request_id="another", fraction=0.6)
+        progress(request_id=[7], evaluation="mine")
+        works.answer(request)
+        await running
+        await works.settle()
+        progress(request_id=request["id"])
+        await works.settle()
+        told = [event.data for event in await works.house.log(session_id) if event.name == "progress"]
+        assert told == [
+            {"evaluation": "k", "text": "half", "fraction": 0.5},
+            {"request_id": "another", "fraction": 0.6},
+            {"request_id": [7], "evaluation": "mine"},
+            {"request_id": request["id"]},
+        ]

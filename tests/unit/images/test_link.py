@@ -20,7 +20,7 @@ from stui_sessiond.errors import (
 )
 from stui_sessiond.images import link as link_module
 from stui_sessiond.images.link import ImageLink
-from stui_sessiond.wire.messages.development import Ping, PingResult
+from stui_sessiond.wire.messages.development import Interrupt, Ping, PingResult
 from tests.unit.bed.image import a_link, reply
 
 PONG: dict[str, Any] = {"message": "hi", "status": "ready", "uptime": 1.0}
@@ -237,3 +237,36 @@ def test_complaints_that_go_on_become_rare(capsys: pytest.CaptureFixture[str]) -
     assert said.count("image.odd") == 10
     assert "count=512" in said
     assert said.count("image.other") == 1
+
+
+async def test_interrupt_goes_past_what_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is sent although no other request may be, and takes nobody's place."""
+    monkeypatch.setattr(link_module, "MAX_PENDING", 1)
+    link, pipe = a_link()
+    asking = ask(link)
+    waiting = (await pipe.sent.get())["id"]
+    interrupting = asyncio.ensure_future(link.interrupt(Interrupt(waiting), None))
+    sent = await pipe.sent.get()
+    assert (sent["command"], sent["parameters"]) == ("interrupt", {"request_id": waiting, "force": False})
+    assert (link.pending, link.awaits(waiting), link.awaits("d-99")) == (1, True, False)
+    link.receive_reply(reply(waiting, status="success", result=PONG))
+    assert (link.pending, link.awaits(waiting)) == (1, False)
+    await asking
+    again = ask(link)
+    await pipe.sent.get()
+    link.receive_reply(reply(sent["id"], status="success", result={"interrupted": True}))
+    assert (await interrupting).interrupted
+    link.lose()
+    with pytest.raises(ImageLostError):
+        await again
+    with pytest.raises(ImageLostError):
+        await link.interrupt(Interrupt(waiting), None)
+
+
+async def test_interrupt_of_an_image_that_cannot() -> None:
+    """Nothing is sent."""
+    link, pipe = a_link(capabilities=("evaluate",))
+    with pytest.raises(UnsupportedOperationError) as caught:
+        await link.interrupt(Interrupt("d-1"), None)
+    assert caught.value.details["capability"] == "interrupt"
+    assert pipe.sent.empty()

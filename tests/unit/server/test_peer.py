@@ -343,3 +343,24 @@ async def test_long_message_before_hello() -> None:
             stranger.write(json.dumps({"id": "a", "command": "ping", "x": "y" * 5000}).encode() + b"\n")
             refused = await stranger.hear()
             assert (refused["id"], refused["code"]) == ("a", "message_too_large")
+
+
+async def test_interrupt_goes_past_the_limits() -> None:
+    """As many evaluations as there may be wait for the image: none is taken any more, and each can be ended."""
+    limits = {"evaluations_in_flight": 2, "requests_in_flight": 2}
+    async with running_daemon(limits=limits) as running, running.image() as image, running.talker() as client:
+        session_id = await a_session(client)
+        waiting = [client.ask("evaluate", session_id=session_id, code=str(number)) for number in range(2)]
+        requests = [await asked(image) for _ in waiting]
+        for command in ("evaluate", "evaluate_on"):
+            assert (await client.call(command, code="1"))["code"] == "too_many_in_flight"
+        ending = client.ask("interrupt_evaluation", session_id=session_id)
+        for request in requests:
+            interrupt = await asked(image)
+            assert interrupt["parameters"]["request_id"] == request["id"]
+            image.say({"id": request["id"], "status": "success", "result": EVALUATED})
+            image.say({"id": interrupt["id"], "status": "success", "result": {"interrupted": True}})
+        outcomes = (await client.reply_to(ending))["result"]["evaluations"]
+        assert [one["outcome"] for one in outcomes] == ["interrupted", "interrupted"]
+        for request_id in waiting:
+            assert (await client.reply_to(request_id))["status"] == "success"

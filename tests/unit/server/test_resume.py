@@ -211,6 +211,28 @@ async def test_answer_after_a_restart_of_the_daemon(done: bool) -> None:
             assert (await greet(third, token))["in_flight"] == []
 
 
+async def test_answer_in_pages_after_a_restart_of_the_daemon() -> None:
+    """Who wanted a page gets a page, although the whole is stored."""
+    storage = MemoryStorage()
+    async with running_daemon(storage) as running:
+        key = running.daemon._resume_tokens
+        async with running.image() as image, running.talker() as first:
+            token = (await greet(first))["resume_token"]
+            session_id = (await first.call("create_session", client_id="ada"))["session_id"]
+            request_id = first.ask("evaluate", session_id=session_id, code="1", page_chars=2)
+            asked = await image.hear()
+            image.say({"id": asked["id"], "status": "success", "result": {**EVALUATED, "result": "abcde"}})
+            await first.reply_to(request_id)
+    async with running_daemon(storage) as running:
+        running.daemon._resume_tokens = key
+        async with running.talker() as second:
+            await greet(second, token, "ada", request_id)
+            result = (await second.reply_to(request_id))["result"]
+            assert (result["result"], result["truncated"], result["total_chars"]) == ("ab", True, 5)
+            rest = await second.call("get_result_page", session_id=session_id, evaluation=result["evaluation"], start=2)
+            assert rest["text"] == "cde"
+
+
 # ---- bounds
 
 

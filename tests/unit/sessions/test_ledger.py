@@ -45,6 +45,7 @@ def test_digest_of_the_same_request() -> None:
     first = digest_of("evaluate", evaluate(session_id="s", idempotency_key="k", timeout=5.0))
     assert first == digest_of("evaluate", evaluate(timeout=9.0, session_id="s", idempotency_key="other"))
     assert first == digest_of("evaluate", evaluate(session_id="s"))
+    assert first == digest_of("evaluate", evaluate(session_id="s", page_chars=5))
     assert len({first, digest_of("debug", evaluate(session_id="s")), digest_of("evaluate", evaluate(code="4"))}) == 3
 
 
@@ -105,6 +106,22 @@ def test_result_that_is_too_large(monkeypatch: pytest.MonkeyPatch) -> None:
     requests = book(entry("a", result="x" * 10), entry("b", result="x" * 11))
     assert (requests.entries["a"].result, requests.entries["b"].result) == ("x" * 10, None)
     assert requests.size_bytes == 10
+
+
+def test_code_and_results_that_are_too_large_together() -> None:
+    """Code counts, and shrinks with the result to what tells requests apart; the newest is whole."""
+    long = "c" * 250
+    requests = book(*(entry(str(number), code=long, result="x" * 50) for number in range(5)))
+    kept = [(each.code, each.code_cut, each.result is None) for each in requests.entries.values()]
+    faded = (long[: ledger.FADED_CODE_CHARS], True, True)
+    assert kept == [faded, faded, faded, (long, False, False), (long, False, False)]
+    assert requests.size_bytes == sum(each.size_bytes for each in requests.entries.values())
+
+
+def test_code_does_not_keep_a_result_from_being_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """How long one result may be has nothing to do with its code."""
+    monkeypatch.setattr(ledger, "MAX_RESULT_BYTES", 10)
+    assert book(entry("a", code="c" * 50, result="x" * 10)).entries["a"].result == "x" * 10
 
 
 def test_failures_that_are_too_large() -> None:

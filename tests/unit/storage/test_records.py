@@ -16,6 +16,7 @@ from stui_sessiond.storage.index import Place, decode_index, encode_index
 from stui_sessiond.storage.layout import seal_json
 from stui_sessiond.storage.records import (
     ChangeRecord,
+    SessionRecord,
     decode_change,
     decode_session,
     encode_change,
@@ -33,6 +34,7 @@ from stui_sessiond.storage.store import Store
 from tests.unit.bed.changes import a_full_session, a_new_session, happening, header_only, requests, told_step
 from tests.unit.bed.stores import file_of, let_go, opened
 
+NEW_IN_0_5 = {"has_error", "code", "code_cut", "page_chars", "debugger_id"}
 NEW_IN_0_3 = {"epoch", "seq", "shares", "key", "events", "requests"}
 
 
@@ -65,7 +67,7 @@ def test_session_file_with_everything() -> None:
     session = a_full_session()
     found = decode_session(encode_session(session, "store", 5), "store").session
     assert found == session
-    assert (len(found.log.events), len(found.requests.entries), found.header.shares["bob"]) == (3, 5, "editor")  # type: ignore[index]
+    assert (len(found.log.events), len(found.requests.entries), found.header.shares["bob"]) == (3, 6, "editor")  # type: ignore[index]
 
 
 def test_patch_is_written_once() -> None:
@@ -209,6 +211,25 @@ def test_store_reports_a_hole_in_the_events(tmp_path: Path) -> None:
     store = opened(tmp_path / "data")
     assert name in store.damaged
     let_go(store)
+
+
+# ---- what version 0.4.0 wrote
+
+
+def test_requests_without_their_code() -> None:
+    """Session files and journals of 0.4.0 are read; of their requests there is no code and no process."""
+    session = a_full_session()
+    written = msgspec.json.decode(msgspec.json.encode(to_record(session)))
+    written["requests"] = [
+        {name: value for name, value in one.items() if name not in NEW_IN_0_5} for one in written["requests"]
+    ]
+    found = replay(None, ChangeRecord(session.header.session_id, full=msgspec.convert(written, SessionRecord)))
+    old = {
+        key: replace(one, has_error=False, code=None, code_cut=False, page_chars=None, debugger_id=None)
+        for key, one in session.requests.entries.items()
+    }
+    assert found.requests.entries == old
+    assert replace(found, requests=session.requests) == session
 
 
 # ---- what version 0.2.0 wrote
