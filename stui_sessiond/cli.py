@@ -17,6 +17,7 @@ from stui_sessiond import (
     cli_doctor,
     cli_eval,
     cli_fuzz,
+    cli_image_conformance,
     cli_images,
     cli_store,
     cli_tls,
@@ -54,6 +55,7 @@ main.add_command(cli_doctor.doctor)
 main.add_command(cli_images.images)
 main.add_command(cli_fuzz.fuzz)
 main.add_command(cli_fuzz.fuzz_image)
+main.add_command(cli_image_conformance.image_conformance)
 
 
 @main.command()

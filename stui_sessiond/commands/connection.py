@@ -17,12 +17,13 @@ from stui_sessiond.errors import (
     ImageIdInUseError,
     ImageNotAllowedError,
     ParameterError,
+    RateLimitedError,
     StuiError,
     TooManyConnectionsError,
     UnknownCommandError,
     UnsupportedVersionError,
 )
-from stui_sessiond.ids import ConnectionId
+from stui_sessiond.ids import ConnectionId, ImageId
 from stui_sessiond.images.link import ImageLink
 from stui_sessiond.images.process import is_here
 from stui_sessiond.images.registry import ImageRegistry
@@ -200,13 +201,14 @@ class ConnectionCommands:
             if not principal.may_be_image(identity.image_id) or not self._access.rules.images.admits(identity.image_id):
                 msg = f"image {identity.image_id!r} is not allowed here, or the token is for something else"
                 raise ImageNotAllowedError(msg, image_id=identity.image_id)
+            self._image_commands.pace.check_arrival(ImageId(identity.image_id))
             link = ImageLink(identity, caller, self._receive_stray, f"d-{secrets.token_hex(4)}-")
             here = is_here(caller.actor.transport, caller.actor.address)
             origin = ImageOrigin(caller.actor.address or "unknown", here, caller.process_id)
             replaced = self._images.admit(link, origin)
         except StuiError as error:
             self._note_refusal(asked)
-            if not isinstance(error, ImageIdInUseError):
+            if not isinstance(error, ImageIdInUseError | RateLimitedError):
                 caller.refuse_later("image_refused")
             raise
         if replaced is not None:

@@ -12,6 +12,7 @@ from stui_sessiond.errors import StuiError
 from stui_sessiond.ids import ImageId, SessionId
 from stui_sessiond.images.condition import Condition, text_of
 from stui_sessiond.images.link import ImageLink
+from stui_sessiond.images.pace import Pace
 from stui_sessiond.images.probe import probe
 from stui_sessiond.images.record import Doubt
 from stui_sessiond.images.registry import ImageRegistry, KnownImage
@@ -30,6 +31,9 @@ _log = structlog.get_logger(__name__)
 PUSHED_EVENTS = frozenset({"transcript", "code_changed", "debugger_opened", "progress"})
 """What an image may tell unasked (PROTOCOL.md, Events)."""
 
+
+TOO_MANY = "the image tells more than is taken"
+"""Why events are missing, for `gap`."""
 
 MAX_PUSHED_BYTES = 64 * 1024
 """Of the data of one event of an image; longer ones would push the others out of the session's log."""
@@ -65,6 +69,7 @@ class ImageCommands:
         self._audit = audit
         self._left_working: dict[ImageId, list[SessionId]] = {}
         """Sessions whose code was under way when the link to their image broke."""
+        self.pace = Pace()
         self._tasks = TaskOwner("images")
         self.watch = Watch(images, keeper.clock, self._tell_condition)
         images.on_doubt = self._tell_doubt
@@ -79,24 +84,29 @@ class ImageCommands:
             link.tally.events_dropped += 1
 
     def _pass_on(self, link: ImageLink, pushed: PushedEvent) -> bool:
+        admitted = self.pace.admits_event(link.image_id)
         if pushed.event == "code_changed":
             kept = self._mirror.receive(link, pushed)
             if pushed.session_id is None:
                 return kept
         if pushed.event not in PUSHED_EVENTS or pushed.session_id is None:
-            _log.warning("image.event_ignored", image_id=link.image_id, event_name=pushed.event[:64])
+            link.complain("image.event_ignored", event_name=pushed.event[:64])
             return False
         try:
             header = self._manager.header(pushed.session_id)
         except StuiError:
             return False  # the session went while the image was speaking
         if header.image_id != link.image_id:
-            _log.warning("image.event_for_foreign_session", image_id=link.image_id)
+            link.complain("image.event_for_foreign_session")
+            return False
+        if not admitted:
+            link.complain("image.events_dropped")
+            self._keeper.miss(header.session_id, TOO_MANY)
             return False
         try:
             data = msgspec.json.decode(pushed.data, type=dict)
         except msgspec.DecodeError:
-            _log.warning("image.event_unreadable", image_id=link.image_id, event_name=pushed.event)
+            link.complain("image.event_unreadable", event_name=pushed.event)
             return False
         if pushed.event == "progress":
             data = self._named(data)
@@ -178,6 +188,8 @@ class ImageCommands:
     async def _arrive(self, sessions: Sequence[SessionId], link: ImageLink, data: dict[str, Any]) -> None:
         """Tell an image's sessions, and settle what an earlier instance of it will never finish."""
         for session_id in sessions:
+            if self._images.find(link.image_id) is not link:
+                return  # it went meanwhile; who comes next is told instead
             try:
                 await self._book.lose(session_id, link.identity.instance_id, data)
             except StuiError as error:

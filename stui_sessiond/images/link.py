@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import itertools
 import time
+from collections import Counter
 from collections.abc import Callable
 from typing import Protocol, TypeVar
 
@@ -133,6 +134,7 @@ class ImageLink:
         self._own: dict[str, asyncio.Future[Reply]] = {}
         self._serial = itertools.count(1)
         self._interrupts = 0
+        self._complaints: Counter[str] = Counter()
         self._lost = False
         self._receive_stray = receive_stray
         self._own_ids = own_ids
@@ -301,7 +303,7 @@ class ImageLink:
             if self._receive_stray(self, reply):
                 return
             self.strays += 1
-            _log.warning("image.stray_reply", image_id=self.image_id, count=self.strays)
+            self.complain("image.stray_reply")
             return
         answer.set_result(reply)
 
@@ -316,6 +318,20 @@ class ImageLink:
             with contextlib.suppress(StuiError):
                 status = decode_result(reply, PingResult).status
         self.pulse.answered(reply.id, status)
+
+    def receive_unreadable(self, request_id: str, why: str) -> None:
+        """End a request whose answer cannot be read: nobody would wait for another one in vain."""
+        self.receive_reply(Reply(request_id, None, f"what image {self.image_id!r} answered cannot be read: {why}"))
+
+    def complain(self, event: str, **facts: object) -> None:
+        """Log that the image does what it should not: the first time, the second, the fourth, the eighth...
+
+        So an image that does so without end does not fill the log.
+        """
+        self._complaints[event] += 1
+        count = self._complaints[event]
+        if not count & (count - 1):
+            _log.warning(event, image_id=self.image_id, count=count, **facts)
 
     def lose(self) -> None:
         """Tell everybody who waits that the link is gone."""

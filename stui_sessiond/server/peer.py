@@ -24,7 +24,7 @@ from stui_sessiond.sessions.feed import Feed
 from stui_sessiond.sessions.hub import Subscription, Topic
 from stui_sessiond.tasks import TaskOwner
 from stui_sessiond.transports.pipe import Pipe
-from stui_sessiond.wire.codec import decode_message
+from stui_sessiond.wire.codec import decode_message, leading_id
 from stui_sessiond.wire.forms import PushedEvent, Reply, Request
 from stui_sessiond.wire.limits import MessageLimits
 from stui_sessiond.wire.messages.connection import Hello
@@ -157,6 +157,8 @@ class Peer:
         try:
             message = decode_message(payload, self._limit_bytes, mend=self._link is not None)
         except WireError as error:
+            if self._link is not None and error.request_id is None:
+                error.request_id = leading_id(payload)
             self.receive_broken(error)
             return
         self._understood = True
@@ -173,7 +175,9 @@ class Peer:
             self._host.image_events.pass_on(self._link, message)
 
     def receive_broken(self, error: WireError) -> None:
-        """Answer something that was no message."""
+        """Answer something that was no message. If it was to be an image's answer, its request ends with that."""
+        if self._link is not None and error.request_id is not None:
+            self._link.receive_unreadable(error.request_id, error.message)
         self._pipe.send(self._host.dispatcher.refuse(error))
         if self._pipe.strict_start and not self._understood:
             self.refuse("protocol_violation")
@@ -318,6 +322,7 @@ class Peer:
         messages = self._host.limits.messages
         self._limit_bytes = messages.client_bytes if link is None else messages.image_bytes
         self._pipe.limit_messages(self._limit_bytes, strict=False)
+        self._pipe.whole_only = link is not None
         if self._pipe.ticket is not None:
             self._pipe.ticket.known()
         self.connection_id = connection_id

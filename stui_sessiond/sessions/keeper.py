@@ -230,12 +230,25 @@ class Keeper:
 
         More than the disk takes is counted, and told as `gap`; so is what could not be stored, by another epoch.
         """
+        news = self._newsbox(entry)
+        if news is not None:
+            news.put(News(name, data, self.clock()), len(_encode(data)))
+
+    def miss(self, session_id: SessionId, reason: str) -> None:
+        """Let it be told in its place, as `gap`, that something happened which is not taken. Never blocks."""
+        entry = self.shelf.find(session_id)
+        news = None if entry is None else self._newsbox(entry)
+        if news is not None:
+            news.miss(reason)
+
+    def _newsbox(self, entry: Entry) -> Newsbox | None:
+        """Where news of a session waits to be stored; None when nothing is stored any more."""
         if self._closed:
-            return
+            return None
         if entry.news is None:
             entry.news = Newsbox()
             self._tasks.start(self._write_news(entry), f"news.{entry.header.session_id}")
-        entry.news.put(News(name, data, self.clock()), len(_encode(data)))
+        return entry.news
 
     def post_to(self, session_id: SessionId, name: str, data: dict[str, Any]) -> None:
         """Do that for a session by its id, if it is there."""

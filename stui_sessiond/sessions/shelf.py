@@ -26,15 +26,20 @@ MAX_WAITING_BYTES = 1024 * 1024
 """The same bound in bytes."""
 
 
+TOO_MUCH = "more happened than the disk took"
+"""Why news is lost."""
+
+
 class Newsbox:
     """What happened to a session and waits to be stored, within bounds; what is beyond them is counted."""
 
-    __slots__ = ("_bytes", "_items", "lost")
+    __slots__ = ("_bytes", "_items", "lost", "reason")
 
     def __init__(self) -> None:
         self._items: list[News] = []
         self._bytes = 0
         self.lost = 0
+        self.reason = TOO_MUCH
 
     def put(self, news: News, size_bytes: int) -> None:
         """Let a piece of news wait, or count it as lost."""
@@ -44,12 +49,17 @@ class Newsbox:
         self._items.append(news)
         self._bytes += size_bytes
 
+    def miss(self, reason: str) -> None:
+        """Count a piece of news that was not even looked at."""
+        self.lost += 1
+        self.reason = reason
+
     def take(self, now: float) -> list[News]:
         """Hand over all that waits; what was lost is a piece of news itself."""
         taken, self._items, self._bytes = self._items, [], 0
         if self.lost:
-            taken.append(News("gap", {"lost": self.lost, "reason": "more happened than the disk took"}, now))
-            self.lost = 0
+            taken.append(News("gap", {"lost": self.lost, "reason": self.reason}, now))
+            self.lost, self.reason = 0, TOO_MUCH
         return taken
 
 

@@ -20,6 +20,9 @@ _TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-
 _OTHERS = "{{*:others}}"
 """At the head of an array: the patterns after it are found somewhere in it, in any order, among others."""
 
+_EITHER = "{{*:either}}"
+"""At the head of an array: what is there, of any type, matches at least one of the patterns after it."""
+
 _MISSING = object()
 
 
@@ -86,12 +89,27 @@ def differences(pattern: Any, found: Any, names: Names, path: str = "") -> list[
             lines += differences(value, found.get(key, _MISSING), names, f"{path}.{key}" if path else key)
         return lines
     if isinstance(pattern, list):
+        if pattern[:1] == [_EITHER]:
+            return _either_differences(pattern[1:], found, names, path)
         return _array_differences(pattern, found, names, path)
     whole = _WHOLE.fullmatch(pattern) if isinstance(pattern, str) else None
     if whole is not None and whole[3] is None and whole[4] is None and (whole[1] == "*" or whole[1] not in names):
         return _capture(whole, found, names, path)
     expected = fill(pattern, names)
     return [] if _same(expected, found) else [_line(path, show(expected), found)]
+
+
+def _either_differences(patterns: list[Any], found: Any, names: Names, path: str) -> list[str]:  # noqa: ANN401 -- any JSON
+    """Try one pattern after the other; only the first that matches captures. With none, all differences are told."""
+    lines = []
+    for pattern in patterns:
+        captured = dict(names)
+        told = differences(pattern, found, captured, path)
+        if not told:
+            names.update(captured)
+            return []
+        lines += told
+    return [f"{path or 'the message'}: none of {len(patterns)} possibilities matches", *lines]
 
 
 def _array_differences(pattern: list[Any], found: object, names: Names, path: str) -> list[str]:

@@ -17,6 +17,9 @@ LINGER_S = 5.0
 
 _log = structlog.get_logger(__name__)
 
+TURN_BYTES = 64 * 1024
+"""After so much from one peer, others have their turn. The loop itself would read on, up to 8 MiB, while more comes."""
+
 TLS_HANDSHAKE = b"\x16\x03"
 """How a connection begins that speaks TLS; no line does."""
 
@@ -41,6 +44,7 @@ class LineProtocol(StreamPipe):
         self._seen_message = False
         self._closing = False
         self._linger: asyncio.TimerHandle | None = None
+        self._resting = False
 
     # ---- from asyncio
 
@@ -80,6 +84,21 @@ class LineProtocol(StreamPipe):
             self._tail.clear()
         self._watch_message(begun=bool(self._tail) or self._dropping, ended=ended)
         self._flush()
+        if len(data) >= TURN_BYTES and not self._closing:
+            self._rest()
+
+    def _rest(self) -> None:
+        """Read on in the loop's next turn."""
+        self._resting = True
+        self._apply_hold()
+        asyncio.get_running_loop().call_soon(self._go_on)
+
+    def _go_on(self) -> None:
+        self._resting = False
+        self._apply_hold()
+
+    def _reads(self) -> bool:
+        return not self._resting and super()._reads()
 
     def _begins_tls(self, data: bytes) -> bool:
         """Look at the first bytes of the connection, however they come."""
@@ -106,7 +125,7 @@ class LineProtocol(StreamPipe):
 
     def eof_received(self) -> bool:
         """The peer sends no more; it may still wait for answers, as `printf ... | nc` does."""
-        if self._tail and not self._dropping and not self._closing:
+        if self._tail and not self._dropping and not self._closing and not self.whole_only:
             tail, self._tail = bytes(self._tail), bytearray()
             self._take(tail)
         keep = not self._closing and self._receiver is not None and self._receiver.ended()

@@ -37,6 +37,8 @@ class Pipe(Protocol):
     """Whether the system vouches that the peer is the daemon's own user."""
     strict_start: bool
     """Whether a first message that cannot be read ends the connection (a web page can be made to talk to us)."""
+    whole_only: bool
+    """Whether what comes after the last message's end, when the peer goes, is dropped: it was cut off in the middle."""
     bearer: str | None
     """A token that came with the transport's handshake."""
     ticket: Ticket | None

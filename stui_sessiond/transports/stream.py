@@ -30,6 +30,7 @@ class StreamPipe(asyncio.Protocol, abc.ABC):
     """The part of a pipe that does not depend on how messages are framed."""
 
     same_user = False
+    whole_only = False
 
     def __init__(self, make_receiver: ReceiverFactory, limits: PipeLimits, ticket: Ticket | None = None) -> None:
         self.bearer: str | None = None

@@ -182,6 +182,11 @@ def too_large(head: bytes, limit_bytes: int) -> MessageTooLargeError:
     return MessageTooLargeError(msg, request_id=request_id, envelope=envelope, limit_bytes=limit_bytes)
 
 
+def leading_id(payload: bytes) -> str | None:
+    """Find the id of a message that cannot be read, where it comes first."""
+    return _glimpse(payload)[0]
+
+
 def _glimpse(payload: bytes) -> tuple[str | None, bool]:
     """Find the id of a message that is too large or too deep to read, where it comes first; and the form."""
     head = payload[:GLIMPSE_BYTES]

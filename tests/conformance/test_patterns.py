@@ -36,6 +36,9 @@ Names = dict[str, Any]
         ({"a": "{{*:absent}}"}, {"b": 1}),
         (["{{*:others}}", {"a": 2}], [{"a": 1}, {"a": 2, "b": 3}]),
         (["{{*:others}}"], []),
+        (["{{*:either}}", 1, "a"], "a"),
+        (["{{*:either}}", "{{*:absent}}", {"a": 1}], {"a": 1, "b": 2}),
+        ({"a": ["{{*:either}}", 1, "{{*:absent}}"]}, {}),
     ],
 )
 def test_pattern_matches(pattern: object, found: object) -> None:
@@ -174,3 +177,14 @@ def test_difference_is_short() -> None:
     (told,) = differences("a", "x" * 10_000, {})
     assert len(told) < MAX_SHOWN_CHARS + 100
     assert "10002 characters" in told
+
+
+def test_either_captures_only_what_the_matching_one_names() -> None:
+    """A possibility that does not match leaves no names behind; with none, all their differences are told."""
+    names: Names = {}
+    pattern = ["{{*:either}}", {"a": "{{a}}", "b": 1}, {"b": "{{b}}"}]
+    assert differences(pattern, {"a": 5, "b": 2}, names) == []
+    assert names == {"b": 2}
+    lines = differences(pattern, {"a": 5}, names)
+    assert lines[0] == "the message: none of 2 possibilities matches"
+    assert lines[1:] == ["b: expected 1, got nothing", "b: expected 2, got nothing"]

@@ -339,6 +339,7 @@ class ScriptedImage(Connection):
 
     def __init__(self, place: Path | tuple[str, int], image_id: str, instance_id: str | None = None) -> None:
         super().__init__(place)
+        self.image_id = image_id
         identity = {"image_id": image_id, "instance_id": instance_id or uuid.uuid4().hex, "dialect": "Scripted"}
         self.greeting = self.result("hello", role="image", protocol=["1.0.0"], identity=identity)
 

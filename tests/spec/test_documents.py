@@ -34,7 +34,7 @@ from stui_sessiond.commands.table import RIGHTS
 from stui_sessiond.config import ServerSettings, Settings
 from stui_sessiond.contract import load_contract
 from stui_sessiond.daemon import Daemon
-from stui_sessiond.images import condition, link, memory, probe, pulse, record, watch
+from stui_sessiond.images import condition, link, memory, pace, probe, pulse, record, watch
 from stui_sessiond.model import code_change, source_merge
 from stui_sessiond.server import listeners, peer
 from stui_sessiond.server.peer import RIGHTS_OF_ROLE
@@ -334,6 +334,10 @@ FIXED = {
     "tools with a context per session": validator.MAX_TOOLS,
     "operations in one JSON Patch": transitions.MAX_PATCH_OPERATIONS,
     "unanswered requests per image": link.MAX_PENDING,
+    "an image's events per second, without end": pace.EVENTS.per_second,
+    "an image's events at once": pace.EVENTS.burst,
+    "an image's connections per second, without end": pace.ARRIVALS.per_second,
+    "an image's connections at once": pace.ARRIVALS.burst,
     "objects that images keep for one session": handles.MAX_HANDLES,
     "objects that images keep for all sessions": handles.MAX_HANDLES_TOGETHER,
     "an object that an image keeps and nobody uses, seconds": handles.UNUSED_S,

@@ -211,6 +211,34 @@ async def test_telling_needs_no_answer() -> None:
     assert other_pipe.sent.empty()
 
 
+async def test_answer_that_cannot_be_read_ends_its_request() -> None:
+    """The one who asked gets an error that says why, and does not wait for another answer in vain."""
+    link, pipe = a_link()
+    asking, other = ask(link), ask(link)
+    await pipe.sent.get()
+    link.receive_unreadable("d-1", "the message is longer than 10 bytes")
+    with pytest.raises(ImageError, match="cannot be read: the message is longer than 10 bytes"):
+        await asking
+    assert not other.done()
+    link.receive_unreadable("d-1", "again")
+    assert link.strays == 1
+    link.lose()
+    with pytest.raises(ImageLostError):
+        await other
+
+
+def test_complaints_that_go_on_become_rare(capsys: pytest.CaptureFixture[str]) -> None:
+    """A thousand of a kind are ten lines of the log, the first one at once; each kind counts for itself."""
+    link, _ = a_link()
+    for number in range(1000):
+        link.complain("image.odd", number=number)
+    link.complain("image.other")
+    said = capsys.readouterr().out
+    assert said.count("image.odd") == 10
+    assert "count=512" in said
+    assert said.count("image.other") == 1
+
+
 async def test_interrupt_goes_past_what_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is sent although no other request may be, and takes nobody's place."""
     monkeypatch.setattr(link_module, "MAX_PENDING", 1)

@@ -7,7 +7,7 @@ import pytest
 
 from stui_sessiond.contract import load_contract
 from stui_sessiond.transports import lines
-from stui_sessiond.transports.lines import LineProtocol
+from stui_sessiond.transports.lines import TURN_BYTES, LineProtocol
 from stui_sessiond.transports.pipe import PipeLimits
 from tests.unit.bed.pipe import Echo, Echoes
 
@@ -171,3 +171,22 @@ async def test_pipe_with_far_too_much_unread() -> None:
     pipe.send(b"x")
     await turn()
     assert transport.aborted
+
+
+async def test_peer_that_sends_much_at_once_waits_for_its_next_turn() -> None:
+    """After a large piece nothing is read until the loop has gone round; a small one costs no turn."""
+    pipe, transport, echo = a_pipe()
+    pipe.data_received(b"x" * 100 + b"\n")
+    assert transport.reading
+    pipe.data_received(b"\n" * TURN_BYTES)
+    states = [transport.reading]
+    await turn()
+    states.append(transport.reading)
+    pipe.data_received(b"\n" * TURN_BYTES)
+    pipe.hold(reading=False)
+    await turn()
+    states.append(transport.reading)  # it is held for another reason
+    pipe.hold(reading=True)
+    states.append(transport.reading)
+    assert states == [False, True, False, True]
+    assert len(echo.heard) == 1
