@@ -89,19 +89,12 @@ class ImageCommands:
             kept = self._mirror.receive(link, pushed)
             if pushed.session_id is None:
                 return kept
-        if pushed.event not in PUSHED_EVENTS or pushed.session_id is None:
-            link.complain("image.event_ignored", event_name=pushed.event[:64])
-            return False
-        try:
-            header = self._manager.header(pushed.session_id)
-        except StuiError:
-            return False  # the session went while the image was speaking
-        if header.image_id != link.image_id:
-            link.complain("image.event_for_foreign_session")
+        session_id = self._told_session(link, pushed)
+        if session_id is None:
             return False
         if not admitted:
             link.complain("image.events_dropped")
-            self._keeper.miss(header.session_id, TOO_MANY)
+            self._keeper.miss(session_id, TOO_MANY)
             return False
         try:
             data = msgspec.json.decode(pushed.data, type=dict)
@@ -111,8 +104,22 @@ class ImageCommands:
         if pushed.event == "progress":
             data = self._named(data)
         for part in _in_parts(pushed, data):
-            self._keeper.post_to(header.session_id, pushed.event, part)
+            self._keeper.post_to(session_id, pushed.event, part)
         return True
+
+    def _told_session(self, link: ImageLink, pushed: PushedEvent) -> SessionId | None:
+        """Find the session that an event is for; None when the image may not speak of it, or it is gone."""
+        if pushed.event not in PUSHED_EVENTS or pushed.session_id is None:
+            link.complain("image.event_ignored", event_name=pushed.event[:64])
+            return None
+        try:
+            header = self._manager.header(pushed.session_id)
+        except StuiError:
+            return None  # the session went while the image was speaking
+        if header.image_id != link.image_id:
+            link.complain("image.event_for_foreign_session")
+            return None
+        return header.session_id
 
     def _named(self, data: dict[str, Any]) -> dict[str, Any]:
         """Name the evaluation that is meant as clients know it, in place of the id that the image was given."""
