@@ -2,7 +2,7 @@
 
 import asyncio
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -40,15 +40,18 @@ UNHURRIED = {
 """The suite asks more in a second than a stranger may, and shows wrong tokens on purpose."""
 
 
+NOTHING: Mapping[str, str] = {}
+
+
 @contextmanager
-def running_daemon(factory: Factory, auth: str) -> Iterator[Bed]:
-    """Start a daemon and stop it in the end; what crashes unseen in its loop fails."""
+def running_daemon(factory: Factory, auth: str, more: Mapping[str, str] = NOTHING) -> Iterator[Bed]:
+    """Start a daemon, with `more` settings, and stop it in the end; what crashes unseen in its loop fails."""
     listeners, where = factory
     crashes: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory(prefix="stui") as folder, asyncio.Runner() as runner:
         runner.get_loop().set_exception_handler(lambda _, context: crashes.append(context))
         given = {"data_dir": f"{folder}/data", "runtime_dir": f"{folder}/run", "auth": auth, **listeners}
-        daemon = Daemon(load_settings(None, UNHURRIED, given))
+        daemon = Daemon(load_settings(None, {**UNHURRIED, **more}, given))
         ready = runner.run(daemon.start())
         url = where(ready)
         try:

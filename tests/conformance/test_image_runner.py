@@ -2,24 +2,24 @@
 
 import json
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
 from stui_sessiond.testing.images import ImageReport, UnknownImageError, as_json, as_table, run_image_conformance
-from tests.conformance.bed import Bed, ask
-from tests.conformance.conftest import BedOf
+from tests.conformance.bed import FACTORIES, Bed, ask, running_daemon
 from tests.conformance.scripted_image import Answer, Honest, Json, connected, ok, value
 
 SHORT_S = 0.5
 """For images that do not answer."""
 
 
-@pytest.fixture
-def bed(bed_of: BedOf) -> Bed:
-    """A daemon over TCP."""
-    return bed_of("tcp", "none")
+@pytest.fixture(scope="module")
+def bed() -> Iterator[Bed]:
+    """A daemon over TCP that leaves it to the runner to find out what an image can do."""
+    with running_daemon(FACTORIES["tcp"], "none", {"STUI_SESSIOND_IMAGES_PROBE": "false"}) as running:
+        yield running
 
 
 def run(bed: Bed, answer: Answer, *capabilities: str, only: str, step_s: float = 20.0) -> ImageReport:

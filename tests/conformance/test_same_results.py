@@ -85,7 +85,7 @@ async def results_of(target: Target, form: Form) -> Json:
     for result in (results["get_session_info"], *results["list_client_sessions"]["sessions"]):
         result["time_until_expiry"] = round(result["time_until_expiry"], -3)
     statistics = results["get_session_statistics"]
-    for name in ("uptime_seconds", "connections", "storage"):
+    for name in ("uptime_seconds", "connections", "images", "storage"):
         statistics[name] = type(statistics[name]).__name__
     return results
 
