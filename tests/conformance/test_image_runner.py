@@ -9,6 +9,7 @@ import pytest
 
 from stui_sessiond.testing.images import ImageReport, UnknownImageError, as_json, as_table, run_image_conformance
 from tests.conformance.bed import FACTORIES, Bed, ask, running_daemon
+from tests.conformance.conftest import BedOf
 from tests.conformance.scripted_image import Answer, Honest, Json, connected, ok, value
 
 SHORT_S = 0.5
