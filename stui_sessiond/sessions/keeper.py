@@ -6,8 +6,9 @@ ends the epoch.
 """
 
 import secrets
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, NamedTuple
 
 import msgspec
 import structlog
@@ -26,7 +27,7 @@ from stui_sessiond.model.request import RequestEntry
 from stui_sessiond.model.session import HistoryEntry, Session
 from stui_sessiond.sessions import log
 from stui_sessiond.sessions.hub import Hub
-from stui_sessiond.sessions.shelf import Entry, Newsbox, Shelf
+from stui_sessiond.sessions.shelf import Entry, Fence, Newsbox, Shelf
 from stui_sessiond.sessions.validator import SessionValidator
 from stui_sessiond.storage.api import Commit, Loaded, SessionStorage
 from stui_sessiond.tasks import TaskOwner
@@ -160,20 +161,21 @@ class Keeper:
         version: HistoryEntry | None = None,
         requests: Sequence[RequestEntry] = (),
         whole: bool = False,
+        mark: "Mark | None" = None,
     ) -> Session:
         """Make a session durable with what happened to it, and only then the truth; then tell who listens.
 
-        What was told by `post` before goes first. The newest time of activity is stored with it.
+        What was told by `post` before, or before `mark`, goes first. The newest time of activity is stored with it.
 
         Raises:
             StorageError: nothing of it happened, except that news told before is lost and the epoch ends.
         """
-        before = self._take_news(entry)
+        before, behind = self._take_news(entry, mark)
         base = entry.header
         activity = max(session.header.last_activity, base.last_activity)
         header = replace(session.header, last_activity=activity, epoch=base.epoch, seq=base.seq)
         session = replace(session, header=header)
-        told = (*before, *news)
+        told = (*before, *news, *behind)
         if told:
             session, events = log.append(session, told, base.epoch or self._another_epoch(), self.clock(), self._rules)
         else:
@@ -183,7 +185,7 @@ class Keeper:
         try:
             await self.storage.commit(change)
         except BaseException:
-            if before:
+            if before or behind:
                 self.end_epoch(entry)
             raise
         newest = max(activity, entry.header.last_activity)  # it may have been used meanwhile
@@ -215,7 +217,7 @@ class Keeper:
             StorageError: it is as it was.
         """
         await self.storage.remove(entry.header.session_id)
-        news = (*self._take_news(entry), *news)
+        news = (*self._take_news(entry)[0], *news)
         told, events = log.append(session, news, self._another_epoch(), self.clock(), self._rules)
         self.hub.deliver(told, events)
         self.shelf.remove(entry)
@@ -224,6 +226,25 @@ class Keeper:
     def news(self, name: str, data: dict[str, Any]) -> News:
         """Make a piece of news that happens now."""
         return News(name, data, self.clock())
+
+    @asynccontextmanager
+    async def hold_from_now(self, session_id: SessionId) -> AsyncIterator[tuple[Entry, "Mark"]]:
+        """Have a session to oneself, with a mark of the moment of asking.
+
+        What is told of it from now on comes behind what is stored with the mark, however long it takes.
+
+        Raises:
+            ParameterError, SessionNotFoundError, SessionDamagedError, ClientNotAllowedError: as `hold`.
+        """
+        entry = self.shelf.find(session_id)
+        box = None if entry is None else entry.news
+        mark = Mark(box, None if box is None else box.fence())
+        try:
+            async with self.hold(session_id) as held:
+                yield held, mark
+        finally:
+            if mark.lower() and entry is not None and entry.news is box:
+                self._tasks.start(self._write_news(entry), f"news.{session_id}")
 
     def post(self, entry: Entry, name: str, data: dict[str, Any]) -> None:
         """Let something be stored and told soon, after all that was told before. Never blocks.
@@ -286,9 +307,20 @@ class Keeper:
                 self.end_epoch(entry)
                 _log.warning("session.events_lost", session_id=entry.header.session_id, code=error.code)
 
-    def _take_news(self, entry: Entry) -> Sequence[News]:
-        waiting, entry.news = entry.news, None
-        return () if waiting is None else waiting.take(self.clock())
+    def _take_news(self, entry: Entry, mark: "Mark | None" = None) -> tuple[Sequence[News], Sequence[News]]:
+        """Take what was told and waits: before a mark (without one, all), and behind it."""
+        box = entry.news
+        if box is None:
+            return (), ()
+        if mark is None:
+            before, behind = box.take(self.clock())
+        elif mark.box is box and mark.fence is not None:
+            before, behind = box.take(self.clock(), mark.fence)
+        else:
+            behind, before = box.take(self.clock())
+        if not box:
+            entry.news = None
+        return before, behind
 
     def end_epoch(self, entry: Entry) -> None:
         """Take note that events are lost: another epoch begins, so that who listens from now on misses nothing."""
@@ -304,6 +336,17 @@ class Keeper:
     def touch(self, entry: Entry) -> None:
         """Count as activity now."""
         entry.header = replace(entry.header, last_activity=max(self.clock(), entry.header.last_activity))
+
+
+class Mark(NamedTuple):
+    """A moment in what is told of a session: a place in this box, or before anything waited."""
+
+    box: Newsbox | None
+    fence: Fence | None
+
+    def lower(self) -> bool:
+        """Give the place up; False when there was none any more."""
+        return self.box is not None and self.fence is not None and self.box.lower(self.fence)
 
 
 class Held:

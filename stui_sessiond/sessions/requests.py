@@ -18,7 +18,7 @@ from stui_sessiond.model.request import Failure, RequestEntry
 from stui_sessiond.model.session import Session
 from stui_sessiond.sessions import ledger
 from stui_sessiond.sessions.custody import CustodyTable, Place
-from stui_sessiond.sessions.keeper import Keeper
+from stui_sessiond.sessions.keeper import Keeper, Mark
 from stui_sessiond.sessions.shelf import Entry
 
 _log = structlog.get_logger(__name__)
@@ -103,7 +103,7 @@ class RequestBook:
             "image_id": request.image_id,
             "instance_id": request.instance_id,
         }
-        async with self._keeper.hold(session_id) as entry:
+        async with self._keeper.hold_from_now(session_id) as (entry, mark):
             session = await self._keeper.load(entry)
             news = (
                 _accepted(request),
@@ -113,7 +113,7 @@ class RequestBook:
             waits = before is not None and before.debugger_id is not None
             # an id of a connection was used again, and under its key a process is listed: that one gets another key
             moved = (replace(before, key=f"{before.key}:{before.debugger_id}"),) if before is not None and waits else ()
-            await self._note(entry, session, (*moved, request), news, happened=not awaited)
+            await self._note(entry, session, (*moved, request), news, happened=not awaited, mark=mark)
 
     async def finish(self, session_id: SessionId, key: str, outcome: Outcome, *, late: bool = False) -> bool:
         """End a request, durably; False when it had ended, or is not in the book.
@@ -134,7 +134,7 @@ class RequestBook:
     async def _end(
         self, session_id: SessionId, is_it: Callable[[RequestEntry], bool], outcome: Outcome, *, late: bool
     ) -> bool:
-        async with self._keeper.hold(session_id) as entry:
+        async with self._keeper.hold_from_now(session_id) as (entry, mark):
             session = await self._keeper.load(entry)
             found = next((one for one in reversed(session.requests.entries.values()) if is_it(one)), None)
             if found is None or found.state != "running":
@@ -148,7 +148,7 @@ class RequestBook:
             elif outcome.closes is not None and ended.debugs is not None:
                 closed = ledger.closed(session.requests, ended.debugs)
                 news += self._closings([ended.debugs] if closed else (), outcome.closes)
-            await self._note(entry, session, (ended, *closed), news)
+            await self._note(entry, session, (ended, *closed), news, mark=mark)
             self._take_note(session_id, (ended,))
             if closed and ended.debugs is not None:
                 self._custody.forget(Place(session_id, ended.debugs))
@@ -263,12 +263,13 @@ class RequestBook:
         news: Sequence[News],
         *,
         happened: bool = True,
+        mark: Mark | None = None,
     ) -> None:
         noted = session.requests
         for one in requests:
             noted = ledger.noted(noted, one, self._keeper.clock(), self._rules)
         try:
-            await self._keeper.store(entry, replace(session, requests=noted), news, requests=requests)
+            await self._keeper.store(entry, replace(session, requests=noted), news, requests=requests, mark=mark)
         except StorageError:
             if happened:  # and there will be no event of it
                 self._keeper.end_epoch(entry)

@@ -30,23 +30,37 @@ TOO_MUCH = "more happened than the disk took"
 """Why news is lost."""
 
 
+class Fence:
+    """A place that somebody keeps in what waits to be stored: what comes behind it waits for what goes there."""
+
+    __slots__ = ()
+
+
+class _Waiting(NamedTuple):
+    news: News
+    size_bytes: int
+
+
 class Newsbox:
     """What happened to a session and waits to be stored, within bounds; what is beyond them is counted."""
 
     __slots__ = ("_bytes", "_items", "lost", "reason")
 
     def __init__(self) -> None:
-        self._items: list[News] = []
+        self._items: list[_Waiting | Fence] = []
         self._bytes = 0
         self.lost = 0
         self.reason = TOO_MUCH
+
+    def __bool__(self) -> bool:
+        return bool(self._items or self.lost)
 
     def put(self, news: News, size_bytes: int) -> None:
         """Let a piece of news wait, or count it as lost."""
         if self.lost or len(self._items) >= MAX_WAITING_NEWS or self._bytes + size_bytes > MAX_WAITING_BYTES:
             self.lost += 1
             return
-        self._items.append(news)
+        self._items.append(_Waiting(news, size_bytes))
         self._bytes += size_bytes
 
     def miss(self, reason: str) -> None:
@@ -54,13 +68,35 @@ class Newsbox:
         self.lost += 1
         self.reason = reason
 
-    def take(self, now: float) -> list[News]:
-        """Hand over all that waits; what was lost is a piece of news itself."""
-        taken, self._items, self._bytes = self._items, [], 0
-        if self.lost:
-            taken.append(News("gap", {"lost": self.lost, "reason": self.reason}, now))
+    def fence(self) -> Fence:
+        """Keep a place behind what waits now; take it down with `lower`."""
+        fence = Fence()
+        self._items.append(fence)
+        return fence
+
+    def lower(self, fence: Fence) -> bool:
+        """Take a fence down; False when it is down already."""
+        if fence not in self._items:
+            return False
+        self._items.remove(fence)
+        return True
+
+    def take(self, now: float, own: Fence | None = None) -> tuple[list[News], list[News]]:
+        """Hand over what waits: before one's own fence, which is taken down, and behind it, up to the next one.
+
+        Without one's own, all is before. What was lost is a piece of news itself, at the end of all.
+        """
+        at = 0 if own is None else self._items.index(own)
+        before, rest = self._items[:at], self._items[at + (own is not None) :]
+        end = next((place for place, item in enumerate(rest) if isinstance(item, Fence)), len(rest))
+        behind, self._items = rest[:end], rest[end:]
+        taken = [[item for item in items if isinstance(item, _Waiting)] for items in (before, behind)]
+        self._bytes -= sum(item.size_bytes for items in taken for item in items)
+        first, then = ([item.news for item in items] for items in taken)
+        if self.lost and not self._items:
+            then.append(News("gap", {"lost": self.lost, "reason": self.reason}, now))
             self.lost, self.reason = 0, TOO_MUCH
-        return taken
+        return (first, then) if own is not None else ([*first, *then], [])
 
 
 class Entry:

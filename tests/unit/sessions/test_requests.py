@@ -1,5 +1,6 @@
 """The book of requests that ran code."""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -170,3 +171,34 @@ async def test_requests_that_a_connection_is_owed() -> None:
         assert {name: one.result for name, one in owed.items()} == {"a": '"newer"', "c": '"c"'}
         assert await house.book.owed(ConnectionId("conn-2"), "ada", names) == {}
         assert await house.book.owed(CONNECTION, "nobody", names) == {}
+
+
+async def test_what_an_image_tells_stands_between_the_events_of_its_evaluation() -> None:
+    """However long the session is held by others: first the beginning, then what was told, the end, what comes next."""
+    async with open_house() as house:
+        session_id = await house.create()
+        house.post(session_id, "transcript", text="before")
+        async with house.keeper.hold(session_id):
+            beginning = asyncio.ensure_future(begin(house, session_id, "k"))
+            await asyncio.sleep(0)
+            house.post(session_id, "transcript", text="within")
+        await beginning
+        await house.keeper.settle()
+        async with house.keeper.hold(session_id):
+            house.post(session_id, "transcript", text="within, too")
+            ending = asyncio.ensure_future(house.book.finish(session_id, "k", Outcome("1")))
+            await asyncio.sleep(0)
+            house.post(session_id, "transcript", text="after")
+        await ending
+        await house.keeper.settle()
+        told = [(event.name, event.data.get("text")) for event in await house.log(session_id)]
+        assert told == [
+            ("session.created", None),
+            ("transcript", "before"),
+            ("evaluation.accepted", None),
+            ("evaluation.started", None),
+            ("transcript", "within"),
+            ("transcript", "within, too"),
+            ("evaluation.finished", None),
+            ("transcript", "after"),
+        ]
