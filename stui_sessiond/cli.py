@@ -83,7 +83,7 @@ def serve(config_file: Path | None, **given: str | None) -> None:
     takes a free port. A listener that is not named is off, except the unix socket. A certificate that changed is read
     again by itself, and at SIGHUP.
     """
-    from stui_sessiond import config, daemon, errors, logs  # noqa: PLC0415 -- the other commands start faster without
+    from stui_sessiond import config, errors, logs, process  # noqa: PLC0415 -- the other commands start faster without
 
     try:
 
@@ -92,7 +92,7 @@ def serve(config_file: Path | None, **given: str | None) -> None:
 
         settings = read()
         logs.set_up_logs(settings.server.log_format, settings.server.log_level)
-        _run(daemon.serve(settings, config.Reread(config_file, read)))
+        _run(process.serve(settings, config.Reread(config_file, read)))
     except (errors.ConfigError, errors.StorageError) as error:
         fail(str(error), EXIT_USAGE)
 

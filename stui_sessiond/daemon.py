@@ -1,12 +1,8 @@
 """The composition root: the only place that picks implementations and knows everybody."""
 
 import asyncio
-import functools
-import gc
 import os
 import secrets
-import signal
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,19 +10,18 @@ from typing import Any
 
 import msgspec
 import structlog
-from msgspec.structs import replace
 
-from stui_sessiond import __version__, config
+from stui_sessiond import __version__, config, rules
 from stui_sessiond.commands.approval import Approvals
 from stui_sessiond.commands.auditing import RequestAudit
 from stui_sessiond.commands.code import CodeCommands
-from stui_sessiond.commands.connection import ConnectionCommands, ServerFacts
+from stui_sessiond.commands.connection import ConnectionCommands
 from stui_sessiond.commands.context import ContextCommands
 from stui_sessiond.commands.development import DevelopmentCommands
 from stui_sessiond.commands.dispatch import Dispatcher
 from stui_sessiond.commands.evaluation import EvaluationCommands
 from stui_sessiond.commands.event import EventCommands
-from stui_sessiond.commands.gate import Quotas, SessionGate
+from stui_sessiond.commands.gate import SessionGate
 from stui_sessiond.commands.history import HistoryCommands
 from stui_sessiond.commands.image import ImageCommands
 from stui_sessiond.commands.image_session import ImageSessionCommands
@@ -45,13 +40,13 @@ from stui_sessiond.commands.storage import StorageCommands
 from stui_sessiond.commands.table import CommandTable
 from stui_sessiond.config import Settings
 from stui_sessiond.contract import load_contract
-from stui_sessiond.errors import ConfigError
 from stui_sessiond.ids import SessionId
 from stui_sessiond.images.memory import ImageMemory
 from stui_sessiond.images.registry import ImageRegistry
 from stui_sessiond.images.watch import TICK_S
 from stui_sessiond.model.event import Position
 from stui_sessiond.model.request import RequestEntry
+from stui_sessiond.ready import Ready, remove_ready, shown, write_ready
 from stui_sessiond.security.access import Access
 from stui_sessiond.security.audit import (
     NO_AUDIT,
@@ -64,25 +59,21 @@ from stui_sessiond.security.audit import (
 from stui_sessiond.security.keys import gather
 from stui_sessiond.security.policy import Policy
 from stui_sessiond.security.principal import Principal
-from stui_sessiond.security.quota import Rate
 from stui_sessiond.security.resume import KEY_BYTES, ResumeTokens, open_key
 from stui_sessiond.security.sealing import CLEAR
 from stui_sessiond.security.token import Tokens
-from stui_sessiond.server.listeners import Endpoints, Server, ServerRules
-from stui_sessiond.server.peer import Peer, PeerLimits
+from stui_sessiond.server.listeners import Endpoints, Server
+from stui_sessiond.server.peer import Peer
 from stui_sessiond.server.reload import Reloader
 from stui_sessiond.sessions.belonging import Belonging
 from stui_sessiond.sessions.custody import CustodyTable
 from stui_sessiond.sessions.driving import Driving
 from stui_sessiond.sessions.feed import Feed
-from stui_sessiond.sessions.history import HistoryRules
 from stui_sessiond.sessions.hub import Hub
 from stui_sessiond.sessions.keeper import Keeper
-from stui_sessiond.sessions.log import LogRules
 from stui_sessiond.sessions.manager import LEDGER, SessionManager
 from stui_sessiond.sessions.requests import RequestBook
-from stui_sessiond.sessions.retention import LifeRules
-from stui_sessiond.sessions.validator import SessionRules, SessionValidator
+from stui_sessiond.sessions.validator import SessionValidator
 from stui_sessiond.storage.api import SessionStorage
 from stui_sessiond.storage.audit_log import AuditRules, FileAudit
 from stui_sessiond.storage.changes import CHANGE_TABLES, DatabaseChanges
@@ -94,18 +85,10 @@ from stui_sessiond.storage.image_store import DatabaseImages
 from stui_sessiond.tasks import TaskOwner
 from stui_sessiond.transports.http import Health
 from stui_sessiond.wire.forms import EventMessage, encode_event
-from stui_sessiond.wire.limits import MAX_DEPTH, MessageLimits
-from stui_sessiond.wire.messages.connection import Limits
 from stui_sessiond.wire.timestamp import format_time
 
 _log = structlog.get_logger(__name__)
 
-
-HEARTBEAT_S = 20.0
-"""Between signs of life; WebSocket peers are pinged so often."""
-
-FAIL_STOP_S = 0.5
-"""Time for answers to leave before a daemon whose disk failed ends itself."""
 
 ORPHANED_INTERVAL_S = 15.0
 """Between looks for sessions whose images have been gone for too long."""
@@ -113,28 +96,8 @@ ORPHANED_INTERVAL_S = 15.0
 AUDIT_START_S = 1.0
 """How long a start waits for the disk of the audit log; a full one keeps no daemon from starting."""
 
-COLLECTOR = (10_000, 20, 50)
-"""Of objects that may have cycles: so many new ones before the youngest are looked at, and so many such rounds before
-the next generation, and all. Python's own are (700, 10, 10)."""
-
-EXIT_DISK_FAILED = 74
-"""EX_IOERR of sysexits.h."""
-
-
 DATABASE_TABLES: tuple[Tables, ...] = (IMAGE_TABLES, CHANGE_TABLES)
 """What is kept of images, each part with its own tables."""
-
-
-class Ready(msgspec.Struct, frozen=True):
-    """What the ready file says: where the daemon accepts."""
-
-    pid: int
-    server_id: str
-    http: str | None
-    lines: str | None
-    unix: str | None
-    tls: bool = False
-    """Whether `http` and `lines` speak TLS."""
 
 
 class Daemon:
@@ -157,7 +120,7 @@ class Daemon:
         self._tokens: Tokens | None = None
         self._access = Access(config.access_rules(settings.access))
         self._policy = Policy(config.policy_rules(settings.policy))
-        self._quotas = _quotas(settings)
+        self._quotas = rules.quotas(settings)
         self.audit: AuditLog = NO_AUDIT
         if audit is not None:
             self.audit = audit
@@ -166,24 +129,6 @@ class Daemon:
             self.audit = FileAudit(config.data_dir(settings.server), LocalFileSystem(), clock, kept)
         self._resume_tokens = ResumeTokens(secrets.token_bytes(KEY_BYTES))
 
-        sessions, limits, access = settings.sessions, settings.limits, settings.access
-        rules = SessionRules(
-            max_per_client=sessions.max_per_client,
-            default_timeout_s=sessions.default_timeout,
-            max_timeout_s=sessions.max_timeout,
-            max_bytes=sessions.max_bytes,
-            max_client_bytes=settings.quotas.client_bytes,
-            history=HistoryRules(
-                max_versions=settings.history.versions,
-                max_bytes=settings.history.bytes,
-                max_age_s=settings.history.age,
-            ),
-        )
-        life = LifeRules(
-            retention_s=sessions.retention,
-            cleanup_interval_s=sessions.cleanup_interval,
-            autosave_interval_s=sessions.autosave_interval,
-        )
         contract = load_contract()
         self._sealer = CLEAR if storage else gather(settings.encryption, config.data_dir(settings.server), os.environ)
         self.database = Database(
@@ -198,12 +143,10 @@ class Daemon:
             backup_interval_s=settings.backups.interval or None,
             sealer=self._sealer,
         )
-        validator = SessionValidator(rules, self._access)
+        validator = SessionValidator(rules.session_rules(settings), self._access)
         hub = Hub(_encode_event, clock, self.server_id)
-        events = settings.events
-        log_rules = LogRules(max_events=events.count, max_bytes=events.bytes, max_age_s=events.age)
-        keeper = Keeper(self._storage, validator, hub, log_rules, clock)
-        self.manager = SessionManager(keeper, life)
+        keeper = Keeper(self._storage, validator, hub, rules.log_rules(settings), clock)
+        self.manager = SessionManager(keeper, life := rules.life_rules(settings))
         self._image_memory = ImageMemory(DatabaseImages(self.database), clock)
         self.images = ImageRegistry(clock, self._image_memory)
         running, long_results = RunningTable(), LongResults()
@@ -230,7 +173,7 @@ class Daemon:
                 self._storage,
                 self.images,
                 self._presence,
-                limits.max_connections,
+                settings.limits.max_connections,
                 clock,
                 keeping.end_session,
             ),
@@ -247,10 +190,10 @@ class Daemon:
             self._image_sessions,
             switching,
             approvals,
-            EventCommands(self.manager, book, relay, feed, hub, limits.subscriptions),
+            EventCommands(self.manager, book, relay, feed, hub, settings.limits.subscriptions),
             SharingCommands(self.manager, feed, hub, driving),
             ConnectionCommands(
-                _server_facts(self.server_id, settings),
+                rules.server_facts(self.server_id, settings),
                 contract,
                 validator,
                 hub,
@@ -278,29 +221,8 @@ class Daemon:
             self._image_commands,
             self.images.leave,
             feed,
-            PeerLimits(
-                messages=MessageLimits(
-                    client_bytes=limits.client_message_bytes, image_bytes=limits.image_message_bytes
-                ),
-                requests_in_flight=limits.requests_in_flight,
-                evaluations_in_flight=limits.evaluations_in_flight,
-            ),
-            ServerRules(
-                token_needed=settings.server.auth == "token",
-                access=self._access,
-                max_connections=limits.max_connections,
-                connections_per_token=limits.connections_per_token,
-                unauthenticated=limits.unauthenticated,
-                unauthenticated_per_address=limits.unauthenticated_per_address,
-                failed_authentications=limits.failed_authentications,
-                handshake_s=limits.handshake_timeout,
-                hello_s=limits.hello_timeout,
-                message_s=limits.message_timeout,
-                tls=config.tls_files(settings.tls),
-                ping_interval_s=HEARTBEAT_S,
-                origins=tuple(access.origins),
-                hosts=tuple(access.hosts),
-            ),
+            rules.peer_limits(settings),
+            rules.server_rules(settings, self._access),
             self.audit,
         )
 
@@ -308,10 +230,10 @@ class Daemon:
         self, keeper: Keeper, book: RequestBook, hub: Hub, running: RunningTable, kept: Kept
     ) -> tuple[ImageCommands, ImageSessionCommands, SwitchCommands]:
         """Make what deals with images and their sessions."""
-        manager, images, rules = self.manager, self.images, self.settings.images
+        manager, images, wanted = self.manager, self.images, self.settings.images
         belonging = Belonging(keeper, manager)
         events = ImageCommands(
-            images, manager, keeper, book, hub, running, mirror=self._mirror, probing=rules.probe, audit=self.audit
+            images, manager, keeper, book, hub, running, mirror=self._mirror, probing=wanted.probe, audit=self.audit
         )
         sessions = ImageSessionCommands(
             images,
@@ -321,8 +243,8 @@ class Daemon:
             running,
             kept.end_session,
             self._clock,
-            grace_s=rules.grace,
-            close_after_s=rules.close_orphaned_after,
+            grace_s=wanted.grace,
+            close_after_s=wanted.close_orphaned_after,
         )
         return events, sessions, SwitchCommands(images, belonging, running, kept)
 
@@ -336,7 +258,7 @@ class Daemon:
         """
         server = self.settings.server
         await self.manager.open()
-        _remove_ready(server.ready_file)  # one that was killed left its own
+        remove_ready(server.ready_file)  # one that was killed left its own
         await self._note_start()
         try:
             await self.database.open()  # the storage has the lock of the folder
@@ -352,11 +274,9 @@ class Daemon:
             )
             found = await self.server.listen(asked, self._health)
             tls = self.settings.tls.certificate is not None
-            self.ready = Ready(
-                os.getpid(), self.server_id, _shown(found.http), _shown(found.lines), str(found.unix), tls
-            )
+            self.ready = Ready(os.getpid(), self.server_id, shown(found.http), shown(found.lines), str(found.unix), tls)
             if server.ready_file is not None:
-                _write_ready(Path(server.ready_file), self.ready)
+                write_ready(Path(server.ready_file), self.ready)
         except BaseException:
             await self.server.drain(0)
             await self.database.close()
@@ -388,7 +308,7 @@ class Daemon:
         await self.database.close()
         await self.manager.close()
         await self._note_stop("ok")
-        _remove_ready(self.settings.server.ready_file)
+        remove_ready(self.settings.server.ready_file)
         _log.info("daemon.stopped")
 
     def reload_certificate(self) -> None:
@@ -449,7 +369,7 @@ class Daemon:
         self._access.rules = config.access_rules(settings.access)
         self._policy.replace(config.policy_rules(settings.policy))
         config_reloaded(self.audit, ["access", "policy", "quotas"])
-        fresh = _quotas(settings)
+        fresh = rules.quotas(settings)
         self._quotas.requests, self._quotas.evaluations = fresh.requests, fresh.evaluations
 
     def _reload_tokens(self) -> None:
@@ -497,52 +417,6 @@ class Daemon:
         )
 
 
-async def serve(settings: Settings, reread: config.Reread) -> None:
-    """Run a daemon until SIGTERM or SIGINT; a second SIGINT ends it at once. SIGHUP reads lists and tokens again.
-
-    Raises:
-        ConfigError, StorageError: it cannot start.
-    """
-    daemon = Daemon(settings)
-    loop = asyncio.get_running_loop()
-
-    def interrupted() -> None:
-        if daemon.stop_asked.is_set():
-            os._exit(130)
-        daemon.stop_asked.set()
-
-    loop.add_signal_handler(signal.SIGTERM, daemon.stop_asked.set)
-    loop.add_signal_handler(signal.SIGINT, interrupted)
-    reloader = daemon.reloader(reread)
-    loop.add_signal_handler(signal.SIGHUP, functools.partial(daemon.reload, reloader))
-    await daemon.start()
-    _spare_collector()
-    daemon.watch(reloader)
-    if daemon.new_token is not None:
-        print(  # noqa: T201 -- the one time the token is shown; it must not reach the log
-            f"A token was made for this data folder; it is shown only now:\n\n    {daemon.new_token}\n\n"
-            "Clients and images give it with hello; `stui-sessiond call` takes it from STUI_SESSIOND_TOKEN.",
-            file=sys.stderr,
-            flush=True,
-        )
-    await daemon.stop_asked.wait()
-    if daemon.disk_failed:
-        await asyncio.sleep(FAIL_STOP_S)  # answers that say so are on their way
-        os._exit(EXIT_DISK_FAILED)
-    await daemon.stop()
-
-
-def _spare_collector() -> None:
-    """Let the garbage collector look at what is new, seldom at what has lived long.
-
-    Looking at all sessions takes tens of milliseconds, in which nobody is answered. Sessions are made without cycles;
-    what it is for are exceptions and closed connections.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(*COLLECTOR)
-
-
 async def _every(interval_s: float, work: Callable[[], object]) -> None:
     while True:
         await asyncio.sleep(interval_s)
@@ -551,51 +425,7 @@ async def _every(interval_s: float, work: Callable[[], object]) -> None:
             await result
 
 
-def _quotas(settings: Settings) -> Quotas:
-    quotas = settings.quotas
-    return Quotas(
-        Rate(quotas.requests_per_second, quotas.requests_burst),
-        Rate(quotas.evaluations_per_second, quotas.evaluations_burst),
-    )
-
-
-def _server_facts(server_id: str, settings: Settings) -> ServerFacts:
-    limits = settings.limits
-    told = Limits(
-        message_bytes=limits.client_message_bytes,
-        json_depth=MAX_DEPTH,
-        requests_in_flight=limits.requests_in_flight,
-        evaluations_in_flight=limits.evaluations_in_flight,
-        subscriptions=limits.subscriptions,
-        session_bytes=settings.sessions.max_bytes,
-        sessions_per_client=settings.sessions.max_per_client,
-    )
-    return ServerFacts(server_id, HEARTBEAT_S, told, replace(told, message_bytes=limits.image_message_bytes))
-
-
 def _encode_event(
     name: str, session_id: SessionId | None, position: Position, data: dict[str, Any], at: float
 ) -> bytes:
     return encode_event(EventMessage(name, session_id, position.epoch, position.seq, data, format_time(at)))
-
-
-def _shown(place: tuple[str, int] | None) -> str | None:
-    if place is None:
-        return None
-    host, port = place
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
-def _write_ready(path: Path, ready: Ready) -> None:
-    new = path.with_name(f"{path.name}.new")
-    try:
-        new.write_bytes(msgspec.json.encode(ready) + b"\n")
-        new.replace(path)
-    except OSError as error:
-        msg = f"server.ready_file: cannot write {path}: {error.strerror or error}"
-        raise ConfigError(msg) from error
-
-
-def _remove_ready(path: str | None) -> None:
-    if path is not None:
-        Path(path).unlink(missing_ok=True)

@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from stui_sessiond.config import load_settings
-from stui_sessiond.daemon import Daemon, Ready
+from stui_sessiond.daemon import Daemon
+from stui_sessiond.ready import Ready
 from stui_sessiond.testing.runner import find_target
 from stui_sessiond.testing.talk import Talk, Target
 

@@ -17,7 +17,7 @@ SHOUT = "Transcript show: ((1 to: 14) inject: 'x' into: [:text :each | text, tex
 def daemon() -> Iterator[Daemon]:
     """A daemon with a live Amber connected to it."""
     with folder() as home, Daemon(home) as started, Amber(started.url):
-        started.wait_for("image.connected", image_id=IMAGE_ID)
+        started.wait_for("image.probed", image_id=IMAGE_ID)  # from then on only clients ask it
         yield started
 
 

@@ -151,7 +151,7 @@ def test_other_daemon_on_the_same_folder(home: Path) -> None:
 def test_image_that_is_stopped_and_one_that_says_nothing(home: Path) -> None:
     """Both are named; the daemon itself is well."""
     with Daemon(home) as daemon, Amber(daemon.url) as image:
-        daemon.wait_for("peer.greeted", role="image")
+        daemon.wait_for("image.probed", image_id="amber-test")  # a ping meanwhile would be told that code runs
         with ScriptedImage(daemon.socket_path, "mute"), Connection(daemon.socket_path) as client:
             assert client.result("ping", image_id="amber-test")["status"] == "ready"
             image.signal(signal.SIGSTOP)

@@ -31,12 +31,15 @@ def test_merge_is_the_same_from_both_sides(base: str, yours: str, present: str) 
 @settings(max_examples=500)
 @given(st.data())
 def test_merge_of_changes_in_different_places_has_both(data: st.DataObject) -> None:
-    """Lines that are replaced, removed or put in between others, apart by a line that nobody touched, all arrive."""
+    """Lines that are replaced, removed or put in between others, apart by a line that nobody touched, all arrive.
+
+    The lines of a place stand nowhere else: where the same ones do, it is open which of them was changed.
+    """
     kept = [f"kept {number}" for number in range(data.draw(st.integers(2, 8)))]
     base, yours, present, wanted = [], [], [], []
     for line in kept:
-        old = data.draw(st.lists(st.sampled_from(["x", "y"]), max_size=2))
-        new = data.draw(st.lists(st.sampled_from(["x", "z", ""]), max_size=2))
+        old = data.draw(st.lists(st.sampled_from([f"x before {line}", f"y before {line}"]), max_size=2))
+        new = data.draw(st.lists(st.sampled_from([f"x before {line}", f"z before {line}"]), max_size=2))
         mine = data.draw(st.booleans())
         base += [*old, line]
         yours += [*(new if mine else old), line]

@@ -228,3 +228,11 @@ def test_places_by_default() -> None:
     assert data_dir(server).is_absolute()
     assert unix_path(server).parent == runtime_dir(server)
     assert "stui-sessiond" in str(data_dir(server))
+
+
+def test_settings_of_images_that_do_not_fit_together() -> None:
+    """Sessions cannot be closed before they are orphaned; never is always allowed."""
+    with pytest.raises(ConfigError, match="close_orphaned_after: at least"):
+        from_environment(IMAGES_GRACE="100", IMAGES_CLOSE_ORPHANED_AFTER="99")
+    settings = from_environment(IMAGES_GRACE="100", IMAGES_CLOSE_ORPHANED_AFTER="0", IMAGES_PROBE="false")
+    assert (settings.images.grace, settings.images.close_orphaned_after, settings.images.probe) == (100, 0, False)
