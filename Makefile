@@ -57,8 +57,9 @@ fuzz: install    ## torment daemons, and all that reads bytes, for 20 minutes, o
 	-@$(BIN)/python -m pip install --quiet --disable-pip-version-check --only-binary :all: atheris
 	$(BIN)/python tests/fuzz/run.py --seconds $(or $(SECONDS),1200) $(if $(SEED),--seed $(SEED))
 
-bench: install   ## start-up, memory, latencies, and the storage beside SQLite and Redis
+bench: install   ## start-up, memory, latencies, many images, and the storage beside SQLite and Redis
 	$(BIN)/python benchmarks/baseline.py
+	$(BIN)/python benchmarks/images.py
 	$(BIN)/python benchmarks/storage.py
 
 lock: install    ## choose the newest versions that fit, and write them down with their hashes

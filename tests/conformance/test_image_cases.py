@@ -79,6 +79,9 @@ def test_offered_takes_all_that_a_case_needs() -> None:
     assert not offered(case, ["handles"])
     assert not offered(case, ["evaluate"])
     assert offered(case, [])
+    without = Case(name="c", about="", capability="debug", unless=("suspend",), steps=[])
+    assert offered(without, ["debug"])
+    assert not offered(without, ["debug", "suspend"])
 
 
 def test_applies_only_when_things_went_so() -> None:

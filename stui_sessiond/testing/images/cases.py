@@ -52,6 +52,8 @@ class Case(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What it is about; that of the file where the case does not say."""
     needs: tuple[str, ...] = ()
     """Other capabilities that it takes."""
+    unless: tuple[str, ...] = ()
+    """It is for images that do not publish any of these."""
     names: dict[str, Any] = {}
     """What further names stand for; filled in, in order."""
     steps: list[Step]
@@ -106,7 +108,9 @@ def parse_cases(file_name: str, text: str) -> list[Case]:
 def offered(case: Case, capabilities: Iterable[str]) -> bool:
     """Tell whether an image that published these says it can do all that the case takes; none published: anything."""
     published = set(capabilities)
-    return not published or {case.capability, *case.needs} <= published
+    if not published:
+        return not case.unless
+    return {case.capability, *case.needs} <= published and not published & set(case.unless)
 
 
 def listens(case: Case) -> bool:
