@@ -163,7 +163,7 @@ def test_grammar_takes_the_whole_language(tmp_path: Path) -> None:
     body = (
         "<primitive: 60>\n\t| b |\n\tb := #(1 $a #foo foo: true (1 2) 'x''y').\n"
         "\ta foo: 3; bar; + 4.\n"
-        "\t^ { a. [ :k :l | | z | z := k + l. z ] value: 16r1F value: 1.5e3. 2r101. 3s2. -7. #+. #a:b: }"
+        "\t^ { a. [ :k :l | | z | z := k + l. z ] value: 16r1F value: 1.5e3. 2r101. -7. #+. #a:b: }"
     )
     found = read_class(write(tmp_path, HEADER + method("add: a", body)))
     sends = {send.selector for send in found.methods[-1].sends()}

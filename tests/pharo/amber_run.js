@@ -1,0 +1,131 @@
+'use strict';
+// amber_run.js answers: do the tests of these classes pass in a live Smalltalk?
+//
+// Reads JSON from the standard input: {classes: [{name, superclass, slots, methods: [{classSide, source, protocol}]}]}.
+// Compiles them into Amber and runs every test method of every subclass of TestCase. Writes JSON: [{test, error}],
+// error null when the test passed. Amber lacks a few messages that every Pharo has; they are added here. Amber's
+// characters are strings of length 1 and count UTF-16 units.
+
+const path = require('node:path');
+
+const VM = path.join(__dirname, '..', '..', 'examples', 'amber_image', 'vm');
+const { startAmber } = require(path.join(VM, 'amber.js'));
+const { installCompatibility } = require(path.join(VM, 'compatibility.js'));
+const { messageOf } = require(path.join(VM, 'text.js'));
+
+const ADDED = {
+  String: [
+    "codePoint <inlineJS: 'return $self.codePointAt(0)'>",
+    'position ^ 0',
+    'isArray ^ false',
+    "asByteArray ^ (self collect: [ :each | each ]) asArray collect: [ :each | each codePoint ]",
+    'sameAs: aString ^ self asLowercase = aString asLowercase',
+  ],
+  'Character class': [
+    "codePoint: anInteger <inlineJS: 'return String.fromCodePoint(anInteger)'>",
+    'cr ^ self codePoint: 13',
+    'lf ^ self codePoint: 10',
+  ],
+  'String class': [
+    'with: aCharacter ^ aCharacter asString',
+    'with: a with: b ^ a asString, b asString',
+    "new: aNumber withAll: aCharacter | text | text := ''. aNumber timesRepeat: [ text := text , aCharacter ]. ^ text",
+  ],
+  'ReadStream class': ['on: aCollection ^ aCollection readStream'],
+  'WriteStream class': ['on: aCollection ^ aCollection writeStream'],
+  Number: [
+    "isInteger <inlineJS: 'return Number.isInteger($self.valueOf())'>",
+    'isFloat ^ self isInteger not',
+    'asFloat ^ self',
+  ],
+  'Number class': ["infinity <inlineJS: 'return Infinity'>", "nan <inlineJS: 'return NaN'>"],
+  Object: ['isInteger ^ false', 'isFloat ^ false', 'isArray ^ false', 'codePoint ^ 0'],
+  Array: [
+    'isArray ^ true',
+    'asByteArray ^ self',
+    "asString ^ self inject: '' into: [ :text :code | text , (Character codePoint: code) ]",
+  ],
+  'Array class': ['with: a with: b with: c ^ { a. b. c }', 'with: a with: b ^ { a. b }'],
+  SequenceableCollection: [
+    'indexOf: anObject ^ self indexOf: anObject ifAbsent: [ 0 ]',
+    'removeFirst | first | first := self first. self removeIndex: 1. ^ first',
+  ],
+};
+
+function addMissing(amber) {
+  const { globals } = amber;
+  for (const name of ['Character', 'TestCase', 'ReadStream', 'WriteStream']) define(amber, { name, superclass: 'Object', slots: [] });
+  globals.Float = globals.Number;
+  globals.ByteArray = globals.Array;
+  for (const [name, sources] of Object.entries(ADDED)) {
+    const behavior = amber.findClass(name);
+    for (const source of sources) compile(amber, behavior, source, 'added');
+  }
+  for (const source of TEST_CASE) compile(amber, globals.TestCase, source, 'testing');
+}
+
+/** What a test of SUnit may say. */
+const TEST_CASE = [
+  'setUp',
+  'tearDown',
+  "fail self error: 'failed'",
+  "assert: aBoolean aBoolean == true ifFalse: [ self error: 'assertion failed' ]",
+  "deny: aBoolean aBoolean == false ifFalse: [ self error: 'denial failed' ]",
+  "assert: found equals: wanted found = wanted ifFalse: [ self error: found printString , ' is not ' , wanted printString ]",
+  `should: aBlock raise: aClass
+	[ aBlock value ] on: aClass do: [ :error | ^ self ].
+	self error: 'nothing was raised'`,
+];
+
+function compile(amber, behavior, source, protocol) {
+  try {
+    amber.globals.Compiler._new()._install_forClass_protocol_(source, behavior, protocol);
+  } catch (problem) {
+    throw new Error(`${messageOf(problem)} in ${source}`);
+  }
+}
+
+function define(amber, { name, superclass, slots }) {
+  const names = slots.map((each) => `#${each}`).join('. ');
+  amber.globals.Compiler._new()._evaluateExpression_(`${superclass} subclass: #${name} slots: {${names}} package: 'Stui'`);
+}
+
+function runTests(amber, { name, methods }) {
+  const results = [];
+  for (const { classSide, selector } of methods) {
+    if (classSide || !selector.startsWith('test')) continue;
+    const test = amber.globals[name]._new();
+    let error = null;
+    try {
+      test._setUp();
+      test[`_${selector}`]();
+      test._tearDown();
+    } catch (problem) {
+      error = messageOf(problem);
+    }
+    results.push({ test: `${name}>>${selector}`, error });
+  }
+  return results;
+}
+
+async function main() {
+  const chunks = [];
+  for await (const chunk of process.stdin) chunks.push(chunk);
+  const { classes } = JSON.parse(Buffer.concat(chunks).toString('utf8'));
+  const amber = await startAmber();
+  installCompatibility(amber);
+  addMissing(amber);
+  for (const each of classes) define(amber, each);
+  for (const each of classes) {
+    for (const { classSide, source, protocol } of each.methods) {
+      const behavior = classSide ? amber.globals[each.name].a$cls : amber.globals[each.name];
+      compile(amber, behavior, source, protocol);
+    }
+  }
+  const results = classes.filter((each) => each.superclass === 'TestCase').flatMap((each) => runTests(amber, each));
+  process.stdout.write(JSON.stringify(results), () => process.exit(0));
+}
+
+main().catch((error) => {
+  process.stderr.write(`${error.stack || error}\n`, () => process.exit(1));
+});
