@@ -1,12 +1,15 @@
 'use strict';
 // amber_run.js answers: do the tests of these classes pass in a live Smalltalk?
 //
-// Reads JSON from the standard input: {classes: [{name, superclass, slots, methods: [{classSide, source, protocol}]}]}.
-// Compiles them into Amber and runs every test method of every subclass of TestCase. Writes JSON: [{test, error}],
-// error null when the test passed. Amber lacks a few messages that every Pharo has; they are added here. Amber's
-// characters are strings of length 1 and count UTF-16 units.
+// The first line of the standard input is JSON: {run, classes: [{name, superclass, slots, methods: [{classSide, selector,
+// source, protocol}]}]}. The classes are compiled into Amber. With run 'tests' every test method of every subclass of
+// TestCase is run, and one line is written: [{test, error}], error null when the test passed. With run 'texts' each
+// further line is a JSON string that StuiJsonReader reads; the answer is a line {written}, what StuiJsonWriter makes of
+// it, or {refused}. Amber lacks a few messages that every Pharo has; they are added here. Amber's characters are strings
+// of length 1 and count UTF-16 units.
 
 const path = require('node:path');
+const readline = require('node:readline');
 
 const VM = path.join(__dirname, '..', '..', 'examples', 'amber_image', 'vm');
 const { startAmber } = require(path.join(VM, 'amber.js'));
@@ -108,11 +111,17 @@ function runTests(amber, { name, methods }) {
   return results;
 }
 
-async function main() {
-  const chunks = [];
-  for await (const chunk of process.stdin) chunks.push(chunk);
-  const { classes } = JSON.parse(Buffer.concat(chunks).toString('utf8'));
-  const amber = await startAmber();
+function readAndWrite(amber, text) {
+  const { StuiJsonReader, StuiJsonWriter, StuiJsonError } = amber.globals;
+  try {
+    return { written: StuiJsonWriter._write_(StuiJsonReader._read_(text)) };
+  } catch (problem) {
+    if (amber.isNil(problem) || amber.classOf(problem) !== StuiJsonError) throw problem;
+    return { refused: messageOf(problem) };
+  }
+}
+
+function load(amber, classes) {
   installCompatibility(amber);
   addMissing(amber);
   for (const each of classes) define(amber, each);
@@ -122,10 +131,24 @@ async function main() {
       compile(amber, behavior, source, protocol);
     }
   }
-  const results = classes.filter((each) => each.superclass === 'TestCase').flatMap((each) => runTests(amber, each));
-  process.stdout.write(JSON.stringify(results), () => process.exit(0));
+}
+
+function write(value) {
+  process.stdout.write(`${JSON.stringify(value)}\n`);
+}
+
+async function main() {
+  const lines = readline.createInterface({ input: process.stdin })[Symbol.asyncIterator]();
+  const { run, classes } = JSON.parse((await lines.next()).value);
+  const amber = await startAmber();
+  load(amber, classes);
+  if (run === 'tests') {
+    write(classes.filter((each) => each.superclass === 'TestCase').flatMap((each) => runTests(amber, each)));
+  } else {
+    for await (const line of lines) write(readAndWrite(amber, JSON.parse(line)));
+  }
 }
 
 main().catch((error) => {
-  process.stderr.write(`${error.stack || error}\n`, () => process.exit(1));
+  process.stderr.write(`${error.stack || messageOf(error)}\n`, () => process.exit(1));
 });
