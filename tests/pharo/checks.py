@@ -19,7 +19,11 @@ from tests.pharo.tonel import Method, Send, SmalltalkClass, code_lines, text_of,
 LONGEST_METHOD = 25
 PSEUDO = {"self", "super", "thisContext", "nil", "true", "false"}
 MAKES_INSTANCES = {"new", "basicNew", "current"}
-GLOBAL_INSTANCES = {"Smalltalk": "SmalltalkImage", "Processor": "ProcessorScheduler", "Transcript": "ThreadSafeTranscript"}
+GLOBAL_INSTANCES = {
+    "Smalltalk": "SmalltalkImage",
+    "Processor": "ProcessorScheduler",
+    "Transcript": "ThreadSafeTranscript",
+}
 
 
 @dataclass(frozen=True)
@@ -104,7 +108,9 @@ class Package:
             seen.add((method.is_class_side, method.selector))
             yield from self._of_method(method)
         used = {text_of(node) for method in found.methods for node in walk(method.body) if node.type == "identifier"}
-        below = {n for e in self.classes.values() if e.superclass == found.name for m in e.methods for n in _names(m.body)}
+        below = {
+            n for e in self.classes.values() if e.superclass == found.name for m in e.methods for n in _names(m.body)
+        }
         for kind in ("instVars", "classVars", "classInstVars"):
             for name in found.variables(kind):
                 if name not in used | below:
@@ -154,7 +160,9 @@ class Package:
         if kind is not None:
             versions, whose = self.understands(kind, send.selector), kind.question(send.selector)
             if send.receiver.type == "super":
-                versions = self.understands(Kind(self.classes[method.class_name].superclass, kind.is_class), send.selector)
+                versions = self.understands(
+                    Kind(self.classes[method.class_name].superclass, kind.is_class), send.selector
+                )
         elif send.selector in self.implemented:
             return None
         else:
@@ -213,7 +221,9 @@ def _assigned(body: Node) -> Iterator[tuple[str, Node]]:
 
 def _variable_kinds(found: SmalltalkClass, package: Package) -> dict[str, Kind]:
     """Instance variables that only ever get one kind of object, or nil."""
-    return _kinds_of(((n, v, m) for m in found.methods for n, v in _assigned(m.body)), found.variables("instVars"), package)
+    return _kinds_of(
+        ((n, v, m) for m in found.methods for n, v in _assigned(m.body)), found.variables("instVars"), package
+    )
 
 
 def _local_kinds(method: Method, package: Package) -> dict[str, Kind]:
@@ -221,9 +231,7 @@ def _local_kinds(method: Method, package: Package) -> dict[str, Kind]:
     return _kinds_of(((name, value, method) for name, value in _assigned(method.body)), names, package)
 
 
-def _kinds_of(
-    assignments: Iterator[tuple[str, Node, Method]], names: list[str], package: Package
-) -> dict[str, Kind]:
+def _kinds_of(assignments: Iterator[tuple[str, Node, Method]], names: list[str], package: Package) -> dict[str, Kind]:
     kinds: dict[str, set[Kind | None]] = {}
     for name, value, method in assignments:
         if name in names and value.type != "nil":
@@ -252,7 +260,9 @@ def _never_read(method: Method) -> Iterator[str]:
             continue
         parent = node.parent
         is_target = parent.type == "assignment" and parent.named_children[0] == node
-        if parent.type != "temporaries" and (not is_target or parent.parent is None or parent.parent.type != "statement"):
+        if parent.type != "temporaries" and (
+            not is_target or parent.parent is None or parent.parent.type != "statement"
+        ):
             read.add(text_of(node))
     for node in walk(method.body):
         if node.type == "temporaries":

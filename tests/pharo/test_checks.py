@@ -38,18 +38,20 @@ Counter >> count [
 	^ count
 ]
 """
-IMAGE = BaseImage([
-    "Object\t8 9 10 11 12 13",
-    "OrderedCollection\t8 9 10 11 12 13",
-    "OrderedCollection class>>new\t8 9 10 11 12 13",
-    "OrderedCollection>>addLast:\t8 9 10 11 12 13",
-    "Counter class>>new\t8 9 10 11 12 13",
-    "Object class>>new\t8 9 10 11 12 13",
-    "*>>ifNil:\t8 9 10 11 12 13",
-    "*>>+\t8 9 10 11 12 13",
-    "*>>do:\t8 9 10 11 12 13",
-    "*>>newer\t12 13",
-])
+IMAGE = BaseImage(
+    [
+        "Object\t8 9 10 11 12 13",
+        "OrderedCollection\t8 9 10 11 12 13",
+        "OrderedCollection class>>new\t8 9 10 11 12 13",
+        "OrderedCollection>>addLast:\t8 9 10 11 12 13",
+        "Counter class>>new\t8 9 10 11 12 13",
+        "Object class>>new\t8 9 10 11 12 13",
+        "*>>ifNil:\t8 9 10 11 12 13",
+        "*>>+\t8 9 10 11 12 13",
+        "*>>do:\t8 9 10 11 12 13",
+        "*>>newer\t12 13",
+    ]
+)
 
 
 def write(folder: Path, text: str, name: str = "Counter") -> Path:
@@ -73,7 +75,9 @@ def problems(folder: Path, text: str) -> list[str]:
 
 def test_checks_right_code(tmp_path: Path) -> None:
     """Code without mistakes has no problems."""
-    text = HEADER + method("increment: step", "| list |\n\tlist := OrderedCollection new.\n\tlist addLast: step.\n\t^ self count + 1")
+    text = HEADER + method(
+        "increment: step", "| list |\n\tlist := OrderedCollection new.\n\tlist addLast: step.\n\t^ self count + 1"
+    )
     assert problems(tmp_path, text) == []
 
 
@@ -91,7 +95,11 @@ def test_checks_right_code(tmp_path: Path) -> None:
         ("add: a", "^ super count + a", "nobody understands Counter>>count"),
         ("add: a", "^ a frobnicate", "nobody understands *>>frobnicate"),
         ("add: a", "^ a newer", "*>>newer is not in Pharo 8, 9, 10, 11"),
-        ("add: a", "| l |\n\tl := OrderedCollection new.\n\t^ l addFrist: a", "nobody understands OrderedCollection>>addFrist:"),
+        (
+            "add: a",
+            "| l |\n\tl := OrderedCollection new.\n\t^ l addFrist: a",
+            "nobody understands OrderedCollection>>addFrist:",
+        ),
         ("add: a", "| b |\n\t^ a + 1", "the temporary b is never read"),
         ("add: a", "| b |\n\tb := a + 1", "the temporary b is never read"),
         ("add: count", "^ count + 1", "count hides an instance variable"),

@@ -145,7 +145,7 @@ VALUES = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXTS, inner, max_size=4),
     max_leaves=12,
 )
-SCRAPS = st.lists(st.sampled_from(list('{}[]",:0123456789.-+eEtrufalsn\\ /ud8\t\n#@\'()')), max_size=12).map("".join)
+SCRAPS = st.lists(st.sampled_from(list("{}[]\",:0123456789.-+eEtrufalsn\\ /ud8\t\n#@'()")), max_size=12).map("".join)
 
 
 @given(value=VALUES, indent=st.sampled_from([None, 1]))
@@ -159,7 +159,9 @@ def test_json_comes_out_as_it_went_in(reader: Reader, value: object, indent: int
 
 @given(value=VALUES, scrap=SCRAPS, place=st.floats(0, 1))
 @settings(max_examples=200, deadline=None)
-def test_json_reader_takes_what_is_json_and_nothing_else(reader: Reader, value: object, scrap: str, place: float) -> None:
+def test_json_reader_takes_what_is_json_and_nothing_else(
+    reader: Reader, value: object, scrap: str, place: float
+) -> None:
     """Text with a scrap in it is taken exactly when a strict reader takes it."""
     text = json.dumps(value, ensure_ascii=False)
     where = int(place * len(text))

@@ -140,7 +140,9 @@ def test_debug_operations_are_those_of_the_protocol() -> None:
     """The debugger has all operations of the descriptor that IMAGES.md describes, and implements each."""
     page = (ROOT / "protocol" / "IMAGES.md").read_text()
     rows = page.partition("| `operation` | does |")[2].partition("`frame` is the")[0]
-    wanted = {word for row in rows.splitlines() for word in re.findall(r"`(\w+)`", row.split("|")[1] if "|" in row else "")}
+    wanted = {
+        word for row in rows.splitlines() for word in re.findall(r"`(\w+)`", row.split("|")[1] if "|" in row else "")
+    }
     table = words(method("StuiDebugging class>>operations"))
     assert set(table[::2]) == wanted
     assert set(table[1::2]) <= CLASSES["StuiDebugging"].selectors(class_side=False)
