@@ -1,9 +1,9 @@
 """What is wrong with Smalltalk that cannot be run here?
 
 The checks find the mistakes that a compiler, or the first run, would find: names that nobody declares, messages that
-nobody understands, variables that are never used. Where it can be seen what an object is (`self`, a class, what was just
-made, a variable that only ever holds one kind of object), its own class has to understand the message, in every version
-that is supported; elsewhere some class has to.
+nobody understands, variables that are never used. Where it can be seen what an object is (`self`, a class, what was
+just made, a variable that only ever holds one kind of object), its own class has to understand the message, in every
+version that is supported; elsewhere some class has to.
 """
 
 from __future__ import annotations
@@ -183,14 +183,18 @@ def kind_of(node: Node, method: Method, kinds: dict[str, Kind], package: Package
     if node.type == "parenthesized_expression" and len(node.named_children) == 1:
         return kind_of(node.named_children[0], method, kinds, package)
     if node.type == "identifier":
-        if name in GLOBAL_INSTANCES:
-            return Kind(GLOBAL_INSTANCES[name])
-        if name[0].isupper() and (name in package.classes or package.image.knows_class(name)):
-            return Kind(name, is_class=True)
-        return kinds.get(name)
+        return _kind_of_name(name, kinds, package)
     if node.type in {"unary_message", "keyword_message"}:
         return _made_by(node, method, kinds, package)
     return None
+
+
+def _kind_of_name(name: str, kinds: dict[str, Kind], package: Package) -> Kind | None:
+    if name in GLOBAL_INSTANCES:
+        return Kind(GLOBAL_INSTANCES[name])
+    if name[0].isupper() and (name in package.classes or package.image.knows_class(name)):
+        return Kind(name, is_class=True)
+    return kinds.get(name)
 
 
 def _made_by(node: Node, method: Method, kinds: dict[str, Kind], package: Package) -> Kind | None:

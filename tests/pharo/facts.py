@@ -1,9 +1,9 @@
 """What does the base image of Pharo have, in which versions?
 
-`base_image.txt` is a list of facts, one a line: `Class>>selector` or `Class class>>selector`, or `*>>selector` for "some
-class", or `Class` alone, with the versions that have it. The facts come from the sources of Pharo (the branches
-`Pharo8.0` to `Pharo13` of `pharo-project/pharo` on GitHub); `write_facts.py` reads them there. A method that only says it
-is deprecated counts as absent.
+`base_image.txt` is a list of facts, one a line: `Class>>selector` or `Class class>>selector`, or `*>>selector` for
+"some class", or `Class` alone, with the versions that have it. The facts come from the sources of Pharo (the branches
+`Pharo8.0` to `Pharo13` of `pharo-project/pharo` on GitHub); `write_facts.py` reads them there. A method that only says
+that it is deprecated counts as absent.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The plain parts of the Pharo package pass their own tests in a live Smalltalk.
 
-Amber runs them: what they are written in is the Smalltalk that every dialect shares. What is about processes, sockets and
-the compiler of Pharo cannot run there.
+Amber runs them: what they are written in is the Smalltalk that every dialect shares. What is about processes, sockets
+and the compiler of Pharo cannot run there.
 """
 
 from __future__ import annotations

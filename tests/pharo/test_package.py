@@ -1,4 +1,4 @@
-"""The Pharo package is right as far as can be told without Pharo: every file parses, and every name and message is known."""
+"""The Pharo package is right as far as can be told without Pharo: every file parses, names and messages are known."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def method(name: str) -> Method:
 
 
 def named_keys(found: Method) -> set[str]:
-    """The texts that name something in a dictionary: every other element of braces, and arguments of `with:` and `at:`."""
+    """The texts that name something in a dictionary: every other one in braces, and arguments of `with:` and `at:`."""
     keys: set[str] = set()
     for node in walk(found.body):
         if node.type == "dynamic_array":

@@ -11,10 +11,12 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import cast
 
 import tree_sitter_tonel_smalltalk
-from tree_sitter import Node, Parser
+from tree_sitter import Language, Node, Parser
 
+LANGUAGE = cast("Language", tree_sitter_tonel_smalltalk.language())  # its types say that it is a capsule
 SENDS = {"unary_message", "binary_message", "keyword_message"}
 CASCADED = {"cascaded_unary_message", "cascaded_binary_message", "cascaded_keyword_message"}
 
@@ -110,7 +112,7 @@ def parse(source: bytes) -> Node:
     Raises:
         NotTonel: the text does not follow the grammar.
     """
-    root = Parser(tree_sitter_tonel_smalltalk.language()).parse(source).root_node
+    root = Parser(LANGUAGE).parse(source).root_node
     if root.has_error:
         wrong = next((node for node in walk(root) if node.type == "ERROR" or node.is_missing), root)
         line, column = wrong.start_point.row + 1, wrong.start_point.column + 1

@@ -1,7 +1,7 @@
 """Write `base_image.txt` anew: `python -m tests.pharo.write_facts FOLDER`.
 
-FOLDER has the sources of Pharo in `Pharo8.0`, `Pharo9.0`, `Pharo10`, ... , `Pharo13`, each a checkout of the branch of that
-name. Only names and versions are written down.
+FOLDER has the sources of Pharo in `Pharo8.0`, `Pharo9.0`, `Pharo10`, ... , `Pharo13`, each a checkout of the branch of
+that name. Only names and versions are written down.
 """
 
 from __future__ import annotations
