@@ -72,7 +72,7 @@ def test_package_has_no_problems() -> None:
 def test_nothing_is_there_that_nobody_uses() -> None:
     """Every method is sent by somebody, or is for people or for the image to send."""
     sent_from_outside = {
-        "baseline:", "cleanUp", "connectTo:port:", "settings", "startUp:", "shutDown:", "defaultAction", "useTls",
+        "baseline:", "unload", "connectTo:port:", "settings", "startUp:", "shutDown:", "defaultAction", "useTls",
         "imageId:", "imageName:", "persistent:", "defaultTimeLimit",
     }  # fmt: skip
     sent = {send.selector for each in CLASSES.values() for found in each.methods for send in found.sends()}
