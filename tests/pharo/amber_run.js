@@ -1,8 +1,8 @@
 'use strict';
 // amber_run.js answers: do the tests of these classes pass in a live Smalltalk?
 //
-// The first line of the standard input is JSON: {run, classes: [{name, superclass, slots, methods: [{classSide, selector,
-// source, protocol}]}]}. The classes are compiled into Amber. With run 'tests' every test method of every subclass of
+// The first line of the standard input is JSON: {run, classes: [{name, superclass, slots, classSlots, methods: [{classSide,
+// selector, source, protocol}]}]}. The classes are compiled into Amber. With run 'tests' every test method of every subclass of
 // TestCase is run, and one line is written: [{test, error}], error null when the test passed. With run 'texts' each
 // further line is a JSON string that StuiJsonReader reads; the answer is a line {written}, what StuiJsonWriter makes of
 // it, or {refused}. Amber lacks a few messages that every Pharo has; they are added here. Amber's characters are strings
@@ -17,7 +17,10 @@ const { installCompatibility } = require(path.join(VM, 'compatibility.js'));
 const { messageOf } = require(path.join(VM, 'text.js'));
 
 const ADDED = {
+  Error: ['return: anObject ^ anObject', 'return ^ nil'],
   String: [
+    'displayString ^ self',
+    'includesSubstring: aString ^ self includesSubString: aString',
     "codePoint <inlineJS: 'return $self.codePointAt(0)'>",
     'position ^ 0',
     'isArray ^ false',
@@ -36,13 +39,38 @@ const ADDED = {
   ],
   'ReadStream class': ['on: aCollection ^ aCollection readStream'],
   'WriteStream class': ['on: aCollection ^ aCollection writeStream'],
+  Mutex: ['critical: aBlock ^ aBlock value'],
+  LimitedWriteStream: [
+    "setUp text := ''",
+    'setLimit: aNumber limitBlock: aBlock limit := aNumber. block := aBlock',
+    'nextPutAll: aString text := text , aString. text size > limit ifTrue: [ block value ]',
+    'contents ^ text',
+    'print: anObject anObject printOn: self',
+    'nextPut: aCharacter self nextPutAll: aCharacter',
+    'space self nextPutAll: String space',
+    '<< anObject self nextPutAll: anObject asString',
+  ],
+  'LimitedWriteStream class': ['on: aString ^ self new setUp; yourself'],
+  'DynamicVariable class': [
+    'value ^ current',
+    `value: anObject during: aBlock
+	| before |
+	before := current.
+	current := anObject.
+	^ aBlock ensure: [ current := before ]`,
+  ],
+  Behavior: ['allInstVarNames ^ self allInstanceVariableNames'],
   Number: [
     "isInteger <inlineJS: 'return Number.isInteger($self.valueOf())'>",
     'isFloat ^ self isInteger not',
     'asFloat ^ self',
   ],
   'Number class': ["infinity <inlineJS: 'return Infinity'>", "nan <inlineJS: 'return NaN'>"],
-  Object: ['isInteger ^ false', 'isFloat ^ false', 'isArray ^ false', 'codePoint ^ 0'],
+  Object: [
+    'displayString ^ self printString',
+    'identityHash ^ 1',
+    'instVarAt: anIndex ^ self instVarNamed: (self class allInstVarNames at: anIndex)',
+    'isInteger ^ false', 'isFloat ^ false', 'isArray ^ false', 'codePoint ^ 0'],
   Array: [
     'isArray ^ true',
     'asByteArray ^ self',
@@ -57,7 +85,12 @@ const ADDED = {
 
 function addMissing(amber) {
   const { globals } = amber;
-  for (const name of ['Character', 'TestCase', 'ReadStream', 'WriteStream']) define(amber, { name, superclass: 'Object', slots: [] });
+  for (const name of ['Character', 'TestCase', 'ReadStream', 'WriteStream', 'Mutex', 'Semaphore']) {
+    define(amber, { name, superclass: 'Object' });
+  }
+  define(amber, { name: 'LimitedWriteStream', superclass: 'Object', slots: ['text', 'limit', 'block'] });
+  define(amber, { name: 'DynamicVariable', superclass: 'Object', classSlots: ['current'] });
+  globals.OrderedDictionary = globals.Dictionary;
   globals.Float = globals.Number;
   globals.ByteArray = globals.Array;
   for (const [name, sources] of Object.entries(ADDED)) {
@@ -88,9 +121,14 @@ function compile(amber, behavior, source, protocol) {
   }
 }
 
-function define(amber, { name, superclass, slots }) {
-  const names = slots.map((each) => `#${each}`).join('. ');
-  amber.globals.Compiler._new()._evaluateExpression_(`${superclass} subclass: #${name} slots: {${names}} package: 'Stui'`);
+function evaluate(amber, source) {
+  amber.globals.Compiler._new()._evaluateExpression_(source);
+}
+
+function define(amber, { name, superclass, slots = [], classSlots = [] }) {
+  const list = (names) => `{${names.map((each) => `#${each}`).join('. ')}}`;
+  evaluate(amber, `${superclass} subclass: #${name} slots: ${list(slots)} package: 'Stui'`);
+  if (classSlots.length > 0) evaluate(amber, `${name} class slots: ${list(classSlots)}`);
 }
 
 function runTests(amber, { name, methods }) {

@@ -36,7 +36,21 @@ PLAIN = [
     "StuiNames",
     "StuiObjectRegistry",
     "StuiSourceGuard",
+    "StuiPlatform",
+    "StuiPrinter",
+    "StuiParts",
+    "StuiInspector",
+    "StuiValueEncoder",
+    "StuiRequest",
+    "StuiRun",
+    "StuiCurrentRun",
+    "StuiTranscriptBuffer",
+    "StuiUnprintable",
     "StuiJsonReaderTest",
+    "StuiPrinterTest",
+    "StuiInspectorTest",
+    "StuiValueEncoderTest",
+    "StuiTranscriptBufferTest",
     "StuiJsonWriterTest",
     "StuiBackoffTest",
     "StuiOutboxTest",
@@ -45,7 +59,12 @@ PLAIN = [
     "StuiObjectRegistryTest",
     "StuiSourceGuardTest",
 ]
-DIFFERENT = {"StuiJsonReaderTest>>testSurrogatePair": "Amber counts UTF-16 units"}
+DIFFERENT = {
+    "StuiJsonReaderTest>>testSurrogatePair": "Amber counts UTF-16 units",
+    "StuiValueEncoderTest>>testEverythingElseIsPrinted": "points print otherwise, and there are no fractions",
+    "StuiInspectorTest>>testDictionary": "symbols are strings",
+    "StuiInspectorTest>>testWhatIsInspectedCanBeWritten": "there are no processes",
+}
 pytestmark = pytest.mark.skipif(
     shutil.which("node") is None or not (ROOT / "examples" / "amber_image" / "node_modules").exists(),
     reason="Node and the Amber packages are needed",
@@ -64,6 +83,7 @@ def as_json(found: SmalltalkClass) -> dict[str, object]:
         "name": found.name,
         "superclass": found.superclass,
         "slots": found.variables("instVars"),
+        "classSlots": found.variables("classInstVars"),
         "methods": [
             {
                 "classSide": each.is_class_side,
@@ -125,7 +145,7 @@ def reader() -> Iterator[Reader]:
 def test_plain_classes_pass_their_tests() -> None:
     """Every test of the plain classes passes."""
     results = run(read_folder(SOURCES))
-    assert len(results) > 30
+    assert len(results) > 55
     assert {test for test, error in results.items() if error is not None} == set(DIFFERENT), results
 
 
