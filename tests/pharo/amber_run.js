@@ -20,6 +20,7 @@ const ADDED = {
   Error: ['return: anObject ^ anObject', 'return ^ nil'],
   String: [
     'displayString ^ self',
+    "utf8Encoded <inlineJS: 'return Array.from(Buffer.from($self.valueOf()))'>",
     'includesSubstring: aString ^ self includesSubString: aString',
     "codePoint <inlineJS: 'return $self.codePointAt(0)'>",
     'position ^ 0',
@@ -39,6 +40,7 @@ const ADDED = {
   ],
   'ReadStream class': ['on: aCollection ^ aCollection readStream'],
   'WriteStream class': ['on: aCollection ^ aCollection writeStream'],
+  'Time class': ["primUTCMicrosecondsClock <inlineJS: 'return Date.now() * 1000'>"],
   Mutex: ['critical: aBlock ^ aBlock value'],
   LimitedWriteStream: [
     "setUp text := ''",
@@ -74,6 +76,7 @@ const ADDED = {
   Array: [
     'isArray ^ true',
     'asByteArray ^ self',
+    "utf8Decoded <inlineJS: 'return Buffer.from($self).toString()'>",
     "asString ^ self inject: '' into: [ :text :code | text , (Character codePoint: code) ]",
   ],
   'Array class': ['with: a with: b with: c ^ { a. b. c }', 'with: a with: b ^ { a. b }'],
@@ -85,7 +88,7 @@ const ADDED = {
 
 function addMissing(amber) {
   const { globals } = amber;
-  for (const name of ['Character', 'TestCase', 'ReadStream', 'WriteStream', 'Mutex', 'Semaphore']) {
+  for (const name of ['Character', 'TestCase', 'ReadStream', 'WriteStream', 'Mutex', 'Semaphore', 'Time']) {
     define(amber, { name, superclass: 'Object' });
   }
   define(amber, { name: 'LimitedWriteStream', superclass: 'Object', slots: ['text', 'limit', 'block'] });
