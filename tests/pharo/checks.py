@@ -156,6 +156,8 @@ class Package:
         return {*method.arguments, *PSEUDO} | self._instance_names(method) | shared
 
     def _wrong_with(self, send: Send, method: Method, kinds: dict[str, Kind]) -> str | None:
+        if method.is_class_side and text_of(send.receiver) == "super new" and send.selector == "initialize":
+            return "new sends initialize by itself"
         kind = kind_of(send.receiver, method, kinds, self)
         if kind is not None:
             versions, whose = self.understands(kind, send.selector), kind.question(send.selector)

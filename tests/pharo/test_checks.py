@@ -133,6 +133,13 @@ def test_checks_find_a_wrong_header(tmp_path: Path, right: str, wrong: str, want
     assert any(wanted in each for each in problems(tmp_path, HEADER.replace(right, wrong)))
 
 
+def test_checks_find_what_is_initialized_twice(tmp_path: Path) -> None:
+    """In Pharo `new` sends `initialize`."""
+    twice = "\n{ #category : #making }\nCounter class >> new [\n\t^ super new initialize\n]\n"
+    found = problems(tmp_path, HEADER + twice)
+    assert found == ["Counter class>>new: line 29: new sends initialize by itself"]
+
+
 def test_checks_find_a_method_without_protocol(tmp_path: Path) -> None:
     """A method needs a protocol."""
     found = problems(tmp_path, HEADER + "\n{ #category : #'' }\nCounter >> one [\n\t^ 1\n]\n")
