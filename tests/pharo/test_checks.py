@@ -137,7 +137,7 @@ def test_checks_find_what_is_initialized_twice(tmp_path: Path) -> None:
     """In Pharo `new` sends `initialize`."""
     twice = "\n{ #category : #making }\nCounter class >> new [\n\t^ super new initialize\n]\n"
     found = problems(tmp_path, HEADER + twice)
-    assert found == ["Counter class>>new: line 29: new sends initialize by itself"]
+    assert found == ["Counter class>>new: line 30: new sends initialize by itself"]
 
 
 def test_checks_find_a_method_without_protocol(tmp_path: Path) -> None:
