@@ -27,7 +27,7 @@ MACHINES = Path("/usr/lib/squeak")
 PACKAGES = "squeak-vm scratch"
 
 SOURCES = (
-    "begin text json request run session image link compiler dispatcher evaluator inspector debugger browser coder"
+    "begin text json request sources run session image link compiler dispatcher evaluator inspector debugger browser coder"
     " system patches end"
 ).split()
 """The files of `source/`, in the order in which they are loaded."""
