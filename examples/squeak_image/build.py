@@ -1,8 +1,7 @@
-#!/usr/bin/env python3
-"""How is the live image made? From Debian's Squeak, once; headless, in a second or two.
+"""How is the live image made? From Debian's Squeak, once; headless, in some seconds.
 
-    build.py            make the image if it is not there yet, and print where it is
-    build.py --again    make it in any case
+    build.sh            make the image if it is not there yet, and print where it is
+    build.sh --again    make it in any case
 
 It is kept in `build/`, under a name that tells of the sources and of the packages it was made from.
 """
@@ -18,7 +17,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from graft import ImageFormatError, make_it_load
+from examples.squeak_image.graft import ImageFormatError, make_it_load
 
 HERE = Path(__file__).resolve().parent
 CACHE = HERE / "build"
@@ -27,14 +26,31 @@ MACHINES = Path("/usr/lib/squeak")
 PACKAGES = "squeak-vm scratch"
 
 SOURCES = (
-    "begin text json request sources run session image link compiler dispatcher evaluator inspector debugger browser coder"
-    " system patches end"
-).split()
+    "begin",
+    "text",
+    "json",
+    "request",
+    "sources",
+    "run",
+    "session",
+    "image",
+    "link",
+    "compiler",
+    "dispatcher",
+    "evaluator",
+    "inspector",
+    "debugger",
+    "browser",
+    "coder",
+    "system",
+    "patches",
+    "end",
+)
 """The files of `source/`, in the order in which they are loaded."""
 
 ATTEMPTS = 3
 TIME_LIMIT_S = 120
-"""For one attempt; it takes a second or two on a machine that has nothing else to do."""
+"""For one attempt; it takes some seconds."""
 
 
 class BuildError(Exception):
@@ -48,7 +64,8 @@ def find_machine() -> Path:
     """
     found = sorted(MACHINES.glob("*/squeakvm"))
     if not found or not STOCK_IMAGE.is_file():
-        raise BuildError(f"Squeak is missing. On Debian and Ubuntu: apt-get install --no-install-recommends {PACKAGES}")
+        problem = f"Squeak is missing. On Debian and Ubuntu: apt-get install --no-install-recommends {PACKAGES}"
+        raise BuildError(problem)
     return found[-1]
 
 
@@ -82,7 +99,7 @@ def attempt(machine: Path, source: bytes, folder: Path) -> None:
     (folder / "squeak.changes").touch()
     environment = {name: value for name, value in os.environ.items() if name != "DISPLAY"}
     try:
-        subprocess.run(
+        subprocess.run(  # noqa: S603 - the virtual machine of the package
             machine_command(machine, image),
             cwd=folder,
             env=environment,
@@ -92,16 +109,19 @@ def attempt(machine: Path, source: bytes, folder: Path) -> None:
             check=False,
         )
     except subprocess.TimeoutExpired:
-        raise BuildError(f"loading the sources took longer than {TIME_LIMIT_S} s") from None
+        problem = f"loading the sources took longer than {TIME_LIMIT_S} s"
+        raise BuildError(problem) from None
     trouble = folder / "build-failed.txt"
     if trouble.exists():
-        raise BuildError("the sources do not load: " + trouble.read_text(encoding="latin-1").replace("\r", "\n"))
+        problem = "the sources do not load: " + trouble.read_text(encoding="latin-1").replace("\r", "\n")
+        raise BuildError(problem)
     if image.stat().st_ino == before:
-        raise BuildError("the virtual machine ended without writing the image")
+        problem = "the virtual machine ended without writing the image"
+        raise BuildError(problem)
     (folder / "load.st").unlink()
 
 
-def build(again: bool = False) -> Path:
+def build(*, again: bool = False) -> Path:
     """The folder with the built image; it is made if it is not there.
 
     Raises BuildError if Squeak is missing or the sources do not load.
@@ -130,17 +150,19 @@ def build(again: bool = False) -> Path:
             return done
         finally:
             shutil.rmtree(folder, ignore_errors=True)
-    raise AssertionError("an attempt succeeds or the last one raises")
+    problem = "an attempt succeeds or the last one raises"
+    raise AssertionError(problem)
 
 
 def main() -> int:
+    """Make it; the exit code."""
     parser = argparse.ArgumentParser(description="Make the live Squeak image.")
     parser.add_argument("--again", action="store_true", help="make it even if it is there")
     options = parser.parse_args()
     try:
-        print(build(options.again) / "squeak.image")
+        print(build(again=options.again) / "squeak.image")
     except (BuildError, ImageFormatError, OSError) as error:
-        print(f"build.py: {error}", file=sys.stderr)
+        print(f"build.sh: {error}", file=sys.stderr)
         return 1
     return 0
 

@@ -1,8 +1,8 @@
 """How does code get into an image that asks for nothing at its start? One method of it is replaced in the file.
 
-A Squeak image file is a header followed by the memory of the objects (format 6502, 32 bits). `Scratch.image` sends itself
-`readDocumentFile` at each start. A method that loads a file of Smalltalk source is added behind the last object, and the
-dictionary of `SystemDictionary` is pointed to it. So the image is made without a screen, a mouse or a clock.
+A Squeak image file is a header followed by the memory of the objects (format 6502, 32 bits). `Scratch.image` sends
+itself `readDocumentFile` at each start. A method that loads a file of Smalltalk source is added behind the last object,
+and the dictionary of `SystemDictionary` is pointed to it. So the image is made without a screen, a mouse or a clock.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ BYTES, METHODS = 8, 12
 SPECIAL_SMALLTALK, SPECIAL_STRING, SPECIAL_COMPACT = 8, 6, 28
 """Places among the special objects: the association or dictionary `Smalltalk`, class String, the compact classes."""
 LONGEST_SHORT_OBJECT = 0xFC
+LONG, WITH_CLASS, FREE, COMPACT = range(4)
+"""What comes before an object: words for its size and its class, for its class, (a free chunk), none."""
 
 
 class ImageFormatError(Exception):
@@ -27,11 +29,13 @@ class ImageFile:
     """The objects in an image file. An object is named by its address, as in the file."""
 
     def __init__(self, data: bytes) -> None:
-        self.header = list(struct.unpack_from(f"<{HEADER_WORDS}I", data))
-        version, start, size, self.base, self.special = self.header[:5]
+        self.header: list[int] = list(struct.unpack_from(f"<{HEADER_WORDS}I", data))
+        version, start, size = self.header[:3]
+        self.base, self.special = self.header[3:5]
         if version != FORMAT:
-            raise ImageFormatError(f"an image of format {version}, not {FORMAT}")
-        self.words = list(struct.unpack_from(f"<{size // 4}I", data, start))
+            problem = f"an image of format {version}, not {FORMAT}"
+            raise ImageFormatError(problem)
+        self.words: list[int] = list(struct.unpack_from(f"<{size // 4}I", data, start))
         self.classes: dict[int, int] = {}
         self.sizes: dict[int, int] = {}
         for address, class_, words in self._objects():
@@ -45,11 +49,12 @@ class ImageFile:
         at = 0
         while at < len(self.words):
             kind = self.words[at] & 3
-            if kind == 2:
-                raise ImageFormatError("there is a free chunk in the image")
-            first = at + {0: 2, 1: 1, 3: 0}[kind]
-            size = self.words[at] & ~3 if kind == 0 else self.words[first] & LONGEST_SHORT_OBJECT
-            class_ = 0 if kind == 3 else self.words[first - 1] & ~3
+            if kind == FREE:
+                problem = "there is a free chunk in the image"
+                raise ImageFormatError(problem)
+            first = at + {LONG: 2, WITH_CLASS: 1, COMPACT: 0}[kind]
+            size = self.words[at] & ~3 if kind == LONG else self.words[first] & LONGEST_SHORT_OBJECT
+            class_ = 0 if kind == COMPACT else self.words[first - 1] & ~3
             yield self.base + first * 4, class_, size // 4 - 1
             at = first + size // 4
 
@@ -83,7 +88,8 @@ class ImageFile:
         for address in self.sizes:
             if self.class_of(address) == symbol_class and self.text(address) == text:
                 return address
-        raise ImageFormatError(f"there is no symbol {text!r}")
+        problem = f"there is no symbol {text!r}"
+        raise ImageFormatError(problem)
 
     def global_association(self, name: bytes) -> int:
         """The association of a global variable."""
@@ -91,7 +97,8 @@ class ImageFile:
         for association in self.fields(entries):
             if association != self.specials[0] and self.text(self.fields(association)[0]) == name:
                 return association
-        raise ImageFormatError(f"there is no global variable {name!r}")
+        problem = f"there is no global variable {name!r}"
+        raise ImageFormatError(problem)
 
     def method_place(self, class_name: bytes, selector: bytes) -> int:
         """The number of the word that points to a method."""
@@ -101,14 +108,16 @@ class ImageFile:
         for index, key in enumerate(keys):
             if self.text(key) == selector:
                 return self.word(methods) + 1 + index
-        raise ImageFormatError(f"{class_name!r} has no method {selector!r}")
+        problem = f"{class_name!r} has no method {selector!r}"
+        raise ImageFormatError(problem)
 
     def append(self, kind: int, compact_class: int, body: list[int], unused: int) -> int:
         """Adds a short object with a class that needs no word; `unused` bytes at its end are none of its own."""
         address = self.base + len(self.words) * 4
         size = 4 + 4 * len(body)
         if size > LONGEST_SHORT_OBJECT:
-            raise ImageFormatError("the object is too long")
+            problem = "the object is too long"
+            raise ImageFormatError(problem)
         # An object without a hash gets one when it is asked for it.
         self.words.append((kind | unused) << 8 | compact_class << 12 | size | 3)
         self.words.extend(body)

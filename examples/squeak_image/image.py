@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """A live Squeak for stui_sessiond: starts the image and has it dial the daemon.
 
 The token of the daemon comes from the environment variable STUI_SESSIOND_TOKEN. The image gets what it has to know
@@ -18,10 +17,10 @@ import tempfile
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from build import BuildError, build, find_machine, machine_command
-from graft import ImageFormatError
+from examples.squeak_image.build import BuildError, build, find_machine, machine_command
+from examples.squeak_image.graft import ImageFormatError
 
-TOKEN_VARIABLE = "STUI_SESSIOND_TOKEN"
+TOKEN_VARIABLE = "STUI_SESSIOND_TOKEN"  # noqa: S105 - where it is, not what it is
 WRONG_COMMAND_LINE = 2
 
 
@@ -34,17 +33,20 @@ def parse_address(text: str) -> tuple[str, int]:
         parts = urlsplit(text)
         host, port = parts.hostname, parts.port
     except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{text}: {error}") from None
+        problem = f"{text}: {error}"
+        raise argparse.ArgumentTypeError(problem) from None
     if parts.scheme == "unix":
-        raise argparse.ArgumentTypeError(f"{text}: this Squeak knows TCP only; serve with --lines HOST:PORT")
+        problem = f"{text}: this Squeak knows TCP only; serve with --lines HOST:PORT"
+        raise argparse.ArgumentTypeError(problem)
     if parts.scheme != "tcp" or not host or not port:
-        raise argparse.ArgumentTypeError(f"{text} is not of the form tcp://HOST:PORT")
+        problem = f"{text} is not of the form tcp://HOST:PORT"
+        raise argparse.ArgumentTypeError(problem)
     return host, port
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     """The options; a wrong command line ends the program with status 2 and one line."""
-    parser = argparse.ArgumentParser(prog="image.py", description="Start a live Squeak that dials stui_sessiond.")
+    parser = argparse.ArgumentParser(prog="image.sh", description="Start a live Squeak that dials stui_sessiond.")
     parser.add_argument("--connect", type=parse_address, required=True, metavar="tcp://HOST:PORT", help="the daemon")
     parser.add_argument("--image-id", default="squeak", help="the image's lasting name (default: %(default)s)")
     parser.add_argument("--name", default="Squeak", help="its name for people (default: %(default)s)")
@@ -52,7 +54,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         "--image",
         type=Path,
         metavar="PATH",
-        help="its file, where it is saved; made if it is not there. Without it: a file that is gone with the next start",
+        help="its file, where it is saved; made if it is not there. Without it, a new one in a temporary folder",
     )
     parser.error = fail  # type: ignore[method-assign, assignment]
     return parser.parse_args(arguments)
@@ -60,7 +62,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
 
 def fail(text: str) -> None:
     """End with one line: the command line is wrong."""
-    print(f"image.py: {text}", file=sys.stderr)
+    print(f"image.sh: {text}", file=sys.stderr)
     raise SystemExit(WRONG_COMMAND_LINE)
 
 
@@ -101,25 +103,26 @@ def write_settings(image: Path, options: argparse.Namespace, machine: Path) -> N
     }
     path = image.with_name(image.name + ".settings")
     path.unlink(missing_ok=True)
-    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
-        json.dump(settings, file)
+    path.touch(mode=0o600, exist_ok=False)
+    path.write_text(json.dumps(settings), encoding="ascii")
 
 
-def main() -> int:
+def main() -> None:
+    """Become the virtual machine, or end with status 1 and a line that says why not."""
     options = parse_arguments()
     try:
         machine = find_machine()
         image = place_image(options.image)
         write_settings(image, options, machine)
     except (BuildError, ImageFormatError, OSError) as error:
-        print(f"image.py: {error}", file=sys.stderr)
-        return 1
+        print(f"image.sh: {error}", file=sys.stderr)
+        raise SystemExit(1) from None
     environment = {name: value for name, value in os.environ.items() if name not in (TOKEN_VARIABLE, "DISPLAY")}
     command = machine_command(machine, image)
     os.chdir(image.parent)
     sys.stdout.flush()
-    os.execve(command[0], command, environment)
+    os.execve(command[0], command, environment)  # noqa: S606 - the virtual machine of the package
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -7,13 +7,12 @@ import json
 import os
 import socket
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.e2e.harness import ROOT, clean_environment
+from tests.e2e.harness import ROOT, Process, clean_environment
 
 Json = dict[str, Any]
 
@@ -25,7 +24,7 @@ TOKEN = "token-for-tests"
 
 def build_image() -> Path:
     """The built image; it is made once for a state of its sources."""
-    command = [sys.executable, str(FOLDER / "build.py")]
+    command = [str(FOLDER / "build.sh")]
     done = subprocess.run(command, capture_output=True, text=True, timeout=400, check=False)
     if done.returncode != 0:
         pytest.fail(f"the Squeak image cannot be made. {done.stderr}")
@@ -34,7 +33,16 @@ def build_image() -> Path:
 
 def image_command(url: str, *arguments: str) -> list[str]:
     """The command line that starts an image."""
-    return [sys.executable, str(FOLDER / "image.py"), "--connect", url, *arguments]
+    return [str(FOLDER / "image.sh"), "--connect", url, *arguments]
+
+
+class Squeak(Process):
+    """A live Squeak that dials a real daemon, again and again."""
+
+    def __init__(self, url: str, file: Path, token: str, image_id: str) -> None:
+        build_image()
+        command = image_command(url, "--image", str(file), "--image-id", image_id)
+        super().__init__(command, clean_environment(STUI_SESSIOND_TOKEN=token))
 
 
 class SqueakImage:
