@@ -71,7 +71,7 @@ def test_squeak_evaluates_for_clients(life: Life, client: Connection) -> None:
         assert browsed["class_info"]["superclass"] == "Object"
         client.result("save_context", session_id=session)
         stored = client.result("load_context", session_id=session)
-        assert stored["workspace"]["bindings"]["x"]["value"] == "7"
+        assert stored["context"]["workspace"]["bindings"]["x"] == {"value": "7", "class_name": "SmallInteger"}
 
 
 def test_squeak_transcript_reaches_subscribers(life: Life, client: Connection) -> None:
