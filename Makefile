@@ -4,11 +4,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 AMBER := examples/amber_image
+SQUEAK := examples/squeak_image
 LOCK := --quiet --upgrade --generate-hashes --no-header --strip-extras --allow-unsafe \
   --no-emit-index-url --no-emit-trusted-host --no-emit-find-links
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help install demo run image test check conformance crash chaos fuzz bench lock audit clean
+.PHONY: help install demo run image squeak test check conformance crash chaos fuzz bench lock audit clean
 
 help:            ## show this list
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -34,6 +35,12 @@ run: install     ## a daemon for this user, on the unix socket, TCP lines and We
 
 image: install   ## a live Smalltalk that connects to your daemon
 	node $(AMBER)/image.js --connect "$$($(BIN)/stui-sessiond where)"
+
+squeak: install  ## a live Squeak, on Debian and the like, that connects to the daemon of `make run`
+	$(SQUEAK)/build.sh
+	@$(BIN)/stui-sessiond token revoke squeak >/dev/null 2>&1 || true
+	STUI_SESSIOND_TOKEN="$$($(BIN)/stui-sessiond token create squeak --image squeak)" \
+	  $(SQUEAK)/image.sh --connect tcp://127.0.0.1:7447 --image-id squeak --image $(SQUEAK)/build/live/squeak.image
 
 test: install    ## all tests
 	$(BIN)/python -m pytest -q
@@ -72,4 +79,4 @@ audit: install   ## known weaknesses of what is installed (asks the package inde
 	$(BIN)/pip-audit --require-hashes --disable-pip -r requirements/runtime.txt
 
 clean:           ## remove what was installed
-	rm -rf $(VENV) $(AMBER)/node_modules
+	rm -rf $(VENV) $(AMBER)/node_modules $(SQUEAK)/build
