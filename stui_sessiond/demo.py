@@ -19,8 +19,9 @@ from typing import Any
 import click
 from msgspec import UNSET
 
-from stui_sessiond.client import Client, ClientError, connect
+from stui_sessiond.client import CallFailedError, Client, ClientError, connect
 from stui_sessiond.errors import ConfigError
+from stui_sessiond.wire.messages.code import CompileMethod, DefineClass
 from stui_sessiond.wire.messages.context import ContextSections
 from stui_sessiond.wire.messages.session import CreateSession, UpdateSessionState
 
@@ -30,11 +31,8 @@ PATIENCE_S = 30.0
 
 _STATE = {"open_tools": ["workspace-1", "inspector-1"], "cursor": {"line": 3, "column": 14}, "theme": "dark"}
 _TEXT = '"a counter"\nc := Counter new.\nc increment; increment.\nc count'
-_DEFINE = (
-    "Object subclass: #Counter slots: {#count} package: 'Demo'",
-    "Counter compile: 'increment count := (count ifNil: [0]) + 1. ^ count' protocol: 'counting'",
-    "Counter compile: 'count ^ count' protocol: 'counting'",
-)
+_INCREMENT = "increment\n\tcount := (count ifNil: [0]) + 1.\n\t^ count"
+_METHODS = (_INCREMENT, "count\n\t^ count")
 
 
 class DemoFailedError(Exception):
@@ -108,6 +106,12 @@ class Stage:
                 *self._image_command, "--connect", self.url, "--image-id", "amber-demo", stderr=log
             )
 
+    async def kill_image(self) -> None:
+        """End the live Smalltalk without a chance to save anything (SIGKILL)."""
+        if self._image is not None:
+            self._image.kill()
+            await self._image.wait()
+
     async def clear(self) -> None:
         """End what still runs, and remove the folder."""
         for process in (self._image, self._daemon):
@@ -161,6 +165,7 @@ async def _play(stage: Stage) -> None:
             for _ in range(2)
         ]
         _check("the same request sent twice is run once", once, ["3", "3"])
+        await _hang(client, session_id)
         updated = await client.update_session_state(UpdateSessionState(session_id, _STATE))
         _say("state", f"stored as version {updated.version}")
         await client.save_context(session_id, ContextSections(workspace={"text": _TEXT, "cursor": 42}))
@@ -188,17 +193,70 @@ async def _play(stage: Stage) -> None:
             "events",
             f"{digest.events} in the log, of {len(digest.finished)} evaluations and {len(digest.changes)} clients",
         )
+    await _lose_the_image(stage, session_id)
+
+
+async def _hang(client: Client, session_id: str) -> None:
+    """An endless loop is ended, and the image has all it had."""
+    looping = asyncio.ensure_future(
+        client.evaluate("[true] whileTrue: []", session_id=session_id, idempotency_key="loop")
+    )
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            while (await client.get_request_status(session_id, "loop")).status != "running":  # noqa: ASYNC110 -- another process
+                await asyncio.sleep(0.01)
+        ended = await client.interrupt_evaluation(session_id, "loop")
+        _check("[true] whileTrue: []  interrupted", ended.evaluations[0].outcome, "interrupted")
+        answer = await looping
+    finally:
+        looping.cancel()
+    _check("   it is answered with an error", answer.error is not UNSET and answer.error.class_, "Interrupted")
+    _check("   and c is still there: c count", (await client.evaluate("c count", session_id=session_id)).result, "3")
+
+
+async def _lose_the_image(stage: Stage, session_id: str) -> None:
+    """The image dies unsaved: its objects are gone and known to be, its code comes back."""
+    async with stage.client() as client:
+        kept = await client.inspect("c", session_id=session_id, keep=True)
+        if kept.handle is UNSET:
+            msg = "the image gave no handle"
+            raise DemoFailedError(msg)
+    await stage.kill_image()
+    _say("image", "killed, with all its objects and code")
+    await stage.start_image()
+    async with stage.client() as client:
+        image_id = (await client.list_images()).images[0].image_id
+        try:
+            await client.inspect(handle=kept.handle, session_id=session_id)
+            code = "no error"
+        except CallFailedError as error:
+            code = error.code
+        _check("the object from before, asked of the new one", code, "stale_handle")
+        applied = await client.reapply_code_changes(image_id)
+        _check("its code is made again: class and methods", applied.applied, 1 + len(_METHODS))
+        answer = await client.evaluate("Counter new increment", session_id=session_id)
+        _check("Counter new increment", answer.result, "1")
         await client.close_session(session_id)
 
 
 async def _program(client: Client, session_id: str) -> None:
     _check("3 + 4", (await client.evaluate("3 + 4", session_id=session_id)).result, "7")
-    for line in _DEFINE:
-        answer = await client.evaluate(line, session_id=session_id)
-        if answer.has_error:
-            msg = f"{line}: {answer.error}"
-            raise DemoFailedError(msg)
+    await client.define_class(
+        DefineClass(class_name="Counter", instance_vars=["count"], package="Demo", session_id=session_id)
+    )
+    for source in _METHODS:
+        await client.compile_method(
+            CompileMethod(class_name="Counter", source=source, category="counting", session_id=session_id)
+        )
     _say("class", "Counter defined, with two methods")
+    try:
+        await client.compile_method(
+            CompileMethod(class_name="Counter", source="count ^ 0", base_source="count ^ 1", session_id=session_id)
+        )
+        code = "no error"
+    except CallFailedError as error:
+        code = error.code
+    _check("who saw another `count` does not overwrite it", code, "code_conflict")
     _check(
         "c := Counter new. c increment; increment",
         (await client.evaluate("c := Counter new. c increment; increment. c count", session_id=session_id)).result,
