@@ -26,6 +26,8 @@ def build_image() -> Path:
     """The built image; it is made once for a state of its sources."""
     command = [str(FOLDER / "build.sh")]
     done = subprocess.run(command, capture_output=True, text=True, timeout=400, check=False)
+    if done.returncode != 0 and "apt-get install" in done.stderr and "CI" not in os.environ:
+        pytest.skip(f"Squeak is not installed: {done.stderr.strip()}")
     if done.returncode != 0:
         pytest.fail(f"the Squeak image cannot be made. {done.stderr}")
     return Path(done.stdout.strip())
