@@ -2,6 +2,7 @@
 
 import asyncio
 import inspect
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,11 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 settings.register_profile("stui", deadline=None, database=None, print_blob=True)
 settings.load_profile("stui")
+
+if (
+    signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+):  # started in the background: what the tests start would ignore it, too
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ASYNC_TEST_S = 60.0
 """An async test that takes longer hangs."""
