@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Annotated, Final
 
 import msgspec
-import structlog
 from msgspec import Meta
 
 from stui_sessiond.commands.table import Caller, Command
@@ -23,7 +22,6 @@ from stui_sessiond.wire.messages import Name
 from stui_sessiond.wire.messages import mirror as wire
 from stui_sessiond.wire.timestamp import format_time
 
-_log = structlog.get_logger(__name__)
 
 BATCH: Final = 200
 """Changes that become durable with one sync; more would keep others from the database's thread."""
@@ -150,7 +148,7 @@ class Mirror:
         try:
             told = _decode_pushed(pushed.data)
         except msgspec.DecodeError:
-            _log.warning("change.not_as_agreed", image_id=link.image_id)  # what it says is not for the log
+            link.complain("change.not_as_agreed")  # what it says is not for the log
             return False
         change = CodeChange(
             image_id=link.image_id,
@@ -195,7 +193,7 @@ class Mirror:
     @staticmethod
     def _drop(link: ImageLink, why: str) -> None:
         link.tally.events_dropped += 1
-        _log.warning("change.dropped", image_id=link.image_id, why=why)
+        link.complain("change.dropped", why=why)
 
     # ---- the command
 
