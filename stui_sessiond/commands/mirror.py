@@ -22,7 +22,6 @@ from stui_sessiond.wire.messages import Name
 from stui_sessiond.wire.messages import mirror as wire
 from stui_sessiond.wire.timestamp import format_time
 
-
 BATCH: Final = 200
 """Changes that become durable with one sync; more would keep others from the database's thread."""
 
