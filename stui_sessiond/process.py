@@ -41,7 +41,6 @@ async def serve(settings: Settings, reread: config.Reread) -> None:
     reloader = daemon.reloader(reread)
     loop.add_signal_handler(signal.SIGHUP, functools.partial(daemon.reload, reloader))
     await daemon.start()
-    _spare_collector()
     daemon.watch(reloader)
     if daemon.new_token is not None:
         print(  # noqa: T201 -- the one time the token is shown; it must not reach the log
@@ -50,6 +49,7 @@ async def serve(settings: Settings, reread: config.Reread) -> None:
             file=sys.stderr,
             flush=True,
         )
+    _spare_collector()
     await daemon.stop_asked.wait()
     if daemon.disk_failed:
         await asyncio.sleep(FAIL_STOP_S)  # answers that say so are on their way

@@ -103,8 +103,7 @@ def served(auth: str) -> Iterator[Served]:
         with log, subprocess.Popen(command, stderr=log, env=_environment()) as child:
             try:
                 ready = _wait_ready(home / "ready.json", child)
-                found = re.search(r"^ {4}(stui_\S+)$", (home / "log").read_text(), re.MULTILINE)
-                yield Served(ready, found[1] if found else None)
+                yield Served(ready, _wait_token(home / "log") if auth == "token" else None)
             finally:
                 child.send_signal(signal.SIGTERM)
                 code = child.wait(60)
@@ -121,6 +120,18 @@ def _wait_ready(file: Path, child: "subprocess.Popen[bytes]") -> dict[str, Any]:
             return ready
         threading.Event().wait(0.05)
     msg = "the daemon did not start"
+    raise RuntimeError(msg)
+
+
+def _wait_token(log: Path) -> str:
+    """The token that is shown once, just after the start."""
+    end = time.monotonic() + READY_S
+    while time.monotonic() < end:
+        found = re.search(r"^ {4}(stui_\S+)$", log.read_text(), re.MULTILINE)
+        if found:
+            return found[1]
+        threading.Event().wait(0.05)
+    msg = "the daemon showed no token"
     raise RuntimeError(msg)
 
 
