@@ -34,6 +34,7 @@ from stui_sessiond.tasks import TaskOwner
 from stui_sessiond.transports.http import Health, make_app
 from stui_sessiond.transports.lines import LineProtocol
 from stui_sessiond.transports.pipe import Pipe, PipeLimits
+from stui_sessiond.transports.turn import Turn
 from stui_sessiond.transports.web import WebProtocol
 from stui_sessiond.transports.websocket import WebSocketProtocol, WebSocketRules
 from stui_sessiond.wire.messages.session import ConnectionCounts
@@ -133,6 +134,7 @@ class Server:
             failures=rules.failed_authentications,
         )
         self._admission = Admission(admission, time.monotonic)
+        self._turn = Turn()
 
     # ---- listening
 
@@ -157,11 +159,11 @@ class Server:
     async def _listen_unix(self, path: Path) -> None:
         sock = bind_unix(path)
         self._unix = path
-        factory = functools.partial(LineProtocol, self._accept, self._pipe_limits, same_user=True)
+        factory = functools.partial(LineProtocol, self._accept, self._pipe_limits, turn=self._turn, same_user=True)
         self._listeners.append(await asyncio.get_running_loop().create_unix_server(factory, sock=sock, backlog=1024))
 
     def _listen_lines(self, place: tuple[str, int]) -> tuple[str, int]:
-        factory = functools.partial(LineProtocol, self._accept, self._pipe_limits, same_user=False)
+        factory = functools.partial(LineProtocol, self._accept, self._pipe_limits, turn=self._turn, same_user=False)
         return self._open_door("lines", place, factory)
 
     async def _listen_http(self, place: tuple[str, int], health: Callable[[], Health]) -> tuple[str, int]:
@@ -170,7 +172,7 @@ class Server:
         )
         config = uvicorn.Config(
             make_app(health, lambda: self._hosts, self._rules.origins),
-            ws=functools.partial(WebSocketProtocol, self._accept, self._pipe_limits, rules),  # type: ignore[arg-type]  # uvicorn only calls it
+            ws=functools.partial(WebSocketProtocol, self._accept, self._pipe_limits, rules, turn=self._turn),  # type: ignore[arg-type]  # uvicorn only calls it
             lifespan="off",
             log_config=None,
             access_log=False,

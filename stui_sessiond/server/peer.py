@@ -115,6 +115,8 @@ class Peer:
         self._behind: dict[SessionId, Subscription] = {}
         self._catching_up = False
         self._pipe = pipe
+        self.take = pipe.take
+        """Takes events that others get as well: straight into the pipe, it is done for each event and subscriber."""
         self._host = host
         self._link: ImageLink | None = None
         self._understood = False

@@ -14,6 +14,7 @@ from typing import cast
 
 from stui_sessiond.security.admission import Ticket
 from stui_sessiond.transports.pipe import PipeLimits, Receiver, ReceiverFactory
+from stui_sessiond.transports.turn import Turn
 
 TCP_USER_TIMEOUT_MS = 40_000
 """A peer that acknowledges nothing for so long is gone. One that does not read counts as such to the system, too: it is
@@ -32,16 +33,24 @@ class StreamPipe(asyncio.Protocol, abc.ABC):
     same_user = False
     whole_only = False
 
-    def __init__(self, make_receiver: ReceiverFactory, limits: PipeLimits, ticket: Ticket | None = None) -> None:
+    def __init__(
+        self,
+        make_receiver: ReceiverFactory,
+        limits: PipeLimits,
+        ticket: Ticket | None = None,
+        turn: Turn | None = None,
+    ) -> None:
         self.bearer: str | None = None
         self.address: str | None = None
         self.process_id: int | None = None
         self.ticket = ticket
         self._make_receiver = make_receiver
         self._limits = limits
+        self._turn = turn or Turn()
         self._receiver: Receiver | None = None
         self._transport: asyncio.Transport | None = None
         self._out: list[bytes] = []
+        """Messages as they are written, that are not written yet."""
         self._out_bytes = 0
         self._held = False
         self._full = False
@@ -161,12 +170,12 @@ class StreamPipe(asyncio.Protocol, abc.ABC):
         else:
             self._transport.pause_reading()
 
-    def _queue(self, message: bytes) -> None:
+    def _queue(self, written: bytes) -> None:
         """Have a message leave with the others of this loop turn."""
         if not self._out:
-            asyncio.get_running_loop().call_soon(self._flush)
-        self._out.append(message)
-        self._out_bytes += len(message)
+            self._turn.add(self)
+        self._out.append(written)
+        self._out_bytes += len(written)
 
     def _take_out(self) -> list[bytes]:
         """Take what is queued, to be written now."""
@@ -175,9 +184,19 @@ class StreamPipe(asyncio.Protocol, abc.ABC):
             asyncio.get_running_loop().call_soon(self._tell_room)
         return taken
 
+    def write_turn(self) -> None:
+        """Write the messages that were queued in this turn of the loop, if that was not done."""
+        transport = self._transport
+        if not self._out or transport is None or transport.is_closing():
+            return
+        if self._is_slow(transport):
+            self.abort()
+            return
+        transport.write(b"".join(self._take_out()))
+
     @abc.abstractmethod
-    def _flush(self) -> None:
-        """Write what is queued."""
+    def abort(self) -> None:
+        """Close without a word."""
 
     def _is_slow(self, transport: asyncio.Transport) -> bool:
         """Tell whether the peer has left too much unread to get more. One long answer alone is no reason."""

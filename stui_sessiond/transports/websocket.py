@@ -24,6 +24,8 @@ from stui_sessiond.security.origin import refusal
 from stui_sessiond.transports.pipe import PipeLimits, ReceiverFactory
 from stui_sessiond.transports.stream import StreamPipe
 from stui_sessiond.transports.text_frame import read_text, write_text
+from stui_sessiond.transports.turn import Turn
+from stui_sessiond.wire.bundle import Bundle
 from stui_sessiond.wire.codec import check_utf8
 
 SUBPROTOCOL: Final = Subprotocol("stui.v1")
@@ -69,10 +71,11 @@ class WebSocketProtocol(StreamPipe):
         limits: PipeLimits,
         rules: WebSocketRules,
         ticket: Ticket | None = None,
+        turn: Turn | None = None,
         **from_uvicorn: Any,  # noqa: ANN401 -- config, server_state, app_state: not needed here
     ) -> None:
         del from_uvicorn
-        super().__init__(make_receiver, limits, ticket)
+        super().__init__(make_receiver, limits, ticket, turn)
         self._rules = rules
         self._ws = ServerProtocol(max_size=limits.message_bytes * _FRAME_SLACK, select_subprotocol=_select_subprotocol)
         self._message: bytearray | None = None
@@ -251,7 +254,17 @@ class WebSocketProtocol(StreamPipe):
     def send(self, message: bytes) -> None:
         """Queue a message."""
         if self._transport is not None and self._ws.state is State.OPEN:
-            self._queue(message)
+            self._queue(write_text(message))
+
+    def take(self, bundle: Bundle) -> bool:
+        """Queue messages that others get as well, if there is room."""
+        if not self.has_room():
+            return False
+        if self._transport is not None and self._ws.state is State.OPEN:
+            if bundle.frames is None:
+                bundle.frames = b"".join(map(write_text, bundle.messages))
+            self._queue(bundle.frames)
+        return True
 
     def close(self, reason: CloseReason) -> None:
         """Say why, and close."""
@@ -275,9 +288,15 @@ class WebSocketProtocol(StreamPipe):
 
     def _write_out(self) -> None:
         self._frames += self._ws.data_to_send()  # what the library wants to say goes before it
-        self._frames += map(write_text, self._take_out())
+        self._frames += self._take_out()
+
+    def write_turn(self) -> None:
+        """Write the messages that were queued in this turn of the loop, if that was not done."""
+        if self._ws.state is State.OPEN:  # no more messages behind a close frame
+            super().write_turn()
 
     def _flush(self) -> None:
+        """Write all there is: what the library wants to say, and messages."""
         transport = self._transport
         if transport is None or transport.is_closing():
             return
@@ -303,7 +322,7 @@ class WebSocketProtocol(StreamPipe):
         self._expecting_close = True
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = asyncio.get_running_loop().call_later(CLOSE_TIMEOUT_S, self._give_up)
+        self._timer = asyncio.get_running_loop().call_later(CLOSE_TIMEOUT_S, self.abort)
 
     def _ping(self) -> None:
         if self._ws.state is not State.OPEN:
@@ -312,7 +331,7 @@ class WebSocketProtocol(StreamPipe):
         if self._awaiting_pong and self._reads():  # while we do not read, silence says nothing
             self._ws.fail(1011, "no sign of life")
             self._flush()
-            self._give_up()
+            self.abort()
             return
         self._awaiting_pong = True
         self._ws.send_ping(b"")
@@ -325,7 +344,8 @@ class WebSocketProtocol(StreamPipe):
             return
         self._timer = asyncio.get_running_loop().call_later(self._rules.ping_interval_s, self._ping)
 
-    def _give_up(self) -> None:
+    def abort(self) -> None:
+        """Close without a word."""
         if self._transport is not None:
             self._transport.abort()
 
