@@ -59,13 +59,14 @@ class Subscriber(Protocol):
 class Subscription:
     """One subscriber's way through one session's events. `live`: what is published goes to it at once."""
 
-    __slots__ = ("at", "by_topic", "deltas", "live", "position", "session_id", "subscriber")
+    __slots__ = ("at", "by_topic", "deltas", "live", "position", "session_id", "subscriber", "take")
 
     def __init__(
         self, session_id: SessionId, subscriber: Subscriber, position: Position, at: float, *, deltas: bool
     ) -> None:
         self.session_id = session_id
         self.subscriber = subscriber
+        self.take = subscriber.take
         self.position = position
         self.at = at
         self.deltas = deltas
@@ -166,7 +167,7 @@ class Hub:
                 bundle = bundles.get(each.deltas)
                 if bundle is None:
                     bundle = bundles[each.deltas] = Bundle(self.encode(session, events, deltas=each.deltas))
-                if each.subscriber.take(bundle):
+                if each.take(bundle):
                     each.position = here
                     continue
             each.live = False

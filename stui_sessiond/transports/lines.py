@@ -31,6 +31,20 @@ _HTTP = re.compile(rb"[A-Z]{3,20} \S+ HTTP/[0-9.]+\r?$")
 class LineProtocol(StreamPipe):
     """A pipe over a stream socket. A line that is too long is dropped and reported; the next one is read again."""
 
+    __slots__ = (
+        "_closing",
+        "_dropping",
+        "_head",
+        "_linger",
+        "_message_bytes",
+        "_resting",
+        "_seen_message",
+        "_tail",
+        "same_user",
+        "strict_start",
+        "transport_name",
+    )
+
     def __init__(
         self,
         make_receiver: ReceiverFactory,

@@ -31,7 +31,26 @@ class StreamPipe(asyncio.Protocol, abc.ABC):
     """The part of a pipe that does not depend on how messages are framed."""
 
     same_user = False
-    whole_only = False
+
+    __slots__ = (
+        "_full",
+        "_held",
+        "_limits",
+        "_make_receiver",
+        "_message_timer",
+        "_out",
+        "_out_bytes",
+        "_receiver",
+        "_room_wanted",
+        "_stall_timer",
+        "_transport",
+        "_turn",
+        "address",
+        "bearer",
+        "process_id",
+        "ticket",
+        "whole_only",
+    )
 
     def __init__(
         self,
@@ -44,6 +63,7 @@ class StreamPipe(asyncio.Protocol, abc.ABC):
         self.address: str | None = None
         self.process_id: int | None = None
         self.ticket = ticket
+        self.whole_only = False
         self._make_receiver = make_receiver
         self._limits = limits
         self._turn = turn or Turn()
@@ -186,13 +206,16 @@ class StreamPipe(asyncio.Protocol, abc.ABC):
 
     def write_turn(self) -> None:
         """Write the messages that were queued in this turn of the loop, if that was not done."""
-        transport = self._transport
-        if not self._out or transport is None or transport.is_closing():
+        transport, out = self._transport, self._out
+        if not out or transport is None or transport.is_closing():
             return
-        if self._is_slow(transport):
+        if self._full and self._is_slow(transport):
             self.abort()
-            return
-        transport.write(b"".join(self._take_out()))
+        elif len(out) > 1 or self._room_wanted:
+            transport.write(b"".join(self._take_out()))
+        else:  # an event, for most: the list is used again
+            self._out_bytes = 0
+            transport.write(out.pop())
 
     @abc.abstractmethod
     def abort(self) -> None:

@@ -65,6 +65,23 @@ class WebSocketProtocol(StreamPipe):
     same_user = False
     strict_start = False
 
+    __slots__ = (
+        "_awaiting_pong",
+        "_begun_bytes",
+        "_expecting_close",
+        "_frames",
+        "_idle_frames",
+        "_idle_since",
+        "_message",
+        "_open",
+        "_patience",
+        "_rules",
+        "_strict_bytes",
+        "_timer",
+        "_unread",
+        "_ws",
+    )
+
     def __init__(
         self,
         make_receiver: ReceiverFactory,
@@ -79,6 +96,8 @@ class WebSocketProtocol(StreamPipe):
         self._rules = rules
         self._ws = ServerProtocol(max_size=limits.message_bytes * _FRAME_SLACK, select_subprotocol=_select_subprotocol)
         self._message: bytearray | None = None
+        self._open = False
+        """Whether messages may be written: no more behind a close frame."""
         self._frames: list[bytes] = []
         """What is to be sent next."""
         self._timer: asyncio.TimerHandle | None = None
@@ -258,12 +277,16 @@ class WebSocketProtocol(StreamPipe):
 
     def take(self, bundle: Bundle) -> bool:
         """Queue messages that others get as well, if there is room."""
-        if not self.has_room():
+        if self._full or self._out_bytes > self._limits.outbound_soft_bytes:
+            self._room_wanted = True
             return False
-        if self._transport is not None and self._ws.state is State.OPEN:
-            if bundle.frames is None:
-                bundle.frames = b"".join(map(write_text, bundle.messages))
-            self._queue(bundle.frames)
+        frames = bundle.frames
+        if frames is None:
+            frames = bundle.frames = b"".join(map(write_text, bundle.messages))
+        if not self._out:  # as `_queue` has it; a call less for each event and subscriber
+            self._turn.add(self)
+        self._out.append(frames)
+        self._out_bytes += len(frames)
         return True
 
     def close(self, reason: CloseReason) -> None:
@@ -292,11 +315,12 @@ class WebSocketProtocol(StreamPipe):
 
     def write_turn(self) -> None:
         """Write the messages that were queued in this turn of the loop, if that was not done."""
-        if self._ws.state is State.OPEN:  # no more messages behind a close frame
+        if self._open:
             super().write_turn()
 
     def _flush(self) -> None:
-        """Write all there is: what the library wants to say, and messages."""
+        """Write all there is: what the library wants to say, and messages. Called whenever the library did anything."""
+        self._open = self._ws.state is State.OPEN
         transport = self._transport
         if transport is None or transport.is_closing():
             return
