@@ -2,17 +2,14 @@
 
 import asyncio
 import functools
-import socket
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 import structlog
-import uvicorn
 
 from stui_sessiond.commands.dispatch import Dispatcher
 from stui_sessiond.contract import CloseReason
@@ -31,13 +28,14 @@ from stui_sessiond.server.door import Door
 from stui_sessiond.server.peer import ImageEvents, Peer, PeerLimits, hello_watch
 from stui_sessiond.sessions.feed import Feed
 from stui_sessiond.tasks import TaskOwner
-from stui_sessiond.transports.http import Health, make_app
+from stui_sessiond.transports.health import Health
 from stui_sessiond.transports.lines import LineProtocol
 from stui_sessiond.transports.pipe import Pipe, PipeLimits
 from stui_sessiond.transports.turn import Turn
-from stui_sessiond.transports.web import WebProtocol
-from stui_sessiond.transports.websocket import WebSocketProtocol, WebSocketRules
 from stui_sessiond.wire.messages.session import ConnectionCounts
+
+if TYPE_CHECKING:
+    from stui_sessiond.transports.web import HttpServer
 
 _log = structlog.get_logger(__name__)
 
@@ -117,7 +115,7 @@ class Server:
         self._watches = TaskOwner("hello")
         self._listeners: list[asyncio.AbstractServer] = []
         self._doors: list[Door] = []
-        self._uvicorn: _HttpServer | None = None
+        self._uvicorn: HttpServer | None = None
         self._unix: Path | None = None
         self._hosts: set[str] = set()
         """What `Host` may be. Changes with the certificate; the listeners hold this very set."""
@@ -167,6 +165,13 @@ class Server:
         return self._open_door("lines", place, factory)
 
     async def _listen_http(self, place: tuple[str, int], health: Callable[[], Health]) -> tuple[str, int]:
+        # Starlette, uvicorn and websockets are a third of what is imported; a daemon on its unix socket needs none.
+        import uvicorn  # noqa: PLC0415
+
+        from stui_sessiond.transports.http import make_app  # noqa: PLC0415
+        from stui_sessiond.transports.web import HttpServer  # noqa: PLC0415
+        from stui_sessiond.transports.websocket import WebSocketProtocol, WebSocketRules  # noqa: PLC0415
+
         rules = WebSocketRules(
             hosts=self._hosts, origins=self._rules.origins, ping_interval_s=self._rules.ping_interval_s
         )
@@ -179,7 +184,7 @@ class Server:
             server_header=False,
             timeout_graceful_shutdown=2,
         )
-        self._uvicorn = _HttpServer(config, self._rules.handshake_s)
+        self._uvicorn = HttpServer(config, self._rules.handshake_s)
         self._uvicorn_task = self._watches.start(self._uvicorn.serve(), "http")
         while not self._uvicorn.started:  # it tells by this flag alone
             if self._uvicorn_task.done():
@@ -307,27 +312,3 @@ class Server:
             self._uvicorn.should_exit = True
             await asyncio.wait([self._uvicorn_task], timeout=5)
         await self._watches.close()
-
-
-class _HttpServer(uvicorn.Server):
-    """uvicorn without its own sockets and signals: the door accepts, and the daemon decides when to stop."""
-
-    def __init__(self, config: uvicorn.Config, request_s: float) -> None:
-        super().__init__(config)
-        self._request_s = request_s
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Leave signals alone."""
-        yield
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Get ready without listening."""
-        del sockets
-        await self.lifespan.startup()
-        self.servers = []
-        self.started = True
-
-    def make_protocol(self, ticket: Ticket) -> asyncio.Protocol:
-        """Make what serves a connection."""
-        return WebProtocol(self.config, self.server_state, self.lifespan.state, ticket, self._request_s)

@@ -26,7 +26,8 @@ class Pen:
 
 async def test_turn_in_order() -> None:
     """All write in the order of asking, and not before the turn is over; later ones write in their own turn."""
-    turn, journal = Turn(), []
+    turn = Turn()
+    journal: list[object] = []
     pens = [Pen(journal) for _ in range(3)]
     for pen in pens:
         turn.add(pen)
@@ -40,7 +41,8 @@ async def test_turn_in_order() -> None:
 
 async def test_turn_with_one_that_fails() -> None:
     """It is cut off, and the others write."""
-    turn, journal = Turn(), []
+    turn = Turn()
+    journal: list[object] = []
     first, broken, last = Pen(journal), Pen(journal, RuntimeError("no")), Pen(journal)
     for pen in (first, broken, last):
         turn.add(pen)
@@ -50,7 +52,8 @@ async def test_turn_with_one_that_fails() -> None:
 
 async def test_turn_with_very_many() -> None:
     """The loop goes round between so many and the next ones."""
-    turn, journal = Turn(), []
+    turn = Turn()
+    journal: list[object] = []
     for _ in range(PIPES_AT_ONCE + 1):
         turn.add(Pen(journal))
     asyncio.get_running_loop().call_soon(journal.append, "somebody else")
