@@ -3,7 +3,7 @@
 import asyncio
 import functools
 import time
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -108,6 +108,8 @@ class Server:
         self.draining = False
         self._rules = rules
         self._peers: set[Peer] = set()
+        self._by_token: Counter[str | None] = Counter()
+        """Peers that said hello, by the token they showed."""
         self._by_name: dict[ConnectionId, Peer] = {}
         """The newest peer of each connection: those that are there, and those that are parked."""
         self._parked: OrderedDict[ConnectionId, asyncio.TimerHandle] = OrderedDict()
@@ -240,8 +242,7 @@ class Server:
         """Tell whether somebody has as many connections as one token may have. The daemon's own user is not counted."""
         if principal.trusted:
             return False
-        held = sum(peer.principal is not None and peer.principal.token_id == principal.token_id for peer in self._peers)
-        return held >= self._rules.connections_per_token
+        return self._by_token[principal.token_id] >= self._rules.connections_per_token
 
     def recheck(self, may_stay: Callable[[Peer], bool]) -> int:
         """End the connections of peers that may not stay; tell how many."""
@@ -255,6 +256,11 @@ class Server:
         """The peer is gone. While it is owed answers its name is kept, so that it can be resumed with them."""
         self._peers.discard(peer)
         name = peer.connection_id
+        if name is not None and peer.principal is not None:
+            token_id = peer.principal.token_id
+            self._by_token[token_id] -= 1
+            if not self._by_token[token_id]:
+                del self._by_token[token_id]
         if name is None or self._by_name.get(name) is not peer:
             return
         if not peer.owes or self.draining:
@@ -271,8 +277,9 @@ class Server:
     def take_over(self, peer: Peer) -> Peer | None:
         """Let the peer have the name of its connection; return the one that had it before."""
         name = peer.connection_id
-        if name is None:
+        if name is None or peer.principal is None:
             return None
+        self._by_token[peer.principal.token_id] += 1
         elder, self._by_name[name] = self._by_name.get(name), peer
         if name in self._parked:
             self._parked.pop(name).cancel()

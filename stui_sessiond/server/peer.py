@@ -5,6 +5,7 @@ peer asked for goes on when it leaves, and the answer is kept for a while for th
 """
 
 import asyncio
+import functools
 import itertools
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Protocol
@@ -39,6 +40,12 @@ RIGHTS_OF_ROLE = {
     "image": frozenset({"connect", "image"}),
 }
 """What a peer may do once it was let in, by the role it took up."""
+
+
+@functools.lru_cache(maxsize=256)
+def _rights(role: str, rights: frozenset[str]) -> frozenset[str]:
+    """What somebody with these rights may do in a role: one set for all the peers that are alike."""
+    return RIGHTS_OF_ROLE[role] & (rights | _NOBODY)
 
 
 _serials = itertools.count()
@@ -354,7 +361,7 @@ class Peer:
         self.role = hello.role
         self.client_id = hello.client_id
         self.principal = principal
-        self.rights = RIGHTS_OF_ROLE[hello.role] & (principal.rights | _NOBODY)
+        self.rights = _rights(hello.role, principal.rights)
         self._link = link
         messages = self._host.limits.messages
         self._limit_bytes = messages.client_bytes if link is None else messages.image_bytes

@@ -141,7 +141,7 @@ class Keeper:
             msg = f"session {session_id} is not in the storage any more"
             raise SessionDamagedError(msg, session_id=session_id)
         if loaded.session.header.version != entry.header.version:  # damaged: believe what can be read
-            entry.header = loaded.session.header
+            self.shelf.change(entry, loaded.session.header, entry.size_bytes)
             if not entry.header.epoch:
                 self.end_epoch(entry)
         # closing, reopening and binding count no version: what is known is as new or newer
@@ -189,9 +189,8 @@ class Keeper:
                 self.end_epoch(entry)
             raise
         newest = max(activity, entry.header.last_activity)  # it may have been used meanwhile
-        entry.header = replace(session.header, last_activity=newest)
+        self.shelf.change(entry, replace(session.header, last_activity=newest), size_bytes)
         entry.saved_activity = activity
-        entry.size_bytes = size_bytes
         self.shelf.hold(Loaded(session), size_bytes)
         self.hub.deliver(session, events)
         return session

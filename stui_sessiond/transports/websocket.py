@@ -13,7 +13,7 @@ import msgspec
 from websockets.exceptions import InvalidState
 from websockets.frames import Frame, Opcode
 from websockets.http11 import Request
-from websockets.protocol import State
+from websockets.protocol import Protocol, Side, State
 from websockets.server import ServerProtocol
 from websockets.typing import Subprotocol
 
@@ -44,6 +44,8 @@ IDLE_FRAMES_PER_S = 1000
 _CONTENT_BYTES = 64
 """A fragment from this size on is honest work, whatever comes of it."""
 
+_END_OF_HEAD = b"\r\n\r\n"
+
 _FRAME_SLACK = 2
 """A message up to so many times the limit is read and answered with an error; beyond, the connection is failed."""
 
@@ -70,6 +72,7 @@ class WebSocketProtocol(StreamPipe):
         "_begun_bytes",
         "_expecting_close",
         "_frames",
+        "_handshake",
         "_idle_frames",
         "_idle_since",
         "_message",
@@ -94,7 +97,10 @@ class WebSocketProtocol(StreamPipe):
         del from_uvicorn
         super().__init__(make_receiver, limits, ticket, turn)
         self._rules = rules
-        self._ws = ServerProtocol(max_size=limits.message_bytes * _FRAME_SLACK, select_subprotocol=_select_subprotocol)
+        self._handshake: ServerProtocol | None = ServerProtocol(
+            max_size=limits.message_bytes * _FRAME_SLACK, select_subprotocol=_select_subprotocol
+        )
+        self._ws: Protocol = self._handshake
         self._message: bytearray | None = None
         self._open = False
         """Whether messages may be written: no more behind a close frame."""
@@ -168,9 +174,12 @@ class WebSocketProtocol(StreamPipe):
                 ended |= self._message is None
                 if event.opcode in _WITHOUT_CONTENT or (not event.fin and len(event.data) < _CONTENT_BYTES):
                     self._count_idle_frame()
-            elif isinstance(event, Request):
+            elif isinstance(event, Request) and self._handshake is not None:
+                at_once = self._begun_bytes == len(piece)
+                alone = at_once and piece.find(_END_OF_HEAD) == len(piece) - len(_END_OF_HEAD)
                 self._begun_bytes = 0
-                self._shake_hands(event)
+                handshake, self._handshake = self._handshake, None
+                self._shake_hands(handshake, event, alone=alone)
         return ended
 
     def _count_idle_frame(self) -> None:
@@ -210,21 +219,25 @@ class WebSocketProtocol(StreamPipe):
 
     # ---- frames
 
-    def _shake_hands(self, request: Request) -> None:
+    def _shake_hands(self, handshake: ServerProtocol, request: Request, *, alone: bool) -> None:
+        """Answer the request. `alone`: nothing has come behind it."""
         if self._ws.parser_exc is not None:  # frames came with the request, and were wrong: it is over already
             return
         headers = request.headers
         reason = refusal(headers.get_all("Host"), headers.get_all("Origin"), self._rules.hosts, self._rules.origins)
         if reason is not None:
-            self._ws.send_response(self._ws.reject(403, f"{reason}\n"))
+            handshake.send_response(handshake.reject(403, f"{reason}\n"))
             return
         if request.path.partition("?")[0] != self._rules.path:
-            self._ws.send_response(self._ws.reject(404, f"the WebSocket is at {self._rules.path}\n"))
+            handshake.send_response(handshake.reject(404, f"the WebSocket is at {self._rules.path}\n"))
             return
-        response = self._ws.accept(request)
-        self._ws.send_response(response)
+        response = handshake.accept(request)
+        handshake.send_response(response)
         if response.status_code != 101:  # noqa: PLR2004 -- Switching Protocols
             return
+        if alone:  # go on without the request and its headers, which the library would keep: 2 KB a connection
+            self._frames += handshake.data_to_send()
+            self._ws = Protocol(Side.SERVER, max_size=handshake.max_message_size)
         scheme, _, token = headers.get("Authorization", "").partition(" ")
         if scheme.lower() == "bearer" and token:
             self.bearer = token.strip()
