@@ -63,7 +63,9 @@ def follow_up(header: SessionHeader, log: EventLog, since: Position) -> Replay:
 
 def _extended(log: EventLog, events: Sequence[Event], now: float, rules: LogRules) -> EventLog:
     kept = going_on(log.events, events)
-    size_bytes = log.size_bytes + sum(event.size_bytes for event in events)
+    size_bytes = log.size_bytes
+    for event in events:
+        size_bytes += event.size_bytes
     oldest_at = now - rules.max_age_s
     if not kept or (len(kept) <= rules.max_events and size_bytes <= rules.max_bytes and kept[0].at >= oldest_at):
         return EventLog(kept, size_bytes)

@@ -389,7 +389,7 @@ def header_record(header: SessionHeader) -> HeaderRecord:
         closed_at=header.closed_at,
         epoch=header.epoch,
         seq=header.seq,
-        shares={str(client): role for client, role in header.shares.items()},
+        shares={str(client): role for client, role in header.shares.items()} if header.shares else {},
         key=header.key,
     )
 

@@ -66,6 +66,7 @@ class LineProtocol(StreamPipe):
             self.abort()
             return
         ended = b"\n" in data
+        self._reading = True
         if ended:
             first, *others = data.split(b"\n")
             last = others.pop()
@@ -73,6 +74,7 @@ class LineProtocol(StreamPipe):
                 if self._dropping:
                     self._dropping = False  # the end of a line that was reported already
                 elif not self._take(line):
+                    self._reading = False
                     return
             self._tail = bytearray(last)
         else:
@@ -176,6 +178,7 @@ class LineProtocol(StreamPipe):
             self._transport.close()
 
     def _flush(self) -> None:
+        self._reading = False
         if not self._out or self._transport is None or self._transport.is_closing():
             return
         if self._is_slow(self._transport):

@@ -43,6 +43,8 @@ class StreamPipe(asyncio.Protocol, abc.ABC):
         self._transport: asyncio.Transport | None = None
         self._out: list[bytes] = []
         self._out_bytes = 0
+        self._reading = False
+        """Whether what came is being worked off: at its end what is queued is written."""
         self._held = False
         self._full = False
         self._room_wanted = False
@@ -163,7 +165,7 @@ class StreamPipe(asyncio.Protocol, abc.ABC):
 
     def _queue(self, message: bytes) -> None:
         """Have a message leave with the others of this loop turn."""
-        if not self._out:
+        if not self._out and not self._reading:
             asyncio.get_running_loop().call_soon(self._flush)
         self._out.append(message)
         self._out_bytes += len(message)
@@ -177,7 +179,7 @@ class StreamPipe(asyncio.Protocol, abc.ABC):
 
     @abc.abstractmethod
     def _flush(self) -> None:
-        """Write what is queued."""
+        """Write what is queued, and have what is queued later written in the next turn of the loop."""
 
     def _is_slow(self, transport: asyncio.Transport) -> bool:
         """Tell whether the peer has left too much unread to get more. One long answer alone is no reason."""
