@@ -54,7 +54,7 @@ class History(msgspec.Struct, frozen=True, gc=False):
 
     base: dict[str, Any]
     base_version: int
-    entries: tuple[HistoryEntry, ...] = ()
+    entries: Sequence[HistoryEntry] = ()
     size_bytes: int = 0
     """Of all entries together."""
 

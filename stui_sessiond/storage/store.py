@@ -407,7 +407,7 @@ class Store:
         if place is None:
             self.places[session_id] = Place(session.header, size_bytes, last_lsn=lsn)
         else:
-            self.places[session_id] = replace(place, header=session.header, size_bytes=size_bytes, last_lsn=lsn)
+            self.places[session_id] = Place(session.header, size_bytes, place.current_lsn, place.previous_lsn, lsn)
         self.pending[session_id] = Pending(session, lsn)
         self.healed.pop(session_id, None)
         self.damaged.pop(session_id, None)

@@ -88,6 +88,7 @@ class LineProtocol(StreamPipe):
             self.abort()
             return
         ended = b"\n" in data
+        self._reading = True
         if ended:
             first, *others = data.split(b"\n")
             last = others.pop()
@@ -95,6 +96,7 @@ class LineProtocol(StreamPipe):
                 if self._dropping:
                     self._dropping = False  # the end of a line that was reported already
                 elif not self._take(line):
+                    self._reading = False
                     return
             self._tail = bytearray(last)
         else:

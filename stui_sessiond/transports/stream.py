@@ -40,6 +40,7 @@ class StreamPipe(asyncio.Protocol, abc.ABC):
         "_message_timer",
         "_out",
         "_out_bytes",
+        "_reading",
         "_receiver",
         "_room_wanted",
         "_stall_timer",
@@ -72,6 +73,8 @@ class StreamPipe(asyncio.Protocol, abc.ABC):
         self._out: list[bytes] = []
         """Messages as they are written, that are not written yet."""
         self._out_bytes = 0
+        self._reading = False
+        """Whether what came is being worked off: at its end what is queued is written."""
         self._held = False
         self._full = False
         self._room_wanted = False
@@ -192,7 +195,7 @@ class StreamPipe(asyncio.Protocol, abc.ABC):
 
     def _queue(self, written: bytes) -> None:
         """Have a message leave with the others of this loop turn."""
-        if not self._out:
+        if not self._out and not self._reading:
             self._turn.add(self)
         self._out.append(written)
         self._out_bytes += len(written)
@@ -206,6 +209,7 @@ class StreamPipe(asyncio.Protocol, abc.ABC):
 
     def write_turn(self) -> None:
         """Write the messages that were queued in this turn of the loop, if that was not done."""
+        self._reading = False
         transport, out = self._transport, self._out
         if not out or transport is None or transport.is_closing():
             return

@@ -123,6 +123,12 @@ class WebSocketProtocol(StreamPipe):
 
     def data_received(self, data: bytes) -> None:
         """Read frames; answer in one write."""
+        if not self._unread and not self._begun_bytes and self._reads():
+            end = self._read_text(data, 0)
+            if end == len(data):  # one message, whole, as nearly always
+                self._flush()
+                return
+            data = data[end or 0 :]
         self._unread = self._unread + data if self._unread else data
         if self._patience is None:
             self._work_off()
@@ -263,6 +269,7 @@ class WebSocketProtocol(StreamPipe):
     def _take_message(self, payload: bytes) -> None:
         if self._receiver is None or self._ws.state is not State.OPEN:
             return
+        self._reading = True
         try:
             check_utf8(payload)
         except InvalidUtf8Error as error:  # RFC 6455 section 8.1 wants the connection failed
@@ -333,16 +340,19 @@ class WebSocketProtocol(StreamPipe):
 
     def _flush(self) -> None:
         """Write all there is: what the library wants to say, and messages. Called whenever the library did anything."""
-        self._open = self._ws.state is State.OPEN
+        self._open = is_open = self._ws.state is State.OPEN
+        self._reading = False
         transport = self._transport
         if transport is None or transport.is_closing():
             return
         if self._is_slow(transport):
             transport.abort()
             return
-        if self._out and self._ws.state is State.OPEN:
+        if is_open and self._out:
             self._write_out()
-        pieces, self._frames = [*self._frames, *self._ws.data_to_send()], []
+        else:
+            self._frames += self._ws.data_to_send()
+        pieces, self._frames = self._frames, []
         if pieces:
             data = b"".join(pieces)
             if data:
@@ -350,7 +360,7 @@ class WebSocketProtocol(StreamPipe):
             if pieces[-1] == b"":  # the library's mark for the end of the stream
                 transport.close()
                 return
-        if self._ws.close_expected():
+        if not is_open and self._ws.close_expected():
             self._expect_close()
 
     def _expect_close(self) -> None:
