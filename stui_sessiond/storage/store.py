@@ -465,7 +465,9 @@ class Store:
 
     def holders(self, lsn: int) -> list[SessionId]:
         """List the sessions that need journal records up to `lsn`, or an old key: one of their two files is older."""
-        return [name for name in list(self.places) if self.holds(name, lsn)]
+        old = self.old_files
+        places = list(self.places.items())
+        return [n for n, place in places if place.previous_lsn < min(place.last_lsn, lsn) or n in old]
 
     def holds(self, session_id: SessionId, lsn: int) -> bool:
         """Tell whether one session does."""
