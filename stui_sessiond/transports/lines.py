@@ -173,7 +173,9 @@ class LineProtocol(StreamPipe):
     def send(self, message: bytes) -> None:
         """Queue a message."""
         if not self._closing:
-            self._queue(message + b"\n")
+            self._queue(message)
+            self._out.append(b"\n")  # joined with all others: a long message is copied once
+            self._out_bytes += 1
 
     def take(self, bundle: Bundle) -> bool:
         """Queue messages that others get as well, if there is room."""
