@@ -165,7 +165,7 @@ class SessionCommands:
     def info(self, caller: Caller, asked: wire.GetSessionInfo) -> wire.GetSessionInfoResult:
         """Carry out `get_session_info`."""
         del caller
-        header = self._manager.header(asked.session_id)
+        header, size_bytes = self._manager.outline(asked.session_id)
         now = self._clock()
         status = header.status(now)
         return wire.GetSessionInfoResult(
@@ -181,7 +181,7 @@ class SessionCommands:
             image_id=header.image_id,
             name=header.name,
             attached_clients=len(self._hub.attached(header.session_id)),
-            size_bytes=self._manager.size_bytes(header.session_id),
+            size_bytes=size_bytes,
             position=Position(header.epoch, header.seq),
             driver=self._driving.driver(header.session_id),
         )
