@@ -204,9 +204,17 @@ class SessionManager:
         Raises:
             SessionNotFoundError, SessionClosedError: there is none.
         """
+        return self.outline(session_id)[0]
+
+    def outline(self, session_id: str) -> tuple[SessionHeader, int]:
+        """Tell about a session, and how large what is in it is.
+
+        Raises:
+            SessionNotFoundError, SessionClosedError: there is none.
+        """
         entry = self._keeper.find(session_id)
         transitions.require_open(entry.header, self.life.retention_s)
-        return entry.header
+        return entry.header, entry.size_bytes
 
     def find(self, session_id: SessionId) -> SessionHeader | None:
         """Look a session up, whatever has become of it."""

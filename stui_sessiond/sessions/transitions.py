@@ -46,6 +46,9 @@ class Mode(Enum):
     PATCH = "patch"
 
 
+MODES = {mode.value: mode for mode in Mode}
+
+
 class Change(msgspec.Struct, frozen=True):
     """A wish to change a session's state and, with it, sections of the default tool's context."""
 
