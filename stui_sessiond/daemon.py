@@ -83,7 +83,7 @@ from stui_sessiond.storage.fs import LocalFileSystem
 from stui_sessiond.storage.image_store import TABLES as IMAGE_TABLES
 from stui_sessiond.storage.image_store import DatabaseImages
 from stui_sessiond.tasks import TaskOwner
-from stui_sessiond.transports.http import Health
+from stui_sessiond.transports.health import Health
 from stui_sessiond.wire.forms import EventMessage, encode_event
 from stui_sessiond.wire.timestamp import format_time
 

@@ -66,3 +66,4 @@ def _spare_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(*COLLECTOR)
+    gc.enable()  # whoever started the process may have put it off

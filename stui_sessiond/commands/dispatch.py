@@ -1,6 +1,5 @@
 """From a request to the bytes of its answer: the one gate, and the only place where errors become replies."""
 
-import inspect
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, NamedTuple, Protocol
@@ -93,14 +92,9 @@ class Dispatcher:
         self._audit = audit or RequestAudit()
 
     def relays(self, request: Request) -> bool:
-        """Tell whether the answer may have to wait for an image. A `ping` counts as none: it runs no code anywhere.
-
-        Nor does `interrupt_evaluation`: it waits for an image, but not behind what it ends.
-        """
+        """Tell whether the answer may have to wait for an image."""
         entry = self._table.find(request.command)
-        if entry is None or request.command == "ping":
-            return False
-        return "image_timeout" in entry.descriptor.errors or request.command == "evaluate_on"
+        return entry is not None and entry.relays
 
     def answer(self, request: Request, caller: Caller) -> Answer | Awaitable[Answer]:
         """Carry a request out: the answer at once, or something to await for it. Neither raises."""
@@ -110,7 +104,7 @@ class Dispatcher:
             parameters = self._parameters(request, entry.descriptor, command, caller)
             note = self._audit.accept(entry.descriptor, caller, parameters)
             result = command.handle(caller, parameters)
-            if inspect.isawaitable(result):
+            if hasattr(result, "__await__"):
                 return self._finish(request, result, caller, note)
             answer = self._success(request, result)
         except Exception as error:  # noqa: BLE001 -- the boundary: every failure becomes an answer

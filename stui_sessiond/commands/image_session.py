@@ -146,7 +146,7 @@ class ImageSessionCommands:
         """Carry out `get_image_connection_status`, from what is known: no image is asked."""
         image_id = ImageId(asked.image_id)
         known = self._images.known(image_id)
-        count = self._manager.count_by_image().get(image_id, 0)
+        count = self._manager.count_of_image(image_id)
         self._require(known, [None] * count, image_id)
         facts = self._facts(image_id, has_sessions=count > 0)
         condition = condition_of(facts)
@@ -217,8 +217,9 @@ class ImageSessionCommands:
         """Close sessions whose images have been gone for as long as the operator said, unless clients use them."""
         if not self._close_after_s:
             return
-        for image_id in self._manager.count_by_image():
-            if is_orphaned(self._facts(image_id, has_sessions=True), self._close_after_s):
+        for image_id in self._belonging.images():
+            orphaned = is_orphaned(self._facts(image_id, has_sessions=True), self._close_after_s)
+            if orphaned and self._manager.count_of_image(image_id):
                 headers = self._belonging.headers(image_id)
                 done = await self._clean(image_id, headers, Wish(orphaned=True), AUTOMATIC, dry_run=False)
                 _log.info("image.sessions_closed", image_id=image_id, sessions=done.sessions_cleaned)
@@ -239,7 +240,7 @@ class ImageSessionCommands:
                 details.append(wire.CleanedSession(header.session_id, header.client_id, action, reason))  # type: ignore[arg-type]  # one of the words
         if cleaned and not dry_run:
             self._images.note_cleanup(image_id, by, cleaned)
-        active = self._manager.count_by_image().get(image_id, 0)
+        active = self._manager.count_of_image(image_id)
         if dry_run:
             now = self._clock()
             would = {one.session_id for one in details if one.action == "would_close"}

@@ -13,7 +13,7 @@ from stui_sessiond.sessions.driving import Driving
 from stui_sessiond.sessions.hub import Hub
 from stui_sessiond.sessions.ledger import once_of
 from stui_sessiond.sessions.manager import SessionManager
-from stui_sessiond.sessions.transitions import Change, Mode, NewSession
+from stui_sessiond.sessions.transitions import MODES, Change, NewSession
 from stui_sessiond.storage.api import SessionStorage
 from stui_sessiond.wire.messages import Position, plain
 from stui_sessiond.wire.messages import session as wire
@@ -144,7 +144,7 @@ class SessionCommands:
         )
         sections = {name: section for name, section in named if section is not None}
         merging = asked.on_conflict == "merge"
-        change = Change(asked.state_data, Mode(asked.mode), sections, asked.expected_version, merging)
+        change = Change(asked.state_data, MODES[asked.mode], sections, asked.expected_version, merging)
         once = once_of("update_session_state", asked, caller.client_id)
         session = await self._manager.update(asked.session_id, change, asked.client_id, by=caller.client_id, once=once)
         return wire.UpdateSessionStateResult(
@@ -165,7 +165,7 @@ class SessionCommands:
     def info(self, caller: Caller, asked: wire.GetSessionInfo) -> wire.GetSessionInfoResult:
         """Carry out `get_session_info`."""
         del caller
-        header = self._manager.header(asked.session_id)
+        header, size_bytes = self._manager.outline(asked.session_id)
         now = self._clock()
         status = header.status(now)
         return wire.GetSessionInfoResult(
@@ -181,7 +181,7 @@ class SessionCommands:
             image_id=header.image_id,
             name=header.name,
             attached_clients=len(self._hub.attached(header.session_id)),
-            size_bytes=self._manager.size_bytes(header.session_id),
+            size_bytes=size_bytes,
             position=Position(header.epoch, header.seq),
             driver=self._driving.driver(header.session_id),
         )

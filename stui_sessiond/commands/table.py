@@ -111,6 +111,8 @@ class Entry(msgspec.Struct, frozen=True):
 
     descriptor: Descriptor
     command: Command | None
+    relays: bool
+    """Whether the answer may have to wait for an image."""
 
 
 class CommandTable:
@@ -124,7 +126,8 @@ class CommandTable:
         """
         built = {command.name: command for command in commands}
         self._entries = {
-            name: Entry(descriptor, built.pop(name, None)) for name, descriptor in contract.commands.items()
+            name: Entry(descriptor, built.pop(name, None), _relays(descriptor))
+            for name, descriptor in contract.commands.items()
         }
         if built:
             msg = f"no descriptor in protocol/commands for {sorted(built)}"
@@ -141,3 +144,12 @@ class CommandTable:
     def find(self, name: str) -> Entry | None:
         """Look a command up."""
         return self._entries.get(name)
+
+
+def _relays(descriptor: Descriptor) -> bool:
+    """Tell whether an answer may have to wait for an image. A `ping` counts as none: it runs no code anywhere.
+
+    Nor does `interrupt_evaluation`: it waits for an image, but not behind what it ends.
+    """
+    name = descriptor.command
+    return name != "ping" and ("image_timeout" in descriptor.errors or name == "evaluate_on")

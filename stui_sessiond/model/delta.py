@@ -31,10 +31,10 @@ class DeltaError(Exception):
     """A delta does not fit the document it is applied to."""
 
 
-def diff(old: dict[str, Any], new: dict[str, Any]) -> list[Step]:
-    """Find the steps that make `new` of `old`; none if they are equal."""
+def diff(old: dict[str, Any], new: dict[str, Any], path: str = "") -> list[Step]:
+    """Find the steps that make `new` of `old`, which is at `path`; none if they are equal."""
     steps: list[Step] = []
-    _diff(old, new, "", steps)
+    _diff(old, new, path, steps)
     return steps
 
 

@@ -1,5 +1,6 @@
 """What is an event, where in a stream is it, and what is kept of a session's events?"""
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -34,5 +35,5 @@ class Event(msgspec.Struct, frozen=True, gc=False):
 class EventLog(msgspec.Struct, frozen=True, gc=False):
     """The events that are kept of a session, oldest first, without a hole; the last one is the newest there is."""
 
-    events: tuple[Event, ...] = ()
+    events: Sequence[Event] = ()
     size_bytes: int = 0

@@ -54,7 +54,7 @@ class History(msgspec.Struct, frozen=True, gc=False):
 
     base: dict[str, Any]
     base_version: int
-    entries: tuple[HistoryEntry, ...] = ()
+    entries: Sequence[HistoryEntry] = ()
     size_bytes: int = 0
     """Of all entries together."""
 
@@ -168,7 +168,7 @@ class Session(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 def session_delta(old: Session, new: Session) -> list[Step]:
     """Find the steps from one session's document to another's, looking only at what is not the same object."""
-    steps = diff({"state": old.state}, {"state": new.state}) if old.state is not new.state else []
+    steps = diff(old.state, new.state, "/state") if old.state is not new.state else []
     if old.contexts is not new.contexts:
         before = {tool: stored for tool, stored in old.contexts.items() if new.contexts.get(tool) is not stored}
         after = {tool: stored for tool, stored in new.contexts.items() if old.contexts.get(tool) is not stored}

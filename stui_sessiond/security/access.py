@@ -18,6 +18,8 @@ class AccessLists(msgspec.Struct, frozen=True):
 
     def admits(self, name: str) -> bool:
         """Tell whether the name may come in."""
+        if not self.allow and not self.deny:
+            return True
         if any(fnmatchcase(name, pattern) for pattern in self.deny):
             return False
         return not self.allow or any(fnmatchcase(name, pattern) for pattern in self.allow)

@@ -39,6 +39,8 @@ class AdmissionRules(msgspec.Struct, frozen=True, kw_only=True):
 class Ticket:
     """One connection, from its acceptance to its end."""
 
+    __slots__ = ("_admission", "_counted", "_group", "_here", "address")
+
     def __init__(self, address: str, group: str, admission: "Admission") -> None:
         self.address = address
         self._group = group

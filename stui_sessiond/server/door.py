@@ -20,7 +20,7 @@ from stui_sessiond.security.alert import on_alert
 from stui_sessiond.server.certificate import LiveCertificate
 from stui_sessiond.tasks import TaskOwner
 from stui_sessiond.transports.lines import TLS_HANDSHAKE
-from stui_sessiond.transports.web import plain_answer
+from stui_sessiond.transports.plain import plain_answer
 from stui_sessiond.wire.forms import encode_closing
 
 _log = structlog.get_logger(__name__)

@@ -2,17 +2,14 @@
 
 import asyncio
 import functools
-import socket
 import time
-from collections import OrderedDict
-from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 import structlog
-import uvicorn
 
 from stui_sessiond.commands.dispatch import Dispatcher
 from stui_sessiond.contract import CloseReason
@@ -31,12 +28,14 @@ from stui_sessiond.server.door import Door
 from stui_sessiond.server.peer import ImageEvents, Peer, PeerLimits, hello_watch
 from stui_sessiond.sessions.feed import Feed
 from stui_sessiond.tasks import TaskOwner
-from stui_sessiond.transports.http import Health, make_app
+from stui_sessiond.transports.health import Health
 from stui_sessiond.transports.lines import LineProtocol
 from stui_sessiond.transports.pipe import Pipe, PipeLimits
-from stui_sessiond.transports.web import WebProtocol
-from stui_sessiond.transports.websocket import WebSocketProtocol, WebSocketRules
+from stui_sessiond.transports.turn import Turn
 from stui_sessiond.wire.messages.session import ConnectionCounts
+
+if TYPE_CHECKING:
+    from stui_sessiond.transports.web import HttpServer
 
 _log = structlog.get_logger(__name__)
 
@@ -109,6 +108,8 @@ class Server:
         self.draining = False
         self._rules = rules
         self._peers: set[Peer] = set()
+        self._by_token: Counter[str | None] = Counter()
+        """Peers that said hello, by the token they showed."""
         self._by_name: dict[ConnectionId, Peer] = {}
         """The newest peer of each connection: those that are there, and those that are parked."""
         self._parked: OrderedDict[ConnectionId, asyncio.TimerHandle] = OrderedDict()
@@ -116,7 +117,7 @@ class Server:
         self._watches = TaskOwner("hello")
         self._listeners: list[asyncio.AbstractServer] = []
         self._doors: list[Door] = []
-        self._uvicorn: _HttpServer | None = None
+        self._uvicorn: HttpServer | None = None
         self._unix: Path | None = None
         self._hosts: set[str] = set()
         """What `Host` may be. Changes with the certificate; the listeners hold this very set."""
@@ -133,6 +134,7 @@ class Server:
             failures=rules.failed_authentications,
         )
         self._admission = Admission(admission, time.monotonic)
+        self._turn = Turn()
 
     # ---- listening
 
@@ -157,27 +159,34 @@ class Server:
     async def _listen_unix(self, path: Path) -> None:
         sock = bind_unix(path)
         self._unix = path
-        factory = functools.partial(LineProtocol, self._accept, self._pipe_limits, same_user=True)
+        factory = functools.partial(LineProtocol, self._accept, self._pipe_limits, turn=self._turn, same_user=True)
         self._listeners.append(await asyncio.get_running_loop().create_unix_server(factory, sock=sock, backlog=1024))
 
     def _listen_lines(self, place: tuple[str, int]) -> tuple[str, int]:
-        factory = functools.partial(LineProtocol, self._accept, self._pipe_limits, same_user=False)
+        factory = functools.partial(LineProtocol, self._accept, self._pipe_limits, turn=self._turn, same_user=False)
         return self._open_door("lines", place, factory)
 
     async def _listen_http(self, place: tuple[str, int], health: Callable[[], Health]) -> tuple[str, int]:
+        # Starlette, uvicorn and websockets are a third of what is imported; a daemon on its unix socket needs none.
+        import uvicorn  # noqa: PLC0415
+
+        from stui_sessiond.transports.http import make_app  # noqa: PLC0415
+        from stui_sessiond.transports.web import HttpServer  # noqa: PLC0415
+        from stui_sessiond.transports.websocket import WebSocketProtocol, WebSocketRules  # noqa: PLC0415
+
         rules = WebSocketRules(
             hosts=self._hosts, origins=self._rules.origins, ping_interval_s=self._rules.ping_interval_s
         )
         config = uvicorn.Config(
             make_app(health, lambda: self._hosts, self._rules.origins),
-            ws=functools.partial(WebSocketProtocol, self._accept, self._pipe_limits, rules),  # type: ignore[arg-type]  # uvicorn only calls it
+            ws=functools.partial(WebSocketProtocol, self._accept, self._pipe_limits, rules, turn=self._turn),  # type: ignore[arg-type]  # uvicorn only calls it
             lifespan="off",
             log_config=None,
             access_log=False,
             server_header=False,
             timeout_graceful_shutdown=2,
         )
-        self._uvicorn = _HttpServer(config, self._rules.handshake_s)
+        self._uvicorn = HttpServer(config, self._rules.handshake_s)
         self._uvicorn_task = self._watches.start(self._uvicorn.serve(), "http")
         while not self._uvicorn.started:  # it tells by this flag alone
             if self._uvicorn_task.done():
@@ -233,8 +242,7 @@ class Server:
         """Tell whether somebody has as many connections as one token may have. The daemon's own user is not counted."""
         if principal.trusted:
             return False
-        held = sum(peer.principal is not None and peer.principal.token_id == principal.token_id for peer in self._peers)
-        return held >= self._rules.connections_per_token
+        return self._by_token[principal.token_id] >= self._rules.connections_per_token
 
     def recheck(self, may_stay: Callable[[Peer], bool]) -> int:
         """End the connections of peers that may not stay; tell how many."""
@@ -248,6 +256,11 @@ class Server:
         """The peer is gone. While it is owed answers its name is kept, so that it can be resumed with them."""
         self._peers.discard(peer)
         name = peer.connection_id
+        if name is not None and peer.principal is not None:
+            token_id = peer.principal.token_id
+            self._by_token[token_id] -= 1
+            if not self._by_token[token_id]:
+                del self._by_token[token_id]
         if name is None or self._by_name.get(name) is not peer:
             return
         if not peer.owes or self.draining:
@@ -264,8 +277,9 @@ class Server:
     def take_over(self, peer: Peer) -> Peer | None:
         """Let the peer have the name of its connection; return the one that had it before."""
         name = peer.connection_id
-        if name is None:
+        if name is None or peer.principal is None:
             return None
+        self._by_token[peer.principal.token_id] += 1
         elder, self._by_name[name] = self._by_name.get(name), peer
         if name in self._parked:
             self._parked.pop(name).cancel()
@@ -305,27 +319,3 @@ class Server:
             self._uvicorn.should_exit = True
             await asyncio.wait([self._uvicorn_task], timeout=5)
         await self._watches.close()
-
-
-class _HttpServer(uvicorn.Server):
-    """uvicorn without its own sockets and signals: the door accepts, and the daemon decides when to stop."""
-
-    def __init__(self, config: uvicorn.Config, request_s: float) -> None:
-        super().__init__(config)
-        self._request_s = request_s
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Leave signals alone."""
-        yield
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Get ready without listening."""
-        del sockets
-        await self.lifespan.startup()
-        self.servers = []
-        self.started = True
-
-    def make_protocol(self, ticket: Ticket) -> asyncio.Protocol:
-        """Make what serves a connection."""
-        return WebProtocol(self.config, self.server_state, self.lifespan.state, ticket, self._request_s)

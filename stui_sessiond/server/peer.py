@@ -5,6 +5,7 @@ peer asked for goes on when it leaves, and the answer is kept for a while for th
 """
 
 import asyncio
+import functools
 import itertools
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Protocol
@@ -39,6 +40,12 @@ RIGHTS_OF_ROLE = {
     "image": frozenset({"connect", "image"}),
 }
 """What a peer may do once it was let in, by the role it took up."""
+
+
+@functools.lru_cache(maxsize=256)
+def _rights(role: str, rights: frozenset[str]) -> frozenset[str]:
+    """What somebody with these rights may do in a role: one set for all the peers that are alike."""
+    return RIGHTS_OF_ROLE[role] & (rights | _NOBODY)
 
 
 _serials = itertools.count()
@@ -99,6 +106,41 @@ class PeerHost(Protocol):
 class Peer:
     """One connected peer; a `commands.table.Caller` and a `transports.pipe.Receiver`."""
 
+    __slots__ = (
+        "_behind",
+        "_catching_up",
+        "_claimed",
+        "_ended",
+        "_holding",
+        "_host",
+        "_kept",
+        "_kept_bytes",
+        "_limit_bytes",
+        "_link",
+        "_lost",
+        "_open",
+        "_owed",
+        "_own",
+        "_pipe",
+        "_refused",
+        "_relayed",
+        "_successor",
+        "_understood",
+        "client_id",
+        "connection_id",
+        "greeted",
+        "must_greet",
+        "origin",
+        "principal",
+        "process_id",
+        "proof",
+        "rights",
+        "role",
+        "subscriptions",
+        "take",
+        "topics",
+    )
+
     def __init__(self, pipe: Pipe, host: PeerHost, *, must_greet: bool) -> None:
         self.role: str | None = None
         self.client_id: str | None = None
@@ -115,6 +157,8 @@ class Peer:
         self._behind: dict[SessionId, Subscription] = {}
         self._catching_up = False
         self._pipe = pipe
+        self.take = pipe.take
+        """Takes events that others get as well: straight into the pipe, it is done for each event and subscriber."""
         self._host = host
         self._link: ImageLink | None = None
         self._understood = False
@@ -317,7 +361,7 @@ class Peer:
         self.role = hello.role
         self.client_id = hello.client_id
         self.principal = principal
-        self.rights = RIGHTS_OF_ROLE[hello.role] & (principal.rights | _NOBODY)
+        self.rights = _rights(hello.role, principal.rights)
         self._link = link
         messages = self._host.limits.messages
         self._limit_bytes = messages.client_bytes if link is None else messages.image_bytes

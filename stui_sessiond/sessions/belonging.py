@@ -18,15 +18,15 @@ class Belonging:
         self._keeper = keeper
         self._manager = manager
 
+    def images(self) -> list[ImageId]:
+        """List the images that sessions belong to, known or not."""
+        return self._keeper.shelf.images()
+
     def headers(self, image_id: ImageId | None, *, closed: bool = False) -> list[SessionHeader]:
         """List the sessions that belong to an image, or to any; expired ones too, and closed ones if wanted."""
-        found = [
-            entry.header
-            for entry in self._keeper.shelf.entries()
-            if entry.header.image_id is not None
-            and (image_id is None or entry.header.image_id == image_id)
-            and (closed or entry.header.closed_at is None)
-        ]
+        shelf = self._keeper.shelf
+        images = shelf.images() if image_id is None else [image_id]
+        found = [header for one in images for header in shelf.of_image(one) if closed or header.closed_at is None]
         return sorted(found, key=lambda header: (header.created_at, header.session_id))
 
     async def context_bytes(self, session_id: SessionId) -> int:

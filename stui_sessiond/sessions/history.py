@@ -5,6 +5,7 @@ from msgspec.structs import replace
 
 from stui_sessiond.model.delta import apply
 from stui_sessiond.model.session import History, HistoryEntry, Session, session_delta
+from stui_sessiond.model.trail import going_on
 
 _PARTS = 8
 """When a bound is reached, an eighth of what is kept is dropped."""
@@ -33,7 +34,7 @@ def advance(
 
 
 def _extended(history: History, entry: HistoryEntry, now: float, rules: HistoryRules) -> History:
-    entries = (*history.entries, entry)
+    entries = going_on(history.entries, (entry,))
     size_bytes = history.size_bytes + entry.size_bytes
     oldest_at = now - rules.max_age_s
     if len(entries) <= rules.max_versions and size_bytes <= rules.max_bytes and entries[0].at >= oldest_at:

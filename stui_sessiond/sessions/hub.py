@@ -13,6 +13,7 @@ import msgspec
 from stui_sessiond.ids import ConnectionId, SessionId
 from stui_sessiond.model.event import Event, Position
 from stui_sessiond.model.session import Session, SessionHeader
+from stui_sessiond.wire.bundle import Bundle
 
 STATE_EVENT = "session.updated"
 GAP_EVENT = "gap"
@@ -42,6 +43,9 @@ class Subscriber(Protocol):
     def deliver(self, message: bytes) -> None:
         """Take one encoded event."""
 
+    def take(self, bundle: Bundle) -> bool:
+        """Take events that others get as well, all or none; tell whether there was room. If not, as `has_room`."""
+
     def joined(self, subscription: "Subscription") -> None:
         """Take note of a new subscription of its own."""
 
@@ -55,13 +59,14 @@ class Subscriber(Protocol):
 class Subscription:
     """One subscriber's way through one session's events. `live`: what is published goes to it at once."""
 
-    __slots__ = ("at", "by_topic", "deltas", "live", "position", "session_id", "subscriber")
+    __slots__ = ("at", "by_topic", "deltas", "live", "position", "session_id", "subscriber", "take")
 
     def __init__(
         self, session_id: SessionId, subscriber: Subscriber, position: Position, at: float, *, deltas: bool
     ) -> None:
         self.session_id = session_id
         self.subscriber = subscriber
+        self.take = subscriber.take
         self.position = position
         self.at = at
         self.deltas = deltas
@@ -152,20 +157,21 @@ class Hub:
         subscriptions = self._sessions.get(header.session_id)
         if not subscriptions:
             return
-        encoded: dict[bool, list[bytes]] = {}
-        before = Position(header.epoch, events[0].seq - 1)
-        for each in tuple(subscriptions.values()):
+        bundles: dict[bool, Bundle] = {}
+        epoch, before, here = header.epoch, events[0].seq - 1, header.position
+        for each in tuple(subscriptions.values()):  # this loop is the price of an event: nothing is made in it
             if not each.live:
                 continue
-            if each.position != before or not each.subscriber.has_room():
-                each.live = False
-                each.subscriber.fell_behind(each)
-                continue
-            if each.deltas not in encoded:
-                encoded[each.deltas] = self.encode(session, events, deltas=each.deltas)
-            for message in encoded[each.deltas]:
-                each.subscriber.deliver(message)
-            each.position = header.position
+            known = each.position
+            if known.seq == before and known.epoch == epoch:
+                bundle = bundles.get(each.deltas)
+                if bundle is None:
+                    bundle = bundles[each.deltas] = Bundle(self.encode(session, events, deltas=each.deltas))
+                if each.take(bundle):
+                    each.position = here
+                    continue
+            each.live = False
+            each.subscriber.fell_behind(each)
 
     def encode(self, session: Session, events: Sequence[Event], *, deltas: bool) -> list[bytes]:
         """Make the messages of events; the newest change of the state has the whole of it.
@@ -195,14 +201,14 @@ class Hub:
     def announce(self, name: str, data: dict[str, Any], topics: Iterable[Topic]) -> None:
         """Tell of something that concerns no session. It is told once and not kept."""
         self.position = Position(self.position.epoch, self.position.seq + 1)
-        message: bytes | None = None
+        bundle: Bundle | None = None
         told: set[Subscriber] = set()
         for topic in topics:
             for subscriber in tuple(self._topics.get(topic, ())):
-                if subscriber not in told and subscriber.has_room():
-                    if message is None:
-                        message = self._encode(name, None, self.position, data, self._clock())
-                    subscriber.deliver(message)
+                if subscriber not in told:
+                    if bundle is None:
+                        bundle = Bundle([self._encode(name, None, self.position, data, self._clock())])
+                    subscriber.take(bundle)
                     told.add(subscriber)
 
     def _join(self, header: SessionHeader, first_seq: int) -> None:

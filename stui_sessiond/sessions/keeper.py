@@ -24,7 +24,7 @@ from stui_sessiond.errors import (
 from stui_sessiond.ids import SessionId
 from stui_sessiond.model.event import News
 from stui_sessiond.model.request import RequestEntry
-from stui_sessiond.model.session import HistoryEntry, Session
+from stui_sessiond.model.session import HistoryEntry, Session, SessionHeader
 from stui_sessiond.sessions import log
 from stui_sessiond.sessions.hub import Hub
 from stui_sessiond.sessions.shelf import Entry, Fence, Newsbox, Shelf
@@ -141,7 +141,7 @@ class Keeper:
             msg = f"session {session_id} is not in the storage any more"
             raise SessionDamagedError(msg, session_id=session_id)
         if loaded.session.header.version != entry.header.version:  # damaged: believe what can be read
-            entry.header = loaded.session.header
+            self.shelf.change(entry, loaded.session.header, entry.size_bytes)
             if not entry.header.epoch:
                 self.end_epoch(entry)
         # closing, reopening and binding count no version: what is known is as new or newer
@@ -173,8 +173,7 @@ class Keeper:
         before, behind = self._take_news(entry, mark)
         base = entry.header
         activity = max(session.header.last_activity, base.last_activity)
-        header = replace(session.header, last_activity=activity, epoch=base.epoch, seq=base.seq)
-        session = replace(session, header=header)
+        session = _brought_up(session, activity, base)
         told = (*before, *news, *behind)
         if told:
             session, events = log.append(session, told, base.epoch or self._another_epoch(), self.clock(), self._rules)
@@ -188,10 +187,12 @@ class Keeper:
             if before or behind:
                 self.end_epoch(entry)
             raise
-        newest = max(activity, entry.header.last_activity)  # it may have been used meanwhile
-        entry.header = replace(session.header, last_activity=newest)
+        newest = entry.header.last_activity
+        header = (
+            replace(session.header, last_activity=newest) if newest > activity else session.header
+        )  # used meanwhile
+        self.shelf.change(entry, header, size_bytes)
         entry.saved_activity = activity
-        entry.size_bytes = size_bytes
         self.shelf.hold(Loaded(session), size_bytes)
         self.hub.deliver(session, events)
         return session
@@ -364,6 +365,8 @@ class Held:
         entry = self._keeper.admit(self._session_id, self._client_id)
         await entry.lock.acquire()
         self._entry = entry
+        if self._keeper.shelf.find(entry.header.session_id) is entry:
+            return entry
         try:
             return self._keeper.find(self._session_id)  # it may have gone while we waited
         except StuiError:
@@ -373,6 +376,14 @@ class Held:
     async def __aexit__(self, *_: object) -> None:
         assert self._entry is not None  # noqa: S101 -- it was entered
         self._entry.lock.release()
+
+
+def _brought_up(session: Session, activity: float, base: SessionHeader) -> Session:
+    """The session as it is to be stored: with the newest time of activity, and its events go on from `base`."""
+    header = session.header
+    if (header.last_activity, header.epoch, header.seq) == (activity, base.epoch, base.seq):
+        return session
+    return replace(session, header=replace(header, last_activity=activity, epoch=base.epoch, seq=base.seq))
 
 
 def _with_header_of(entry: Entry, session: Session) -> Session:

@@ -7,6 +7,7 @@ from msgspec.structs import replace
 
 from stui_sessiond.model.event import Event, EventLog, News, Position
 from stui_sessiond.model.session import Session, SessionHeader
+from stui_sessiond.model.trail import going_on
 
 _PARTS = 8
 """When a bound is reached, an eighth of what is kept is dropped, so that it is not done again at every event."""
@@ -61,8 +62,10 @@ def follow_up(header: SessionHeader, log: EventLog, since: Position) -> Replay:
 
 
 def _extended(log: EventLog, events: Sequence[Event], now: float, rules: LogRules) -> EventLog:
-    kept = (*log.events, *events)
-    size_bytes = log.size_bytes + sum(event.size_bytes for event in events)
+    kept = going_on(log.events, events)
+    size_bytes = log.size_bytes
+    for event in events:
+        size_bytes += event.size_bytes
     oldest_at = now - rules.max_age_s
     if not kept or (len(kept) <= rules.max_events and size_bytes <= rules.max_bytes and kept[0].at >= oldest_at):
         return EventLog(kept, size_bytes)

@@ -204,9 +204,17 @@ class SessionManager:
         Raises:
             SessionNotFoundError, SessionClosedError: there is none.
         """
+        return self.outline(session_id)[0]
+
+    def outline(self, session_id: str) -> tuple[SessionHeader, int]:
+        """Tell about a session, and how large what is in it is.
+
+        Raises:
+            SessionNotFoundError, SessionClosedError: there is none.
+        """
         entry = self._keeper.find(session_id)
         transitions.require_open(entry.header, self.life.retention_s)
-        return entry.header
+        return entry.header, entry.size_bytes
 
     def find(self, session_id: SessionId) -> SessionHeader | None:
         """Look a session up, whatever has become of it."""
@@ -230,15 +238,20 @@ class SessionManager:
 
     def of_image(self, image_id: ImageId) -> list[SessionId]:
         """List the active sessions that belong to an image."""
-        return [header.session_id for header in self._shelf.active(self._clock()) if header.image_id == image_id]
+        return [header.session_id for header in self._shelf.active_of_image(image_id, self._clock())]
+
+    def count_of_image(self, image_id: ImageId) -> int:
+        """Count the active sessions that belong to an image."""
+        return len(self._shelf.active_of_image(image_id, self._clock()))
 
     def count_by_image(self) -> Mapping[ImageId, int]:
         """Count active sessions by the image they belong to."""
-        return Counter(header.image_id for header in self._shelf.active(self._clock()) if header.image_id is not None)
+        counts = Counter([header.image_id for header in self._shelf.active(self._clock())])
+        return {image_id: count for image_id, count in counts.items() if image_id is not None}
 
     def totals(self) -> Totals:
         """Count active sessions and their clients."""
-        active = list(self._shelf.active(self._clock()))
+        active = self._shelf.active(self._clock())
         return Totals(len(active), len({header.client_id for header in active}))
 
     # ---- contexts
@@ -417,8 +430,7 @@ class SessionManager:
 
     def _check_client_bytes(self, client: ClientId, grown: int) -> None:
         if grown > 0:
-            held = sum(self.size_bytes(header.session_id) for header in self._shelf.of_client(client))
-            self._keeper.validator.check_client_bytes(client, held + grown, grown)
+            self._keeper.validator.check_client_bytes(client, self._shelf.client_bytes(client) + grown, grown)
 
     @contextmanager
     def _starting_one(self, client: ClientId) -> Iterator[None]:

@@ -1,5 +1,8 @@
 """What does time do to sessions? They expire, are kept for a while, and go to the archive."""
 
+import asyncio
+from collections.abc import AsyncIterator
+
 import msgspec
 import structlog
 
@@ -9,6 +12,10 @@ from stui_sessiond.sessions.shelf import Entry
 from stui_sessiond.wire.timestamp import format_time
 
 _log = structlog.get_logger(__name__)
+
+
+ENTRIES_AT_ONCE = 1000
+"""Sessions that are looked at before others have their turn: some 1 ms."""
 
 
 class LifeRules(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,7 +38,7 @@ class Retention:
     async def sweep(self) -> None:
         """Announce sessions that expired, and archive those whose retention is over."""
         now = self._clock()
-        for entry in self._shelf.entries():
+        async for entry in self._slowly():
             header = entry.header
             ended_at = header.ended_at(now)
             if ended_at is None:
@@ -60,7 +67,7 @@ class Retention:
 
     async def autosave(self) -> None:
         """Store times of activity that changed since the last save."""
-        for entry in self._shelf.entries():
+        async for entry in self._slowly():
             if entry.header.last_activity == entry.saved_activity:
                 continue
             try:
@@ -69,6 +76,14 @@ class Retention:
                         await self._keeper.store(entry, await self._keeper.load(entry))
             except StuiError as error:  # only the time of the last activity is at stake
                 _log.warning("session.autosave_failed", session_id=entry.header.session_id, code=error.code)
+
+    async def _slowly(self) -> AsyncIterator[Entry]:
+        """Go through all sessions, with a break for others now and then."""
+        for number, entry in enumerate(self._shelf.entries(), 1):
+            if number % ENTRIES_AT_ONCE == 0:
+                await asyncio.sleep(0)
+            if self._is_there(entry):  # it may have gone meanwhile
+                yield entry
 
     def _is_there(self, entry: Entry) -> bool:
         return self._shelf.find(entry.header.session_id) is entry

@@ -4,13 +4,13 @@ Every session has an entry with its header; content is held for the most recentl
 """
 
 import asyncio
-from collections import OrderedDict
-from collections.abc import Iterator
+from collections import Counter, OrderedDict
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from stui_sessiond.ids import ClientId, SessionId
+from stui_sessiond.ids import ClientId, ImageId, SessionId
 from stui_sessiond.model.event import News
-from stui_sessiond.model.session import SessionHeader, Status
+from stui_sessiond.model.session import SessionHeader
 from stui_sessiond.storage.api import Loaded
 
 RESIDENT_SESSIONS = 4096
@@ -128,11 +128,13 @@ class _Resident(NamedTuple):
 
 
 class Shelf:
-    """All sessions, by id and by client."""
+    """All sessions, by id, by client and by image: what asks for one session, client or image looks at no other."""
 
     def __init__(self) -> None:
         self._entries: dict[SessionId, Entry] = {}
         self._by_client: dict[ClientId, set[SessionId]] = {}
+        self._by_image: dict[ImageId, dict[SessionId, Entry]] = {}
+        self._client_bytes: Counter[ClientId] = Counter()
         self._resident: OrderedDict[SessionId, _Resident] = OrderedDict()
         self._resident_bytes = 0
 
@@ -143,6 +145,30 @@ class Shelf:
         """Put a session there."""
         self._entries[entry.header.session_id] = entry
         self._by_client.setdefault(entry.header.client_id, set()).add(entry.header.session_id)
+        self._client_bytes[entry.header.client_id] += entry.size_bytes
+        self._bind(entry)
+
+    def change(self, entry: Entry, header: SessionHeader, size_bytes: int) -> None:
+        """Give an entry another header and size. The session and its client are the same; its image may be another."""
+        if header.image_id != entry.header.image_id:
+            self._unbind(entry)
+            entry.header = header
+            self._bind(entry)
+        entry.header = header
+        self._client_bytes[header.client_id] += size_bytes - entry.size_bytes
+        entry.size_bytes = size_bytes
+
+    def _bind(self, entry: Entry) -> None:
+        if entry.header.image_id is not None:
+            self._by_image.setdefault(entry.header.image_id, {})[entry.header.session_id] = entry
+
+    def _unbind(self, entry: Entry) -> None:
+        image_id = entry.header.image_id
+        theirs = None if image_id is None else self._by_image.get(image_id)
+        if image_id is not None and theirs is not None:
+            theirs.pop(entry.header.session_id, None)
+            if not theirs:
+                del self._by_image[image_id]
 
     def remove(self, entry: Entry) -> None:
         """Take a session away."""
@@ -150,8 +176,11 @@ class Shelf:
         del self._entries[header.session_id]
         mine = self._by_client[header.client_id]
         mine.discard(header.session_id)
+        self._client_bytes[header.client_id] -= entry.size_bytes
         if not mine:
             del self._by_client[header.client_id]
+            del self._client_bytes[header.client_id]
+        self._unbind(entry)
         self._drop(header.session_id)
 
     def find(self, session_id: SessionId) -> Entry | None:
@@ -162,9 +191,25 @@ class Shelf:
         """All entries, as they are now."""
         return list(self._entries.values())
 
-    def active(self, now: float) -> Iterator[SessionHeader]:
-        """The headers of active sessions."""
-        return (entry.header for entry in self._entries.values() if entry.header.status(now) is Status.ACTIVE)
+    def active(self, now: float) -> list[SessionHeader]:
+        """The headers of active sessions. It looks at all there are: some 10 ms for 100,000."""
+        return _active(self._entries.values(), now)
+
+    def images(self) -> list[ImageId]:
+        """The images that sessions belong to."""
+        return list(self._by_image)
+
+    def of_image(self, image_id: ImageId) -> list[SessionHeader]:
+        """The headers of all sessions that belong to an image, in no order."""
+        return [entry.header for entry in self._by_image.get(image_id, {}).values()]
+
+    def active_of_image(self, image_id: ImageId, now: float) -> list[SessionHeader]:
+        """Those of them that are active."""
+        return _active(self._by_image.get(image_id, {}).values(), now)
+
+    def client_bytes(self, client_id: ClientId) -> int:
+        """The size of all sessions of a client."""
+        return self._client_bytes.get(client_id, 0)
 
     def of_client(self, client_id: ClientId) -> Iterator[SessionHeader]:
         """The headers of a client's sessions, in no order."""
@@ -194,3 +239,12 @@ class Shelf:
         held = self._resident.pop(session_id, None)
         if held is not None:
             self._resident_bytes -= held.size_bytes
+
+
+def _active(entries: Iterable[Entry], now: float) -> list[SessionHeader]:
+    """As `SessionHeader.status` has it, without a call for each."""
+    return [
+        header
+        for entry in entries
+        if (header := entry.header).closed_at is None and now < header.last_activity + header.timeout_s
+    ]

@@ -9,8 +9,6 @@ from collections.abc import Mapping
 from enum import Enum
 from typing import Any
 
-import jsonpatch
-import jsonpointer
 import msgspec
 from msgspec.structs import replace
 
@@ -46,6 +44,9 @@ class Mode(Enum):
     REPLACE = "replace"
     MERGE = "merge"
     PATCH = "patch"
+
+
+MODES = {mode.value: mode for mode in Mode}
 
 
 class Change(msgspec.Struct, frozen=True):
@@ -329,6 +330,9 @@ def _patched(state: dict[str, Any], operations: list[Any], limit_bytes: int) -> 
     if len(operations) > MAX_PATCH_OPERATIONS:
         msg = f"a patch has at most {MAX_PATCH_OPERATIONS} operations"
         raise InvalidPatchError(msg, field="state_data")
+    import jsonpatch  # noqa: PLC0415 -- 15 ms, at the first patch and not at the start
+    import jsonpointer  # noqa: PLC0415
+
     document: Any = copy.deepcopy(state)
     copied_bytes = 0
     for index, operation in enumerate(operations):

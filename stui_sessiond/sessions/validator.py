@@ -132,9 +132,12 @@ class SessionValidator:
             msg = f"a session has contexts of at most {MAX_TOOLS} tools"
             raise ParameterError(msg, field="tool_id", maximum=MAX_TOOLS)
         size = len(state)
-        size += sum(stored.size_bytes for stored in session.contexts.values())
-        size += sum(kept.size_bytes for kept in session.snapshots.values())
-        size += sum(len(_encode(told)) for told in (session.config, session.client_info) if told)
+        for stored in session.contexts.values():
+            size += stored.size_bytes
+        for kept in session.snapshots.values():
+            size += kept.size_bytes
+        for told in (session.config, session.client_info):
+            size += len(_encode(told)) if told else 0
         if size > self.rules.max_bytes:
             msg = f"the session would have {size} bytes; {self.rules.max_bytes} are allowed"
             raise SessionTooLargeError(msg, size_bytes=size, limit_bytes=self.rules.max_bytes)

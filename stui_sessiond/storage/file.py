@@ -257,7 +257,7 @@ class FileStorage:
 
     async def _trim(self, wanted: int) -> None:
         """Free segments before `wanted`, or get a step nearer to it: the lock must not be held for long."""
-        holders = self._store.holders(wanted - 1)
+        holders = await self._on_thread(self._store.holders, wanted - 1)  # it looks at all sessions
         for session_id in holders[:TRIM_STEP]:
             for _ in range(2):  # the second time moves the newest file to the place of the one before
                 if self._store.holds(session_id, wanted - 1):
@@ -267,7 +267,7 @@ class FileStorage:
                         await self._write_file(session_id, held)
         if len(holders) > TRIM_STEP:
             self._kick.set()
-        elif not self._store.holders(wanted - 1):
+        elif not await self._on_thread(self._store.holders, wanted - 1):
             await self._on_thread(self._store.finish_trim, wanted)
 
     async def _finish_rekey(self) -> None:

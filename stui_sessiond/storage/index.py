@@ -63,6 +63,16 @@ class _Index(msgspec.Struct):
     sessions: list[_Row]
 
 
+class _Written(msgspec.Struct):
+    """An `_Index` whose rows are written one by one: no thread is kept waiting until all of them are."""
+
+    format: str
+    format_version: int
+    store_id: str
+    lsn: int
+    sessions: list[msgspec.Raw]
+
+
 class Index(msgspec.Struct, frozen=True):
     """The index as read: journal records up to `lsn` are in the session files."""
 
@@ -71,12 +81,13 @@ class Index(msgspec.Struct, frozen=True):
 
 
 _decode = msgspec.json.Decoder(_Index).decode
+_encode = msgspec.json.Encoder().encode
 
 
 def encode_index(store_id: str, lsn: int, places: Iterable[Place], sealer: Sealer = CLEAR) -> bytes:
     """Write the index; journal records up to `lsn` have to be in the session files."""
-    rows = [_row(place) for place in places if place.current_lsn >= 0]
-    text = msgspec.json.encode(_Index(INDEX_FORMAT, INDEX_VERSION, store_id, lsn, rows))
+    rows = [_encode(_row(place)) for place in places if place.current_lsn >= 0]
+    text = _encode(_Written(INDEX_FORMAT, INDEX_VERSION, store_id, lsn, [msgspec.Raw(row) for row in rows]))
     return add_checksum(seal_text(sealer, Label(store_id, "index"), text))
 
 

@@ -34,6 +34,7 @@ from stui_sessiond.model.session import (
     SessionHeader,
     StoredContext,
 )
+from stui_sessiond.model.trail import going_on
 from stui_sessiond.security.sealing import CLEAR, Label, Sealer, SealError
 from stui_sessiond.storage.sealed import key_of_text, open_text, seal_text, session_of_text
 
@@ -306,7 +307,9 @@ def replay(session: Session | None, change: ChangeRecord) -> Session:
         raise UnreadableError(msg) from None
     entry = _entry(change.entry)
     kept = session.history
-    history = History(kept.base, kept.base_version, (*kept.entries, entry), kept.size_bytes + entry.size_bytes)
+    history = History(
+        kept.base, kept.base_version, going_on(kept.entries, (entry,)), kept.size_bytes + entry.size_bytes
+    )
     return replace(changed, history=history)
 
 
@@ -323,7 +326,7 @@ def _log_after(session: Session, change: ChangeRecord) -> EventLog:
     events = _events(change.events, () if change.entry is None else (_entry(change.entry),))
     goes_on = change.header is not None and change.header.epoch == session.header.epoch
     old = session.log if goes_on and not misses_events(session, change) else EventLog()
-    return EventLog((*old.events, *events), old.size_bytes + sum(event.size_bytes for event in events))
+    return EventLog(going_on(old.events, events), old.size_bytes + sum(event.size_bytes for event in events))
 
 
 def _requests_after(session: Session, change: ChangeRecord) -> Requests:
@@ -386,7 +389,7 @@ def header_record(header: SessionHeader) -> HeaderRecord:
         closed_at=header.closed_at,
         epoch=header.epoch,
         seq=header.seq,
-        shares={str(client): role for client, role in header.shares.items()},
+        shares={str(client): role for client, role in header.shares.items()} if header.shares else {},
         key=header.key,
     )
 

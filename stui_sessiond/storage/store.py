@@ -407,7 +407,7 @@ class Store:
         if place is None:
             self.places[session_id] = Place(session.header, size_bytes, last_lsn=lsn)
         else:
-            self.places[session_id] = replace(place, header=session.header, size_bytes=size_bytes, last_lsn=lsn)
+            self.places[session_id] = Place(session.header, size_bytes, place.current_lsn, place.previous_lsn, lsn)
         self.pending[session_id] = Pending(session, lsn)
         self.healed.pop(session_id, None)
         self.damaged.pop(session_id, None)
@@ -465,7 +465,9 @@ class Store:
 
     def holders(self, lsn: int) -> list[SessionId]:
         """List the sessions that need journal records up to `lsn`, or an old key: one of their two files is older."""
-        return [name for name in list(self.places) if self.holds(name, lsn)]
+        old = self.old_files
+        places = list(self.places.items())
+        return [n for n, place in places if place.previous_lsn < min(place.last_lsn, lsn) or n in old]
 
     def holds(self, session_id: SessionId, lsn: int) -> bool:
         """Tell whether one session does."""

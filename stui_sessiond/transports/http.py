@@ -11,23 +11,12 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from stui_sessiond.security.origin import refusal
+from stui_sessiond.transports.health import Health
 
 UPGRADE_REQUIRED = 426
 
 JSON_TYPES = frozenset({"application/json", "application/json; charset=utf-8", "application/json;charset=utf-8"})
 """What a POST may be. A page of another origin cannot send it without asking first, and nobody here says yes."""
-
-
-class Health(msgspec.Struct, frozen=True):
-    """What `/healthz` says."""
-
-    status: str
-    server_id: str
-    server_version: str
-    uptime_seconds: float
-    sessions: int
-    images: int
-    storage: str
 
 
 class _Guard:

@@ -9,6 +9,8 @@ from stui_sessiond.contract import CloseReason
 from stui_sessiond.security.admission import Ticket
 from stui_sessiond.transports.pipe import PipeLimits, ReceiverFactory
 from stui_sessiond.transports.stream import StreamPipe, is_own_user
+from stui_sessiond.transports.turn import Turn
+from stui_sessiond.wire.bundle import Bundle
 from stui_sessiond.wire.codec import GLIMPSE_BYTES, too_large
 from stui_sessiond.wire.forms import encode_closing
 
@@ -29,10 +31,30 @@ _HTTP = re.compile(rb"[A-Z]{3,20} \S+ HTTP/[0-9.]+\r?$")
 class LineProtocol(StreamPipe):
     """A pipe over a stream socket. A line that is too long is dropped and reported; the next one is read again."""
 
+    __slots__ = (
+        "_closing",
+        "_dropping",
+        "_head",
+        "_linger",
+        "_message_bytes",
+        "_resting",
+        "_seen_message",
+        "_tail",
+        "same_user",
+        "strict_start",
+        "transport_name",
+    )
+
     def __init__(
-        self, make_receiver: ReceiverFactory, limits: PipeLimits, ticket: Ticket | None = None, *, same_user: bool
+        self,
+        make_receiver: ReceiverFactory,
+        limits: PipeLimits,
+        ticket: Ticket | None = None,
+        turn: Turn | None = None,
+        *,
+        same_user: bool,
     ) -> None:
-        super().__init__(make_receiver, limits, ticket)
+        super().__init__(make_receiver, limits, ticket, turn)
         self.transport_name = "unix" if same_user else "tcp"
         self.same_user = same_user
         self.strict_start = not same_user
@@ -66,6 +88,7 @@ class LineProtocol(StreamPipe):
             self.abort()
             return
         ended = b"\n" in data
+        self._reading = True
         if ended:
             first, *others = data.split(b"\n")
             last = others.pop()
@@ -73,6 +96,7 @@ class LineProtocol(StreamPipe):
                 if self._dropping:
                     self._dropping = False  # the end of a line that was reported already
                 elif not self._take(line):
+                    self._reading = False
                     return
             self._tail = bytearray(last)
         else:
@@ -83,7 +107,7 @@ class LineProtocol(StreamPipe):
             self._dropping = True
             self._tail.clear()
         self._watch_message(begun=bool(self._tail) or self._dropping, ended=ended)
-        self._flush()
+        self.write_turn()
         if len(data) >= TURN_BYTES and not self._closing:
             self._rest()
 
@@ -129,7 +153,7 @@ class LineProtocol(StreamPipe):
             tail, self._tail = bytes(self._tail), bytearray()
             self._take(tail)
         keep = not self._closing and self._receiver is not None and self._receiver.ended()
-        self._flush()
+        self.write_turn()
         return keep
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -150,13 +174,25 @@ class LineProtocol(StreamPipe):
         """Queue a message."""
         if not self._closing:
             self._queue(message)
+            self._out.append(b"\n")  # joined with all others: a long message is copied once
+            self._out_bytes += 1
+
+    def take(self, bundle: Bundle) -> bool:
+        """Queue messages that others get as well, if there is room."""
+        if not self.has_room():
+            return False
+        if not self._closing:
+            if bundle.lines is None:
+                bundle.lines = b"\n".join([*bundle.messages, b""])
+            self._queue(bundle.lines)
+        return True
 
     def close(self, reason: CloseReason) -> None:
         """Say why, and close."""
         if self._closing or self._transport is None:
             return
         self.send(encode_closing(reason.code, reason.name, reason.meaning, reconnect=reason.reconnect))
-        self._flush()
+        self.write_turn()
         self._closing = True
         self._transport.close()
         if self._transport.get_write_buffer_size():  # who does not read gets a moment more to learn why
@@ -170,15 +206,7 @@ class LineProtocol(StreamPipe):
 
     def finish(self) -> None:
         """Send what is queued and close without a word: the peer has gone home."""
-        self._flush()
+        self.write_turn()
         self._closing = True
         if self._transport is not None:
             self._transport.close()
-
-    def _flush(self) -> None:
-        if not self._out or self._transport is None or self._transport.is_closing():
-            return
-        if self._is_slow(self._transport):
-            self.abort()
-            return
-        self._transport.write(b"\n".join([*self._take_out(), b""]))

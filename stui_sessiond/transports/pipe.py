@@ -8,6 +8,7 @@ import msgspec
 from stui_sessiond.contract import CloseReason
 from stui_sessiond.errors import WireError
 from stui_sessiond.security.admission import Ticket
+from stui_sessiond.wire.bundle import Bundle
 
 
 class PipeLimits(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,6 +50,9 @@ class Pipe(Protocol):
 
     def send(self, message: bytes) -> None:
         """Queue a message; those of one loop turn leave in one write. Never blocks; does nothing once closed."""
+
+    def take(self, bundle: Bundle) -> bool:
+        """Queue messages that others get as well; tell whether there was room. If not, it is as with `has_room`."""
 
     def close(self, reason: CloseReason) -> None:
         """Send what is queued, say why, and close."""

@@ -14,6 +14,7 @@ from typing import cast
 
 from stui_sessiond.security.admission import Ticket
 from stui_sessiond.transports.pipe import PipeLimits, Receiver, ReceiverFactory
+from stui_sessiond.transports.turn import Turn
 
 TCP_USER_TIMEOUT_MS = 40_000
 """A peer that acknowledges nothing for so long is gone. One that does not read counts as such to the system, too: it is
@@ -30,19 +31,50 @@ class StreamPipe(asyncio.Protocol, abc.ABC):
     """The part of a pipe that does not depend on how messages are framed."""
 
     same_user = False
-    whole_only = False
 
-    def __init__(self, make_receiver: ReceiverFactory, limits: PipeLimits, ticket: Ticket | None = None) -> None:
+    __slots__ = (
+        "_full",
+        "_held",
+        "_limits",
+        "_make_receiver",
+        "_message_timer",
+        "_out",
+        "_out_bytes",
+        "_reading",
+        "_receiver",
+        "_room_wanted",
+        "_stall_timer",
+        "_transport",
+        "_turn",
+        "address",
+        "bearer",
+        "process_id",
+        "ticket",
+        "whole_only",
+    )
+
+    def __init__(
+        self,
+        make_receiver: ReceiverFactory,
+        limits: PipeLimits,
+        ticket: Ticket | None = None,
+        turn: Turn | None = None,
+    ) -> None:
         self.bearer: str | None = None
         self.address: str | None = None
         self.process_id: int | None = None
         self.ticket = ticket
+        self.whole_only = False
         self._make_receiver = make_receiver
         self._limits = limits
+        self._turn = turn or Turn()
         self._receiver: Receiver | None = None
         self._transport: asyncio.Transport | None = None
         self._out: list[bytes] = []
+        """Messages as they are written, that are not written yet."""
         self._out_bytes = 0
+        self._reading = False
+        """Whether what came is being worked off: at its end what is queued is written."""
         self._held = False
         self._full = False
         self._room_wanted = False
@@ -161,12 +193,12 @@ class StreamPipe(asyncio.Protocol, abc.ABC):
         else:
             self._transport.pause_reading()
 
-    def _queue(self, message: bytes) -> None:
+    def _queue(self, written: bytes) -> None:
         """Have a message leave with the others of this loop turn."""
-        if not self._out:
-            asyncio.get_running_loop().call_soon(self._flush)
-        self._out.append(message)
-        self._out_bytes += len(message)
+        if not self._out and not self._reading:
+            self._turn.add(self)
+        self._out.append(written)
+        self._out_bytes += len(written)
 
     def _take_out(self) -> list[bytes]:
         """Take what is queued, to be written now."""
@@ -175,9 +207,23 @@ class StreamPipe(asyncio.Protocol, abc.ABC):
             asyncio.get_running_loop().call_soon(self._tell_room)
         return taken
 
+    def write_turn(self) -> None:
+        """Write the messages that were queued in this turn of the loop, if that was not done."""
+        self._reading = False
+        transport, out = self._transport, self._out
+        if not out or transport is None or transport.is_closing():
+            return
+        if self._full and self._is_slow(transport):
+            self.abort()
+        elif len(out) > 1 or self._room_wanted:
+            transport.write(b"".join(self._take_out()))
+        else:  # an event, for most: the list is used again
+            self._out_bytes = 0
+            transport.write(out.pop())
+
     @abc.abstractmethod
-    def _flush(self) -> None:
-        """Write what is queued."""
+    def abort(self) -> None:
+        """Close without a word."""
 
     def _is_slow(self, transport: asyncio.Transport) -> bool:
         """Tell whether the peer has left too much unread to get more. One long answer alone is no reason."""

@@ -5,6 +5,9 @@ The request that asks for a WebSocket comes through here as well: its handshake 
 
 import asyncio
 import functools
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import structlog
@@ -14,6 +17,7 @@ from uvicorn.server import ServerState
 
 from stui_sessiond.security.admission import Ticket
 from stui_sessiond.transports.lines import TLS_HANDSHAKE
+from stui_sessiond.transports.plain import plain_answer
 
 _log = structlog.get_logger(__name__)
 
@@ -129,11 +133,25 @@ class WebProtocol(HttpToolsProtocol):
             self.transport.close()
 
 
-def plain_answer(status: int, text: str) -> bytes:
-    """Make an answer of one line of text, after which the connection is closed."""
-    body = f"{text}\n".encode()
-    phrase = {400: "Bad Request", 408: "Request Timeout", 413: "Content Too Large", 429: "Too Many Requests"}
-    phrase |= {431: "Request Header Fields Too Large", 503: "Service Unavailable"}
-    wait = "Retry-After: 60\r\n" if status in {429, 503} else ""
-    head = f"HTTP/1.1 {status} {phrase[status]}\r\nContent-Type: text/plain\r\nContent-Length: {len(body)}\r\n{wait}"
-    return head.encode() + b"Connection: close\r\n\r\n" + body
+class HttpServer(uvicorn.Server):
+    """uvicorn without its own sockets and signals: the door accepts, and the daemon decides when to stop."""
+
+    def __init__(self, config: uvicorn.Config, request_s: float) -> None:
+        super().__init__(config)
+        self._request_s = request_s
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave signals alone."""
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Get ready without listening."""
+        del sockets
+        await self.lifespan.startup()
+        self.servers = []
+        self.started = True
+
+    def make_protocol(self, ticket: Ticket) -> asyncio.Protocol:
+        """Make what serves a connection."""
+        return WebProtocol(self.config, self.server_state, self.lifespan.state, ticket, self._request_s)

@@ -13,7 +13,7 @@ import msgspec
 from websockets.exceptions import InvalidState
 from websockets.frames import Frame, Opcode
 from websockets.http11 import Request
-from websockets.protocol import State
+from websockets.protocol import Protocol, Side, State
 from websockets.server import ServerProtocol
 from websockets.typing import Subprotocol
 
@@ -24,6 +24,8 @@ from stui_sessiond.security.origin import refusal
 from stui_sessiond.transports.pipe import PipeLimits, ReceiverFactory
 from stui_sessiond.transports.stream import StreamPipe
 from stui_sessiond.transports.text_frame import read_text, write_text
+from stui_sessiond.transports.turn import Turn
+from stui_sessiond.wire.bundle import Bundle
 from stui_sessiond.wire.codec import check_utf8
 
 SUBPROTOCOL: Final = Subprotocol("stui.v1")
@@ -41,6 +43,8 @@ IDLE_FRAMES_PER_S = 1000
 
 _CONTENT_BYTES = 64
 """A fragment from this size on is honest work, whatever comes of it."""
+
+_END_OF_HEAD = b"\r\n\r\n"
 
 _FRAME_SLACK = 2
 """A message up to so many times the limit is read and answered with an error; beyond, the connection is failed."""
@@ -63,19 +67,43 @@ class WebSocketProtocol(StreamPipe):
     same_user = False
     strict_start = False
 
+    __slots__ = (
+        "_awaiting_pong",
+        "_begun_bytes",
+        "_expecting_close",
+        "_frames",
+        "_handshake",
+        "_idle_frames",
+        "_idle_since",
+        "_message",
+        "_open",
+        "_patience",
+        "_rules",
+        "_strict_bytes",
+        "_timer",
+        "_unread",
+        "_ws",
+    )
+
     def __init__(
         self,
         make_receiver: ReceiverFactory,
         limits: PipeLimits,
         rules: WebSocketRules,
         ticket: Ticket | None = None,
+        turn: Turn | None = None,
         **from_uvicorn: Any,  # noqa: ANN401 -- config, server_state, app_state: not needed here
     ) -> None:
         del from_uvicorn
-        super().__init__(make_receiver, limits, ticket)
+        super().__init__(make_receiver, limits, ticket, turn)
         self._rules = rules
-        self._ws = ServerProtocol(max_size=limits.message_bytes * _FRAME_SLACK, select_subprotocol=_select_subprotocol)
+        self._handshake: ServerProtocol | None = ServerProtocol(
+            max_size=limits.message_bytes * _FRAME_SLACK, select_subprotocol=_select_subprotocol
+        )
+        self._ws: Protocol = self._handshake
         self._message: bytearray | None = None
+        self._open = False
+        """Whether messages may be written: no more behind a close frame."""
         self._frames: list[bytes] = []
         """What is to be sent next."""
         self._timer: asyncio.TimerHandle | None = None
@@ -95,6 +123,12 @@ class WebSocketProtocol(StreamPipe):
 
     def data_received(self, data: bytes) -> None:
         """Read frames; answer in one write."""
+        if not self._unread and not self._begun_bytes and self._reads():
+            end = self._read_text(data, 0)
+            if end == len(data):  # one message, whole, as nearly always
+                self._flush()
+                return
+            data = data[end or 0 :]
         self._unread = self._unread + data if self._unread else data
         if self._patience is None:
             self._work_off()
@@ -146,9 +180,12 @@ class WebSocketProtocol(StreamPipe):
                 ended |= self._message is None
                 if event.opcode in _WITHOUT_CONTENT or (not event.fin and len(event.data) < _CONTENT_BYTES):
                     self._count_idle_frame()
-            elif isinstance(event, Request):
+            elif isinstance(event, Request) and self._handshake is not None:
+                at_once = self._begun_bytes == len(piece)
+                alone = at_once and piece.find(_END_OF_HEAD) == len(piece) - len(_END_OF_HEAD)
                 self._begun_bytes = 0
-                self._shake_hands(event)
+                handshake, self._handshake = self._handshake, None
+                self._shake_hands(handshake, event, alone=alone)
         return ended
 
     def _count_idle_frame(self) -> None:
@@ -188,21 +225,25 @@ class WebSocketProtocol(StreamPipe):
 
     # ---- frames
 
-    def _shake_hands(self, request: Request) -> None:
+    def _shake_hands(self, handshake: ServerProtocol, request: Request, *, alone: bool) -> None:
+        """Answer the request. `alone`: nothing has come behind it."""
         if self._ws.parser_exc is not None:  # frames came with the request, and were wrong: it is over already
             return
         headers = request.headers
         reason = refusal(headers.get_all("Host"), headers.get_all("Origin"), self._rules.hosts, self._rules.origins)
         if reason is not None:
-            self._ws.send_response(self._ws.reject(403, f"{reason}\n"))
+            handshake.send_response(handshake.reject(403, f"{reason}\n"))
             return
         if request.path.partition("?")[0] != self._rules.path:
-            self._ws.send_response(self._ws.reject(404, f"the WebSocket is at {self._rules.path}\n"))
+            handshake.send_response(handshake.reject(404, f"the WebSocket is at {self._rules.path}\n"))
             return
-        response = self._ws.accept(request)
-        self._ws.send_response(response)
+        response = handshake.accept(request)
+        handshake.send_response(response)
         if response.status_code != 101:  # noqa: PLR2004 -- Switching Protocols
             return
+        if alone:  # go on without the request and its headers, which the library would keep: 2 KB a connection
+            self._frames += handshake.data_to_send()
+            self._ws = Protocol(Side.SERVER, max_size=handshake.max_message_size)
         scheme, _, token = headers.get("Authorization", "").partition(" ")
         if scheme.lower() == "bearer" and token:
             self.bearer = token.strip()
@@ -228,6 +269,7 @@ class WebSocketProtocol(StreamPipe):
     def _take_message(self, payload: bytes) -> None:
         if self._receiver is None or self._ws.state is not State.OPEN:
             return
+        self._reading = True
         try:
             check_utf8(payload)
         except InvalidUtf8Error as error:  # RFC 6455 section 8.1 wants the connection failed
@@ -251,7 +293,21 @@ class WebSocketProtocol(StreamPipe):
     def send(self, message: bytes) -> None:
         """Queue a message."""
         if self._transport is not None and self._ws.state is State.OPEN:
-            self._queue(message)
+            self._queue(write_text(message))
+
+    def take(self, bundle: Bundle) -> bool:
+        """Queue messages that others get as well, if there is room."""
+        if self._full or self._out_bytes > self._limits.outbound_soft_bytes:
+            self._room_wanted = True
+            return False
+        frames = bundle.frames
+        if frames is None:
+            frames = bundle.frames = b"".join(map(write_text, bundle.messages))
+        if not self._out:  # as `_queue` has it; a call less for each event and subscriber
+            self._turn.add(self)
+        self._out.append(frames)
+        self._out_bytes += len(frames)
+        return True
 
     def close(self, reason: CloseReason) -> None:
         """Say why, and close."""
@@ -275,18 +331,28 @@ class WebSocketProtocol(StreamPipe):
 
     def _write_out(self) -> None:
         self._frames += self._ws.data_to_send()  # what the library wants to say goes before it
-        self._frames += map(write_text, self._take_out())
+        self._frames += self._take_out()
+
+    def write_turn(self) -> None:
+        """Write the messages that were queued in this turn of the loop, if that was not done."""
+        if self._open:
+            super().write_turn()
 
     def _flush(self) -> None:
+        """Write all there is: what the library wants to say, and messages. Called whenever the library did anything."""
+        self._open = is_open = self._ws.state is State.OPEN
+        self._reading = False
         transport = self._transport
         if transport is None or transport.is_closing():
             return
         if self._is_slow(transport):
             transport.abort()
             return
-        if self._out and self._ws.state is State.OPEN:
+        if is_open and self._out:
             self._write_out()
-        pieces, self._frames = [*self._frames, *self._ws.data_to_send()], []
+        else:
+            self._frames += self._ws.data_to_send()
+        pieces, self._frames = self._frames, []
         if pieces:
             data = b"".join(pieces)
             if data:
@@ -294,7 +360,7 @@ class WebSocketProtocol(StreamPipe):
             if pieces[-1] == b"":  # the library's mark for the end of the stream
                 transport.close()
                 return
-        if self._ws.close_expected():
+        if not is_open and self._ws.close_expected():
             self._expect_close()
 
     def _expect_close(self) -> None:
@@ -303,7 +369,7 @@ class WebSocketProtocol(StreamPipe):
         self._expecting_close = True
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = asyncio.get_running_loop().call_later(CLOSE_TIMEOUT_S, self._give_up)
+        self._timer = asyncio.get_running_loop().call_later(CLOSE_TIMEOUT_S, self.abort)
 
     def _ping(self) -> None:
         if self._ws.state is not State.OPEN:
@@ -312,7 +378,7 @@ class WebSocketProtocol(StreamPipe):
         if self._awaiting_pong and self._reads():  # while we do not read, silence says nothing
             self._ws.fail(1011, "no sign of life")
             self._flush()
-            self._give_up()
+            self.abort()
             return
         self._awaiting_pong = True
         self._ws.send_ping(b"")
@@ -325,7 +391,8 @@ class WebSocketProtocol(StreamPipe):
             return
         self._timer = asyncio.get_running_loop().call_later(self._rules.ping_interval_s, self._ping)
 
-    def _give_up(self) -> None:
+    def abort(self) -> None:
+        """Close without a word."""
         if self._transport is not None:
             self._transport.abort()
 

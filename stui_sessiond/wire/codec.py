@@ -36,6 +36,7 @@ T = TypeVar("T")
 _decode = msgspec.json.Decoder(Incoming).decode
 _decode_any = msgspec.json.Decoder().decode
 _BESIDE = ("client_id", "session_id", "client_info", "workspace_context", "object_registry")
+_NOTHING_BESIDE = (None,) * len(_BESIDE)
 _OF_COMMAND = frozenset({"id", "command", "parameters", *_BESIDE})
 _OF_ENVELOPE = frozenset({"id", "version", "payload"})
 _OF_REPLY = frozenset({"id", "status", "result", "error", "code", "details"})
@@ -158,8 +159,16 @@ def _object_text(raw: Raw | msgspec.UnsetType) -> bytes:
 
 
 def _beside(incoming: Incoming) -> dict[str, Any] | None:
-    found = {name: value for name in _BESIDE if (value := getattr(incoming, name)) is not None}
-    return found or None
+    given = (
+        incoming.client_id,
+        incoming.session_id,
+        incoming.client_info,
+        incoming.workspace_context,
+        incoming.object_registry,
+    )
+    if given == _NOTHING_BESIDE:  # as nearly always
+        return None
+    return {name: value for name, value in zip(_BESIDE, given, strict=True) if value is not None}
 
 
 def _whom_to_answer(payload: bytes) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from stui_sessiond.sessions.transitions import Change, NewSession
 from stui_sessiond.sessions.validator import SessionRules, SessionValidator
 from stui_sessiond.storage.api import BackupInfo, Commit, Loaded, Opened, SessionStorage, StorageStatus
 from stui_sessiond.storage.memory import MemoryStorage
+from stui_sessiond.wire.bundle import Bundle
 from tests.unit.bed.clock import FakeClock
 
 EVERYONE = AccessLists()
@@ -144,6 +145,14 @@ class Listener:
         self.by_session.setdefault(told["session_id"], []).append(heard)
         if self.room is not None:
             self.room -= 1
+
+    def take(self, bundle: Bundle) -> bool:
+        """Take events, if there is room."""
+        if not self.has_room():
+            return False
+        for message in bundle.messages:
+            self.deliver(message)
+        return True
 
     def joined(self, subscription: Subscription) -> None:
         """Take note of a subscription."""

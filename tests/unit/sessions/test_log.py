@@ -1,6 +1,7 @@
 """Which events are kept, and what follows on a position."""
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -28,7 +29,7 @@ def with_events(count: int, rules: LogRules = LogRules(), epoch: str = "e1") -> 
     return session
 
 
-def numbers(events: tuple[Event, ...]) -> list[int]:
+def numbers(events: Sequence[Event]) -> list[int]:
     """List where events are."""
     return [event.seq for event in events]
 

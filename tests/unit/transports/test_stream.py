@@ -168,6 +168,7 @@ async def test_pipe_with_far_too_much_unread() -> None:
     """It is cut off instead of getting the next message."""
     pipe, transport, _ = a_pipe()
     transport.waiting = 10_001
+    pipe.pause_writing()
     pipe.send(b"x")
     await turn()
     assert transport.aborted

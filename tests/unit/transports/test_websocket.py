@@ -6,12 +6,13 @@ from contextlib import asynccontextmanager
 
 import pytest
 from websockets.datastructures import Headers
-from websockets.frames import Close, Opcode
+from websockets.frames import Close, Frame, Opcode
 
 from stui_sessiond.contract import load_contract
 from stui_sessiond.security.origin import allowed_hosts
 from stui_sessiond.transports.pipe import PipeLimits
 from stui_sessiond.transports.websocket import WebSocketProtocol, WebSocketRules
+from stui_sessiond.wire.bundle import Bundle
 from tests.unit.bed.pipe import Echo, Echoes, listening
 from tests.unit.bed.web import WebPeer, web_peer
 
@@ -159,6 +160,24 @@ async def test_frames_byte_by_byte() -> None:
         assert [await peer.text(), await peer.text()] == [b"echo one", "echo zwö".encode()]
 
 
+@pytest.mark.parametrize("cut", [None, -3, -2, -1, 40])
+async def test_frames_that_come_with_the_handshake(cut: int | None) -> None:
+    """None is lost, whole or not, however the request is cut; nor is what comes after it."""
+    async with listener(Echoes()) as place, web_peer(place) as peer:
+        peer.ws.send_request(peer.ws.connect())
+        head = b"".join(peer.ws.data_to_send())
+        frames = b"".join(Frame(Opcode.TEXT, b"%d\r\n\r\n" % number).serialize(mask=True) for number in range(3))
+        whole = head + frames
+        pieces = [whole[:-1], whole[-1:]] if cut is None else [head[:cut], head[cut:] + frames]
+        for piece in pieces:
+            peer.writer.write(piece)
+            await peer.writer.drain()
+            await asyncio.sleep(0.001)
+        assert [await peer.text() for _ in range(3)] == [b"echo %d\r\n\r\n" % number for number in range(3)]
+        peer.raw(b"later")
+        assert await peer.text() == b"echo later"
+
+
 async def test_frames_in_one_segment() -> None:
     """All are answered, in order."""
     async with connected() as (peer, _):
@@ -298,6 +317,23 @@ async def test_daemon_closes() -> None:
         assert await peer.close_code() == 4003
         assert peer.ws.close_rcvd is not None
         assert peer.ws.close_rcvd.reason == "replaced"
+
+
+async def test_events_for_many() -> None:
+    """They are framed once for all, come in order with other messages, and go nowhere behind a close frame."""
+    async with connected() as (one, first), connected() as (two, second):
+        bundle = Bundle([b"event 1", b"event 2"])
+        first.pipe.send(b"before")
+        assert first.pipe.take(bundle)
+        framed = bundle.frames
+        assert second.pipe.take(bundle)
+        assert bundle.frames is framed
+        second.pipe.send(b"after")
+        assert [await one.text() for _ in range(3)] == [b"before", b"event 1", b"event 2"]
+        assert [await two.text() for _ in range(3)] == [b"event 1", b"event 2", b"after"]
+        first.pipe.close(load_contract().close_reasons["replaced"])
+        first.pipe.take(bundle)
+        assert (await one.text(), await one.close_code()) == (None, 4003)
 
 
 async def test_daemon_is_done() -> None:

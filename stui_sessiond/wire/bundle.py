@@ -1,0 +1,16 @@
+"""What is sent to many, and written only once for each kind of transport?"""
+
+from collections.abc import Sequence
+
+
+class Bundle:
+    """Messages that go together, in order, to everybody who hears of something."""
+
+    __slots__ = ("frames", "lines", "messages")
+
+    def __init__(self, messages: Sequence[bytes]) -> None:
+        self.messages = messages
+        self.frames: bytes | None = None
+        """All of them as WebSocket frames, once the first WebSocket has written them."""
+        self.lines: bytes | None = None
+        """All of them as lines, likewise."""
