@@ -8,6 +8,7 @@ import hashlib
 from typing import Any, TypeVar
 
 import msgspec
+from msgspec import UNSET
 from msgspec.structs import replace
 
 from stui_sessiond.errors import (
@@ -52,14 +53,18 @@ class Once(msgspec.Struct, frozen=True):
     client_id: str | None = None
 
 
-_encode = msgspec.json.Encoder(order="deterministic").encode
+_encode = msgspec.json.Encoder(order="sorted").encode
+
+_UNDIGESTED = ("idempotency_key", "timeout", "page_chars")
 
 
 def digest_of(command: str, asked: object) -> str:
     """Make a digest of what is asked, without the key, the time to wait and how much to show of the result."""
-    told = msgspec.to_builtins(asked)
-    for name in ("idempotency_key", "timeout", "page_chars"):
-        told.pop(name, None)
+    told: Any = asked
+    if any(getattr(asked, name, UNSET) is not UNSET for name in _UNDIGESTED):
+        told = msgspec.to_builtins(asked)
+        for name in _UNDIGESTED:
+            told.pop(name, None)
     return hashlib.sha256(_encode([command, told])).hexdigest()[:32]
 
 
@@ -88,6 +93,17 @@ def noted(requests: Requests, entry: RequestEntry, now: float, rules: LedgerRule
                 entries[key] = _faded(each)
                 size_bytes -= each.size_bytes - entries[key].size_bytes
     return Requests(entries, size_bytes)
+
+
+def begun(requests: Requests, entry: RequestEntry) -> tuple[RequestEntry, ...]:
+    """Make what is to be remembered when a request begins.
+
+    If an id of a connection was used again, and under its key a process is listed, that one gets another key.
+    """
+    before = requests.entries.get(entry.key)
+    if before is None or before.debugger_id is None:
+        return (entry,)
+    return replace(before, key=f"{before.key}:{before.debugger_id}"), entry
 
 
 def _without_outcome(entry: RequestEntry) -> RequestEntry:

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from stui_sessiond.ids import ClientId, SessionId
 from stui_sessiond.model.event import News
+from stui_sessiond.model.request import RequestEntry
 from stui_sessiond.model.session import SessionHeader, Status
 from stui_sessiond.storage.api import Loaded
 
@@ -62,6 +63,14 @@ class Newsbox:
             return
         self._items.append(_Waiting(news, size_bytes))
         self._bytes += size_bytes
+
+    def begin(self, *news: News) -> None:
+        """Let the beginning of a request wait, however much waits already: images bound how many there are."""
+        self._items += [_Waiting(one, 0) for one in news]
+
+    def begun(self) -> list[RequestEntry]:
+        """The requests whose beginning waits."""
+        return [item.news.begins for item in self._items if isinstance(item, _Waiting) and item.news.begins is not None]
 
     def miss(self, reason: str) -> None:
         """Count a piece of news that was not even looked at."""
