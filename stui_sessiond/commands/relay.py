@@ -336,12 +336,15 @@ class Relay:
         except StuiError as error:
             answer = error
         outcome = self._outcome(session_id, request, answer)
-        finishing = _quietly(self._book.finish(session_id, request.key, outcome), session_id)
+        told_first = bool(keyed or outcome.suspended or outcome.closes)  # who hears of a process finds it in the list
         if not keyed and not self._book.has_begun(session_id, request):
-            await finishing  # as long as it is in no book, its client does not go on to the next one
+            # as long as it is in no book, its client does not go on to the next one
+            finishing = self._book.finish(session_id, request.key, outcome, answer_first=not told_first)
+            await _quietly(finishing, session_id)
             return answer
-        noted = self._notes.start(finishing, f"finish.{request.key}")
-        if keyed or outcome.suspended or outcome.closes:  # who hears of a process finds it in the list
+        noting = _quietly(self._book.finish(session_id, request.key, outcome), session_id)
+        noted = self._notes.start(noting, f"finish.{request.key}")
+        if told_first:
             await asyncio.shield(noted)
         return answer
 

@@ -135,6 +135,10 @@ class Hub:
         """List all who hear of a session, also by a topic."""
         return list(self._sessions.get(session_id, {}).values())
 
+    def is_heard(self, session_id: SessionId) -> bool:
+        """Tell whether anybody may hear of what happens to a session."""
+        return bool(self._topics) or session_id in self._sessions
+
     def forget(self, session_id: SessionId) -> None:
         """End all subscriptions of a session that is gone for good."""
         for subscription in self._sessions.pop(session_id, {}).values():
@@ -143,7 +147,7 @@ class Hub:
     # ---- events
 
     def deliver(self, session: Session, events: Sequence[Event]) -> None:
-        """Tell of events that are stored; they are the newest of the session."""
+        """Tell of events that are stored, in their order."""
         if not events:
             return
         header = session.header
@@ -165,7 +169,7 @@ class Hub:
                 encoded[each.deltas] = self.encode(session, events, deltas=each.deltas)
             for message in encoded[each.deltas]:
                 each.subscriber.deliver(message)
-            each.position = header.position
+            each.position = Position(header.epoch, events[-1].seq)
 
     def encode(self, session: Session, events: Sequence[Event], *, deltas: bool) -> list[bytes]:
         """Make the messages of events; the newest change of the state has the whole of it.

@@ -172,10 +172,12 @@ class Keeper:
         requests: Sequence[RequestEntry] = (),
         whole: bool = False,
         mark: "Mark | None" = None,
+        answer_first: bool = False,
     ) -> Session:
         """Make a session durable with what happened to it, and only then the truth; then tell who listens.
 
         What was told by `post` before, or before `mark`, goes first. The newest time of activity is stored with it.
+        With `answer_first`, `news` and what follows is told when whoever stores it has gone on, that is, has answered.
 
         Raises:
             StorageError: nothing of it happened, except that news told before is lost and the epoch ends.
@@ -204,7 +206,11 @@ class Keeper:
         entry.saved_activity = activity
         entry.size_bytes = size_bytes
         self.shelf.hold(Loaded(session), size_bytes)
-        self.hub.deliver(session, events)
+        if answer_first and self.hub.is_heard(header.session_id):
+            self.hub.deliver(session, events[: len(before)])
+            asyncio.get_running_loop().call_soon(self.hub.deliver, session, events[len(before) :])
+        else:
+            self.hub.deliver(session, events)
         return session
 
     def _with_begun(

@@ -129,13 +129,15 @@ class RequestBook:
         found = None if held is None else held.session.requests.entries.get(request.key)
         return found is not None and found.relay_id == request.relay_id
 
-    async def finish(self, session_id: SessionId, key: str, outcome: Outcome, *, late: bool = False) -> bool:
+    async def finish(self, session_id: SessionId, key: str, outcome: Outcome, *, answer_first: bool = False) -> bool:
         """End a request, durably; False when it had ended, or is not in the book.
+
+        With `answer_first` its end is told behind the answer, which is to follow at once; its beginning never is.
 
         Raises:
             SessionError, StorageError: it has not ended in the book; what is told of it is lost, and the epoch ends.
         """
-        return await self._end(session_id, lambda entries: entries.get(key), outcome, late=late)
+        return await self._end(session_id, lambda entries: entries.get(key), outcome, answer_first=answer_first)
 
     async def finish_late(self, session_id: SessionId, relay_id: str, outcome: Outcome) -> bool:
         """End a request that an image was asked under this id over an earlier link.
@@ -150,7 +152,13 @@ class RequestBook:
         return await self._end(session_id, find, outcome, late=True)
 
     async def _end(
-        self, session_id: SessionId, find: Callable[[Entries], RequestEntry | None], outcome: Outcome, *, late: bool
+        self,
+        session_id: SessionId,
+        find: Callable[[Entries], RequestEntry | None],
+        outcome: Outcome,
+        *,
+        late: bool = False,
+        answer_first: bool = False,
     ) -> bool:
         async with self._keeper.hold_from_now(session_id) as (entry, mark):
             session = await self._keeper.load(entry)
@@ -168,7 +176,8 @@ class RequestBook:
             elif outcome.closes is not None and ended.debugs is not None:
                 closed = ledger.closed(session.requests, ended.debugs)
                 news += self._closings([ended.debugs] if closed else (), outcome.closes)
-            await self._note(entry, session, (*moved, ended, *closed), news, mark=mark)
+            noted = (*moved, ended, *closed)
+            await self._note(entry, session, noted, news, mark=mark, answer_first=answer_first)
             self._take_note(session_id, (ended,))
             if closed and ended.debugs is not None:
                 self._custody.forget(Place(session_id, ended.debugs))
@@ -284,12 +293,14 @@ class RequestBook:
         *,
         happened: bool = True,
         mark: Mark | None = None,
+        answer_first: bool = False,
     ) -> None:
         noted = session.requests
         for one in requests:
             noted = ledger.noted(noted, one, self._keeper.clock(), self._keeper.ledger_rules)
         try:
-            await self._keeper.store(entry, replace(session, requests=noted), news, requests=requests, mark=mark)
+            changed = replace(session, requests=noted)
+            await self._keeper.store(entry, changed, news, requests=requests, mark=mark, answer_first=answer_first)
         except StorageError:
             if happened:  # and there will be no event of it
                 self._keeper.end_epoch(entry)

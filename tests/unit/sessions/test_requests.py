@@ -10,7 +10,7 @@ from stui_sessiond.ids import ConnectionId, InstanceId, SessionId
 from stui_sessiond.model.request import Failure, Origin, RequestEntry
 from stui_sessiond.sessions import keeper
 from stui_sessiond.sessions.requests import SHOWN_CODE_CHARS, SHOWN_RESULT_CHARS, Outcome, Suspended
-from tests.unit.bed.house import House, TestStorage, open_house
+from tests.unit.bed.house import House, Listener, TestStorage, open_house
 
 CONNECTION = ConnectionId("conn-1")
 
@@ -232,6 +232,24 @@ async def test_beginning_and_end_close_together_are_one_record() -> None:
         names = ["evaluation.accepted", "evaluation.started", "evaluation.finished"]
         assert house.names(session_id) == names
         assert await records(house, storage, session_id) == [(names, {"k": "done"})]
+
+
+async def test_answer_goes_before_the_event_of_the_end() -> None:
+    """If that is wanted: not before those of the beginning, and whoever has just come hears each event once."""
+    async with open_house() as house:
+        session_id = await house.create()
+        late = Listener()
+        house.book.begin_soon(session_id, a_request(house))
+        house.post(session_id, "transcript", text="within")
+        await house.book.finish(session_id, "k", Outcome("1"), answer_first=True)
+        names = ["evaluation.accepted", "evaluation.started", "transcript"]
+        assert house.names(session_id) == names
+        await house.listen(session_id, late)
+        await asyncio.sleep(0)
+        await house.put(session_id, a=1)
+        await house.drained(late)
+        assert house.names(session_id) == [*names, "evaluation.finished", "session.updated"]
+        assert [heard.name for heard in late.heard] == ["session.updated"]
 
 
 async def test_beginning_that_nothing_follows_is_written_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
