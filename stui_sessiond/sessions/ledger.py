@@ -5,6 +5,7 @@ as new. Results go before keys, so that a request is known to be done for longer
 """
 
 import hashlib
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
 import msgspec
@@ -21,6 +22,7 @@ from stui_sessiond.errors import (
     StuiError,
     error_of,
 )
+from stui_sessiond.model.layers import with_item
 from stui_sessiond.model.request import Failure, RequestEntry, Requests
 from stui_sessiond.model.session import HistoryEntry
 
@@ -80,18 +82,20 @@ def noted(requests: Requests, entry: RequestEntry, now: float, rules: LedgerRule
     if entry.outcome_bytes > MAX_RESULT_BYTES:
         entry = _without_outcome(entry)
     before = requests.entries.get(entry.key)
-    entries = {**requests.entries, entry.key: entry}
+    entries: Mapping[str, RequestEntry] = with_item(requests.entries, entry.key, entry)
     size_bytes = requests.size_bytes + entry.size_bytes - (before.size_bytes if before else 0)
     if before is None and len(entries) > rules.max_requests:
         entries = {**_without_oldest(requests.entries, now, rules), entry.key: entry}
         size_bytes = sum(each.size_bytes for each in entries.values())
     if size_bytes > rules.max_result_bytes:
-        for key, each in list(entries.items()):
+        faded = dict(entries)
+        for key, each in entries.items():
             if size_bytes <= rules.max_result_bytes // 2:
                 break
             if key != entry.key:
-                entries[key] = _faded(each)
-                size_bytes -= each.size_bytes - entries[key].size_bytes
+                faded[key] = _faded(each)
+                size_bytes -= each.size_bytes - faded[key].size_bytes
+        entries = faded
     return Requests(entries, size_bytes)
 
 
@@ -122,7 +126,7 @@ def _faded(entry: RequestEntry) -> RequestEntry:
     return replace(_without_outcome(entry), code=code[:FADED_CODE_CHARS], code_cut=True)
 
 
-def _without_oldest(entries: dict[str, RequestEntry], now: float, rules: LedgerRules) -> dict[str, RequestEntry]:
+def _without_oldest(entries: Mapping[str, RequestEntry], now: float, rules: LedgerRules) -> dict[str, RequestEntry]:
     """Make room: drop an eighth, and what is too old.
 
     Not what is still running, nor whose process waits at its error, unless nothing else is there.

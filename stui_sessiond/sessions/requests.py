@@ -5,7 +5,7 @@ or together with its end; it ends once, whoever tells first; one whose image wen
 the image tells, or is known to be gone.
 """
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -35,7 +35,7 @@ SHOWN_ERROR_CHARS = 1000
 """How much of an error's class and text is in the event that tells of its process."""
 
 
-Entries = dict[str, RequestEntry]
+Entries = Mapping[str, RequestEntry]
 """Requests by key, the oldest first."""
 
 
@@ -147,7 +147,7 @@ class RequestBook:
         """
 
         def find(entries: Entries) -> RequestEntry | None:
-            return next((one for one in reversed(entries.values()) if one.relay_id == relay_id), None)
+            return next((one for one in reversed(tuple(entries.values())) if one.relay_id == relay_id), None)
 
         return await self._end(session_id, find, outcome, late=True)
 
