@@ -119,16 +119,14 @@ def check_parameters(asked: wire.Relayed) -> None:
 
 def _words(asked: wire.Relayed) -> list[str]:
     """The capabilities beyond the command itself that a request takes."""
-    words = []
-    if (isinstance(asked, wire.Evaluate) and asked.on_error == "suspend") or (
-        isinstance(asked, wire.Debug) and asked.debugger_id
-    ):
-        words.append("suspend")
-    if isinstance(asked, wire.Evaluate | wire.Inspect) and asked.keep is True:
-        words.append("handles")
-    if isinstance(asked, wire.Inspect) and (asked.handle or asked.path):
-        words.append("handles")
-    return words
+    if isinstance(asked, wire.Evaluate):
+        takes = (("suspend", asked.on_error == "suspend"), ("handles", asked.keep is True))
+        return [word for word, taken in takes if taken]
+    if isinstance(asked, wire.Debug):
+        return ["suspend"] if asked.debugger_id else []
+    if isinstance(asked, wire.Inspect):
+        return ["handles"] if asked.keep is True or asked.handle or asked.path else []
+    return []
 
 
 def page_chars_of(asked: wire.Relayed) -> int | None:

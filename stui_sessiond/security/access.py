@@ -18,7 +18,7 @@ class AccessLists(msgspec.Struct, frozen=True):
 
     def admits(self, name: str) -> bool:
         """Tell whether the name may come in."""
-        if any(fnmatchcase(name, pattern) for pattern in self.deny):
+        if self.deny and any(fnmatchcase(name, pattern) for pattern in self.deny):
             return False
         return not self.allow or any(fnmatchcase(name, pattern) for pattern in self.allow)
 

@@ -98,10 +98,10 @@ class Keeper:
             ParameterError: that is no id.
             SessionNotFoundError, SessionDamagedError: there is none to use.
         """
-        known = self.validator.session_id(session_id)
-        entry = self.shelf.find(known)
+        entry = self.shelf.find(SessionId(session_id))
         if entry is not None:
             return entry
+        known = self.validator.session_id(session_id)
         if known in self.damaged:
             msg = f"session {known} cannot be read; its files are in quarantine"
             raise SessionDamagedError(msg, session_id=known)

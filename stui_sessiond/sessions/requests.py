@@ -112,8 +112,7 @@ class RequestBook:
 
         If that fails, the epoch ends.
         """
-        accepted, started = self._beginning(request)
-        self._keeper.post_beginning(session_id, replace(accepted, begins=request), started)
+        self._keeper.post_beginning(session_id, *self._beginning(request))
 
     def _beginning(self, request: RequestEntry) -> tuple[News, News]:
         started = {
@@ -162,7 +161,8 @@ class RequestBook:
     ) -> bool:
         async with self._keeper.hold_from_now(session_id) as (entry, mark):
             session = await self._keeper.load(entry)
-            begins = find({one.key: one for one in self._keeper.begun(entry)})
+            begun = self._keeper.begun(entry)
+            begins = find({one.key: one for one in begun}) if begun else None
             found = begins or find(session.requests.entries)
             if found is None or found.state != "running":
                 return False
@@ -327,7 +327,7 @@ def _accepted(request: RequestEntry) -> News:
         "code": request.code,
         "truncated": request.code_cut,
     }
-    return News("evaluation.accepted", told, request.accepted_at)
+    return News("evaluation.accepted", told, request.accepted_at, request)
 
 
 def _ended(request: RequestEntry, outcome: Outcome, now: float) -> RequestEntry:
