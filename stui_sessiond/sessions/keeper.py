@@ -37,9 +37,10 @@ _log = structlog.get_logger(__name__)
 
 _encode = msgspec.json.Encoder().encode
 
-BEGIN_S = 0.005
-"""After so long the beginning of a request is written for itself. What an image answers sooner, which is most
-of what is evaluated, costs one record in the place of two. A slow sync takes as long: nobody is told much later."""
+BEGIN_S = 0.02
+"""After so long the beginning of a request is written for itself. What an image answers sooner costs one record in the
+place of two: that is most of what is evaluated, also when 64 clients do so at once and each waits for the others.
+Nobody sees such a delay, and a slow disk would take as long."""
 
 
 class Keeper:
