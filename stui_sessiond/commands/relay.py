@@ -88,7 +88,7 @@ class Relay:
         self._running = running
         self._long_results = long_results
         self._notes = TaskOwner("notes")
-        self._run_id = secrets.token_hex(8)
+        self._run_id = secrets.token_hex(5)
         self._serial = itertools.count(1)
         """With `_run_id` the names of requests: no other daemon's may be the same, for images may answer late."""
 
@@ -263,7 +263,7 @@ class Relay:
                 place = await self._debuggers.admit(session_id, request.client_id, asked)
             request = replace(
                 request,
-                relay_id=f"{session_id}:{self._run_id}{next(self._serial):x}",
+                relay_id=f"{session_id}:{self._run_id}{next(self._serial):06x}",
                 image_id=link.image_id,
                 instance_id=InstanceId(link.identity.instance_id),
             )
