@@ -12,7 +12,7 @@ import msgspec
 from stui_sessiond.commands.table import Caller
 from stui_sessiond.contract import Descriptor
 from stui_sessiond.errors import StuiError
-from stui_sessiond.security.audit import NO_AUDIT, AuditLog, Event, Word
+from stui_sessiond.security.audit import NO_AUDIT, Actor, AuditLog, Event, Word
 
 DENIALS = frozenset(
     {
@@ -58,6 +58,8 @@ class Note(msgspec.Struct, frozen=True):
     session_id: str | None
     image_id: str | None
     details: dict[str, Word]
+    actor: Actor | None = None
+    """Who sent it, if there is an entry that says so already."""
 
 
 class RequestAudit:
@@ -74,11 +76,12 @@ class RequestAudit:
             _text(parameters, "session_id"),
             _text(parameters, "image_id") or _text(getattr(parameters, "identity", None), "image_id"),
             _details(descriptor.command, parameters),
+            caller.actor if descriptor.right == "eval" else None,
         )
-        if descriptor.right == "eval":
+        if note.actor is not None:
             self._log.record(
                 "command.accepted",
-                caller.actor,
+                note.actor,
                 command=descriptor.command,
                 session_id=note.session_id,
                 image_id=note.image_id,
@@ -97,7 +100,7 @@ class RequestAudit:
         ended: Event = ("peer.admitted" if error is None else "peer.refused") if is_hello else "command.ended"
         self._log.record(
             ended,
-            caller.actor,
+            note.actor or caller.actor,
             outcome=outcome,
             command=None if is_hello else command,
             session_id=note.session_id,

@@ -1,11 +1,12 @@
 """How does a request get to the image it is for, and what if the link, the client or the daemon goes meanwhile?
 
 A request that only reads is asked and answered. One that runs code, for a session, is in the session's book before
-the image hears of it if it has an idempotency key, and at the same time if it has none; it goes on when its client
-leaves or stops waiting; and it ends when the image answers, over whatever link.
+the image hears of it if it has an idempotency key; if it has none, soon after, and before its client hears of its end.
+It goes on when its client leaves or stops waiting, and it ends when the image answers, over whatever link.
 """
 
 import asyncio
+import itertools
 import secrets
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
@@ -87,6 +88,9 @@ class Relay:
         self._running = running
         self._long_results = long_results
         self._notes = TaskOwner("notes")
+        self._run_id = secrets.token_hex(5)
+        self._serial = itertools.count(1)
+        """With `_run_id` the names of requests: no other daemon's may be the same, for images may answer late."""
 
     async def close(self) -> None:
         """Stop waiting for images. What they work on stays in the book, and ends when they tell.
@@ -173,24 +177,32 @@ class Relay:
         header = self._manager.use(asked.session_id)
         digest = ledger.digest_of(command, asked)
         key = asked.idempotency_key or self._running.own_key(header.session_id, origin)
-        running = self._running.find(header.session_id, key)
+        running = self._running.find(header.session_id, key) if asked.idempotency_key else None
         if running is not None and running.request.digest != digest:
             msg = "the key named another request before, which is still under way"
             raise KeyReusedError(msg)
-        if running is None or running.task is None:
-            running = Running(header.session_id, self._request(command, asked, key, digest, client_id, origin))
-            task = self._running.start(running, self._carry_out(header, running, asked, wanted))
+        if running is not None:
+            ended = await self._wait(running.join(), command, asked, key)
         else:
-            task = running.task
-        try:
-            async with asyncio.timeout(asked.timeout or None):
-                ended = await asyncio.shield(task)
-        except TimeoutError:
-            msg = f"there was no answer to {command} within {asked.timeout:g} s; it goes on"
-            raise ImageTimeoutError(msg, timeout=asked.timeout, evaluation=key) from None
+            running = Running(header.session_id, self._request(command, asked, key, digest, client_id, origin))
+            work = self._carry_out(header, running, asked, wanted)
+            if asked.idempotency_key or asked.timeout:  # it may go on when nobody here waits for it any more
+                ended = await self._wait(self._running.start(running, work), command, asked, key)
+            else:
+                ended = await self._running.carry_out(running, work)
         if isinstance(ended, StuiError):  # not the task's own: raising that would tie task and connection into a knot
             raise error_of(ended.code, ended.message, ended.details)
         return shown(ended, asked, key)  # type: ignore[no-any-return]  # a `wanted`: `_carry_out` has decoded it so
+
+    async def _wait(
+        self, ended: "asyncio.Future[Any]", command: str, asked: wire.Evaluate | wire.Debug, key: str
+    ) -> Any:  # noqa: ANN401 -- a result, or the error it ended with
+        try:
+            async with asyncio.timeout(asked.timeout or None):
+                return await asyncio.shield(ended)
+        except TimeoutError:
+            msg = f"there was no answer to {command} within {asked.timeout:g} s; it goes on"
+            raise ImageTimeoutError(msg, timeout=asked.timeout, evaluation=key) from None
 
     def _request(
         self,
@@ -213,6 +225,7 @@ class Relay:
             code=None if code is None else code[:SHOWN_CODE_CHARS],
             code_cut=code is not None and len(code) > SHOWN_CODE_CHARS,
             page_chars=page_chars_of(asked),
+            debugs=(asked.debugger_id or None) if isinstance(asked, wire.Debug) else None,
         )
 
     def status_of(self, session_id: SessionId, key: str) -> str | None:
@@ -238,37 +251,39 @@ class Relay:
                 before = ledger.recall_entry(await self._book.recall(session_id, request.key), request.digest)
                 if before is not None and not ledger.was_not_asked(before):
                     return ledger.again(before, wanted, gone=self.is_gone(before))
-            await self._approve(running, code_of(asked))
+            code = code_of(asked)
+            if code is not None and not self._approvals.lets_run(code, request.client_id):
+                await self._approve(running, code)
             link = None if running.dropped() else await self._link(header, asked)
             if link is None or running.dropped():
                 return await self._cancel(running)  # type: ignore[return-value]  # the outcome of this command
             link.check(request.command)
             sent = to_image(link, asked)
             if isinstance(asked, wire.Debug):
-                request = replace(request, debugs=asked.debugger_id or None)
                 place = await self._debuggers.admit(session_id, request.client_id, asked)
             request = replace(
                 request,
-                relay_id=f"{session_id}:{secrets.token_hex(8)}",
+                relay_id=f"{session_id}:{self._run_id}{next(self._serial):06x}",
                 image_id=link.image_id,
                 instance_id=InstanceId(link.identity.instance_id),
             )
-            work = self._begin(session_id, request, awaited=keyed)
-            beginning: asyncio.Task[StuiError | None] = self._notes.start(work, f"begin.{request.key}")
-            if keyed and (refusal := await asyncio.shield(beginning)) is not None:
-                return refusal
-            if running.dropped():
-                return await self._drop(session_id, request)  # type: ignore[return-value]  # the same
+            if keyed:
+                beginning = self._notes.start(self._begin(session_id, request), f"begin.{request.key}")
+                refusal: StuiError | None = await asyncio.shield(beginning)
+                if refusal is not None:
+                    return refusal
+                if running.dropped():
+                    return await self._drop(session_id, request)  # type: ignore[return-value]  # the same
+            else:
+                self._book.begin_soon(session_id, request)
             self._running.ask(running, request, link)
-            return await self._ask_and_note(running, link, sent, wanted, beginning, keyed=keyed)
+            return await self._ask_and_note(running, link, sent, wanted, keyed=keyed)
         except StuiError as error:
             return error
         finally:
             self._debuggers.leave(place)
 
-    async def _approve(self, running: Running, code: str | None) -> None:
-        if code is None:
-            return
+    async def _approve(self, running: Running, code: str) -> None:
         request = running.request
         try:
             async with asyncio.timeout(None) as running.waiting:
@@ -292,9 +307,9 @@ class Relay:
         await asyncio.shield(self._notes.start(_quietly(noting, session_id), f"drop.{request.key}"))
         return answer
 
-    async def _begin(self, session_id: SessionId, request: RequestEntry, *, awaited: bool) -> StuiError | None:
+    async def _begin(self, session_id: SessionId, request: RequestEntry) -> StuiError | None:
         try:
-            await self._book.begin(session_id, request, awaited=awaited)
+            await self._book.begin(session_id, request)
         except StuiError as error:
             return error
         return None
@@ -305,7 +320,6 @@ class Relay:
         link: ImageLink,
         sent: wire.Relayed,
         wanted: type[T],
-        beginning: "asyncio.Task[StuiError | None]",
         *,
         keyed: bool,
     ) -> T | StuiError:
@@ -321,14 +335,17 @@ class Relay:
             return error
         except StuiError as error:
             answer = error
-        if (
-            await asyncio.shield(beginning) is None
-        ):  # as long as it is in no book, its client does not go on to the next one
-            outcome = self._outcome(session_id, request, answer)
-            finishing = self._book.finish(session_id, request.key, outcome)
-            noted = self._notes.start(_quietly(finishing, session_id), f"finish.{request.key}")
-            if keyed or outcome.suspended or outcome.closes:  # who hears of a process finds it in the list
-                await asyncio.shield(noted)
+        outcome = self._outcome(session_id, request, answer)
+        told_first = bool(keyed or outcome.suspended or outcome.closes)  # who hears of a process finds it in the list
+        if not keyed and not self._book.has_begun(session_id, request):
+            # as long as it is in no book, its client does not go on to the next one
+            finishing = self._book.finish(session_id, request.key, outcome, answer_first=not told_first)
+            await _quietly(finishing, session_id)
+            return answer
+        noting = _quietly(self._book.finish(session_id, request.key, outcome), session_id)
+        noted = self._notes.start(noting, f"finish.{request.key}")
+        if told_first:
+            await asyncio.shield(noted)
         return answer
 
     def _outcome(self, session_id: SessionId, request: RequestEntry, answer: object) -> Outcome:

@@ -3,7 +3,7 @@
 import asyncio
 import secrets
 from collections.abc import Coroutine, Iterator
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -12,16 +12,19 @@ from stui_sessiond.images.link import ImageLink
 from stui_sessiond.model.request import Origin, RequestEntry
 from stui_sessiond.tasks import TaskOwner
 
+T = TypeVar("T")
+
 
 class Running(msgspec.Struct, eq=False):
-    """A request that is under way; its task gives its result, or the error it ended with."""
+    """A request that is under way, and how it ends: with its result, or an error that is not raised."""
 
     session_id: SessionId
     request: RequestEntry
     """As it will be in the book; from the moment an image is chosen with its `relay_id`."""
     link: ImageLink | None = None
     """Over which it was asked; None as long as it was not."""
-    task: "asyncio.Task[Any] | None" = None
+    ended: "asyncio.Future[Any] | None" = None
+    """For who waits for it besides whoever carries it out: its task, or made when somebody does."""
     waiting: asyncio.Timeout | None = None
     """Set while it waits for somebody to approve it."""
     given_up: bool = False
@@ -30,6 +33,12 @@ class Running(msgspec.Struct, eq=False):
     def key(self) -> str:
         """Its name in the session."""
         return self.request.key
+
+    def join(self) -> "asyncio.Future[Any]":
+        """Wait for it as well."""
+        if self.ended is None:
+            self.ended = asyncio.get_running_loop().create_future()
+        return self.ended
 
     def dropped(self) -> bool:
         """Tell whether it is to end before an image is asked."""
@@ -72,11 +81,23 @@ class RunningTable:
 
     def start(self, running: Running, work: Coroutine[Any, Any, Any]) -> "asyncio.Task[Any]":
         """Put a request into the table and begin to work on it; it is in the table until that ends."""
-        place = (running.session_id, running.key)
-        self._by_place[place] = running
-        running.task = self._tasks.start(work, f"{running.request.command}.{running.key}")
-        running.task.add_done_callback(lambda _: self._remove(running))
-        return running.task
+        self._by_place[(running.session_id, running.key)] = running
+        running.ended = task = self._tasks.start(work, f"{running.request.command}.{running.key}")
+        task.add_done_callback(lambda _: self._remove(running))
+        return task
+
+    async def carry_out(self, running: Running, work: Coroutine[Any, Any, T]) -> T:
+        """Do the same without a task: the work is that of whoever waits here, and ends with it."""
+        self._by_place[(running.session_id, running.key)] = running
+        try:
+            answer = await work
+            if running.ended is not None and not running.ended.done():
+                running.ended.set_result(answer)
+            return answer
+        finally:
+            if running.ended is not None:
+                running.ended.cancel()  # unless it has the answer
+            self._remove(running)
 
     def ask(self, running: Running, request: RequestEntry, link: ImageLink) -> None:
         """Take note that an image is asked now: this cannot be taken back any more."""

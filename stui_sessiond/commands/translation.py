@@ -44,15 +44,15 @@ def to_image(link: ImageLink, asked: wire.Relayed) -> wire.Relayed:
         if not link.can(word):
             msg = f"image {link.image_id!r} does not publish the capability `{word}`, which this takes"
             raise UnsupportedOperationError(msg, capability=word, image_id=link.image_id)
-    sent = replace(asked, tool_id=asked.tool_id or DEFAULT_TOOL, image_id=UNSET, timeout=UNSET)
-    if isinstance(sent, wire.Evaluate):
-        return replace(sent, idempotency_key=UNSET, page_chars=UNSET)
-    if isinstance(sent, wire.Debug):
-        debugger_id = resolve(link.identity, sent.debugger_id, "debugger_id") if sent.debugger_id else UNSET
-        return replace(sent, idempotency_key=UNSET, debugger_id=debugger_id)
-    if isinstance(sent, wire.Inspect) and sent.handle:
-        return replace(sent, handle=resolve(link.identity, sent.handle, "handle"))
-    return sent
+    more: dict[str, Any] = {}
+    if isinstance(asked, wire.Evaluate):
+        more = {"idempotency_key": UNSET, "page_chars": UNSET}
+    elif isinstance(asked, wire.Debug):
+        debugger_id = resolve(link.identity, asked.debugger_id, "debugger_id") if asked.debugger_id else UNSET
+        more = {"idempotency_key": UNSET, "debugger_id": debugger_id}
+    elif isinstance(asked, wire.Inspect) and asked.handle:
+        more = {"handle": resolve(link.identity, asked.handle, "handle")}
+    return replace(asked, tool_id=asked.tool_id or DEFAULT_TOOL, image_id=UNSET, timeout=UNSET, **more)
 
 
 def from_image(link: ImageLink, command: str, answer: Any) -> Any:  # noqa: ANN401 -- the result of the command
@@ -65,6 +65,8 @@ def from_image(link: ImageLink, command: str, answer: Any) -> Any:  # noqa: ANN4
     identity = link.identity
     if isinstance(answer, wire.EvaluateResult):
         error = answer.error
+        if error is UNSET and answer.handle is UNSET:
+            return answer
         if error is not UNSET and error.debugger_id is not None:
             error = replace(error, debugger_id=refer(identity, error.debugger_id))
         return replace(answer, handle=_referred(identity, answer.handle), error=error)
@@ -117,16 +119,14 @@ def check_parameters(asked: wire.Relayed) -> None:
 
 def _words(asked: wire.Relayed) -> list[str]:
     """The capabilities beyond the command itself that a request takes."""
-    words = []
-    if (isinstance(asked, wire.Evaluate) and asked.on_error == "suspend") or (
-        isinstance(asked, wire.Debug) and asked.debugger_id
-    ):
-        words.append("suspend")
-    if isinstance(asked, wire.Evaluate | wire.Inspect) and asked.keep is True:
-        words.append("handles")
-    if isinstance(asked, wire.Inspect) and (asked.handle or asked.path):
-        words.append("handles")
-    return words
+    if isinstance(asked, wire.Evaluate):
+        takes = (("suspend", asked.on_error == "suspend"), ("handles", asked.keep is True))
+        return [word for word, taken in takes if taken]
+    if isinstance(asked, wire.Debug):
+        return ["suspend"] if asked.debugger_id else []
+    if isinstance(asked, wire.Inspect):
+        return ["handles"] if asked.keep is True or asked.handle or asked.path else []
+    return []
 
 
 def page_chars_of(asked: wire.Relayed) -> int | None:

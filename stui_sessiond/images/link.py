@@ -244,18 +244,24 @@ class ImageLink:
             self._asked.pop(request_id, None)
 
     async def _answer(self, answer: asyncio.Future[Reply], command: str, wanted: type[T], timeout_s: float | None) -> T:
-        try:
-            async with asyncio.timeout(timeout_s):
-                reply = await answer
-        except TimeoutError:
-            msg = f"image {self.image_id!r} did not answer {command} within {timeout_s:g} s"
-            raise ImageTimeoutError(msg, image_id=self.image_id, timeout=timeout_s) from None
+        if timeout_s is None:
+            reply = await answer
+        else:
+            reply = await self._answer_within(answer, command, timeout_s)
         if reply.result is None:
             raise self.error(reply)
         try:
             return decode_result(reply, wanted)
         except StuiError as error:
             raise ImageError(error.message, image_id=self.image_id) from None
+
+    async def _answer_within(self, answer: asyncio.Future[Reply], command: str, timeout_s: float) -> Reply:
+        try:
+            async with asyncio.timeout(timeout_s):
+                return await answer
+        except TimeoutError:
+            msg = f"image {self.image_id!r} did not answer {command} within {timeout_s:g} s"
+            raise ImageTimeoutError(msg, image_id=self.image_id, timeout=timeout_s) from None
 
     # ---- what the daemon asks of its own accord
 

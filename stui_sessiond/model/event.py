@@ -5,6 +5,8 @@ from typing import Any
 
 import msgspec
 
+from stui_sessiond.model.request import RequestEntry
+
 
 class Position(msgspec.Struct, frozen=True):
     """A place in a stream: within an epoch, `seq` leaves nothing out."""
@@ -19,6 +21,8 @@ class News(msgspec.Struct, frozen=True):
     name: str
     data: dict[str, Any]
     at: float
+    begins: RequestEntry | None = None
+    """The request that is in the session's book from this on: both are stored in one record."""
 
 
 class Event(msgspec.Struct, frozen=True, gc=False):

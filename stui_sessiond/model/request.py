@@ -1,5 +1,6 @@
 """What is remembered of a request, so that it is carried out once however often it is sent?"""
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import msgspec
@@ -78,6 +79,6 @@ class RequestEntry(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 class Requests(msgspec.Struct, frozen=True, gc=False):
     """The requests of a session that are remembered, by key, oldest first."""
 
-    entries: dict[str, RequestEntry] = {}
+    entries: Mapping[str, RequestEntry] = {}
     size_bytes: int = 0
     """Of code, results and failures together."""

@@ -140,6 +140,10 @@ class Hub:
         """List all who hear of a session, also by a topic."""
         return list(self._sessions.get(session_id, {}).values())
 
+    def is_heard(self, session_id: SessionId) -> bool:
+        """Tell whether anybody may hear of what happens to a session."""
+        return bool(self._topics) or session_id in self._sessions
+
     def forget(self, session_id: SessionId) -> None:
         """End all subscriptions of a session that is gone for good."""
         for subscription in self._sessions.pop(session_id, {}).values():
@@ -148,7 +152,7 @@ class Hub:
     # ---- events
 
     def deliver(self, session: Session, events: Sequence[Event]) -> None:
-        """Tell of events that are stored; they are the newest of the session."""
+        """Tell of events that are stored, in their order."""
         if not events:
             return
         header = session.header
@@ -158,7 +162,7 @@ class Hub:
         if not subscriptions:
             return
         bundles: dict[bool, Bundle] = {}
-        epoch, before, here = header.epoch, events[0].seq - 1, header.position
+        epoch, before, here = header.epoch, events[0].seq - 1, Position(header.epoch, events[-1].seq)
         for each in tuple(subscriptions.values()):  # this loop is the price of an event: nothing is made in it
             if not each.live:
                 continue

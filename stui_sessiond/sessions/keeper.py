@@ -5,9 +5,10 @@ event is stored before anybody hears of it, in the order in which it was told; w
 ends the epoch.
 """
 
+import asyncio
 import secrets
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections import deque
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -25,7 +26,7 @@ from stui_sessiond.ids import SessionId
 from stui_sessiond.model.event import News
 from stui_sessiond.model.request import RequestEntry
 from stui_sessiond.model.session import HistoryEntry, Session, SessionHeader
-from stui_sessiond.sessions import log
+from stui_sessiond.sessions import ledger, log
 from stui_sessiond.sessions.hub import Hub
 from stui_sessiond.sessions.shelf import Entry, Fence, Newsbox, Shelf
 from stui_sessiond.sessions.validator import SessionValidator
@@ -35,6 +36,11 @@ from stui_sessiond.tasks import TaskOwner
 _log = structlog.get_logger(__name__)
 
 _encode = msgspec.json.Encoder().encode
+
+BEGIN_S = 0.02
+"""After so long the beginning of a request is written for itself. What an image answers sooner costs one record in the
+place of two: that is most of what is evaluated, also when 64 clients do so at once and each waits for the others.
+Nobody sees such a delay, and a slow disk would take as long."""
 
 
 class Keeper:
@@ -48,6 +54,7 @@ class Keeper:
         rules: log.LogRules,
         clock: Callable[[], float],
         new_epoch: Callable[[], str] = lambda: secrets.token_hex(8),
+        ledger_rules: ledger.LedgerRules | None = None,
     ) -> None:
         self.shelf = Shelf()
         self.storage = storage
@@ -55,11 +62,15 @@ class Keeper:
         self.hub = hub
         self.clock = clock
         self.damaged: frozenset[SessionId] = frozenset()
+        self.ledger_rules = ledger_rules or ledger.LedgerRules()
         self._rules = rules
         self._new_epoch = new_epoch
         self._epoch_end = ""
         self._closed = False
         self._tasks = TaskOwner("news")
+        self._beginnings: deque[_Beginning] = deque()
+        """Boxes in which the beginning of a request waits, or waited, by the time at which it is written."""
+        self._alarm: asyncio.TimerHandle | None = None
 
     async def open(self) -> frozenset[SessionId]:
         """Open the storage and learn what is in it; tell which sessions are damaged beyond use.
@@ -88,10 +99,10 @@ class Keeper:
             ParameterError: that is no id.
             SessionNotFoundError, SessionDamagedError: there is none to use.
         """
-        known = self.validator.session_id(session_id)
-        entry = self.shelf.find(known)
+        entry = self.shelf.find(SessionId(session_id))
         if entry is not None:
             return entry
+        known = self.validator.session_id(session_id)
         if known in self.damaged:
             msg = f"session {known} cannot be read; its files are in quarantine"
             raise SessionDamagedError(msg, session_id=known)
@@ -162,10 +173,12 @@ class Keeper:
         requests: Sequence[RequestEntry] = (),
         whole: bool = False,
         mark: "Mark | None" = None,
+        answer_first: bool = False,
     ) -> Session:
         """Make a session durable with what happened to it, and only then the truth; then tell who listens.
 
         What was told by `post` before, or before `mark`, goes first. The newest time of activity is stored with it.
+        With `answer_first`, `news` and what follows is told when whoever stores it has gone on, that is, has answered.
 
         Raises:
             StorageError: nothing of it happened, except that news told before is lost and the epoch ends.
@@ -176,6 +189,7 @@ class Keeper:
         session = _brought_up(session, activity, base)
         told = (*before, *news, *behind)
         if told:
+            session, requests = self._with_begun(session, told, requests)
             session, events = log.append(session, told, base.epoch or self._another_epoch(), self.clock(), self._rules)
         else:
             events = ()
@@ -194,8 +208,28 @@ class Keeper:
         self.shelf.change(entry, header, size_bytes)
         entry.saved_activity = activity
         self.shelf.hold(Loaded(session), size_bytes)
-        self.hub.deliver(session, events)
+        if answer_first and self.hub.is_heard(header.session_id):
+            self.hub.deliver(session, events[: len(before)])
+            asyncio.get_running_loop().call_soon(self.hub.deliver, session, events[len(before) :])
+        else:
+            self.hub.deliver(session, events)
         return session
+
+    def _with_begun(
+        self, session: Session, told: Sequence[News], requests: Sequence[RequestEntry]
+    ) -> tuple[Session, Sequence[RequestEntry]]:
+        """Put into the book what has begun and not ended in the same record."""
+        ended = {one.key for one in requests}
+        begun = [one.begins for one in told if one.begins is not None and one.begins.key not in ended]
+        if not begun:
+            return session, requests
+        book = session.requests
+        noted = list(requests)
+        for one in begun:
+            for each in ledger.begun(book, one):
+                book = ledger.noted(book, each, self.clock(), self.ledger_rules)
+                noted.append(each)
+        return replace(session, requests=book), noted
 
     async def begin(self, entry: Entry, session: Session, news: Sequence[News]) -> Session:
         """Make a new session durable, and only then known.
@@ -228,24 +262,15 @@ class Keeper:
         """Make a piece of news that happens now."""
         return News(name, data, self.clock())
 
-    @asynccontextmanager
-    async def hold_from_now(self, session_id: SessionId) -> AsyncIterator[tuple[Entry, "Mark"]]:
+    def hold_from_now(self, session_id: SessionId) -> "HeldFromNow":
         """Have a session to oneself, with a mark of the moment of asking.
 
         What is told of it from now on comes behind what is stored with the mark, however long it takes.
 
-        Raises:
+        Entering it raises:
             ParameterError, SessionNotFoundError, SessionDamagedError, ClientNotAllowedError: as `hold`.
         """
-        entry = self.shelf.find(session_id)
-        box = None if entry is None else entry.news
-        mark = Mark(box, None if box is None else box.fence())
-        try:
-            async with self.hold(session_id) as held:
-                yield held, mark
-        finally:
-            if mark.lower() and entry is not None and entry.news is box:
-                self._tasks.start(self._write_news(entry), f"news.{session_id}")
+        return HeldFromNow(self, session_id)
 
     def post(self, entry: Entry, name: str, data: dict[str, Any]) -> None:
         """Let something be stored and told soon, after all that was told before. Never blocks.
@@ -255,6 +280,38 @@ class Keeper:
         news = self._newsbox(entry)
         if news is not None:
             news.put(News(name, data, self.clock()), len(_encode(data)))
+
+    def post_beginning(self, session_id: SessionId, *news: News) -> None:
+        """Let a request be in the book with whatever is stored next of its session, and after `BEGIN_S` at the latest.
+
+        Never blocks. If it cannot be stored, that is as with all that was told: another epoch begins.
+        """
+        entry = self.shelf.find(session_id)
+        if entry is None or self._closed:
+            return
+        if entry.news is None:
+            entry.news = Newsbox()
+        entry.news.begin(*news)
+        loop = asyncio.get_running_loop()
+        self._beginnings.append(_Beginning(loop.time() + BEGIN_S, entry, entry.news))
+        if self._alarm is None:
+            self._alarm = loop.call_later(BEGIN_S, self._write_beginnings)
+
+    def _write_beginnings(self, *, everything: bool = False) -> None:
+        """Write what has waited long enough, unless it has gone with something else meanwhile."""
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        while self._beginnings and (everything or self._beginnings[0].due <= now):
+            _, entry, box = self._beginnings.popleft()
+            if entry.news is box:
+                self.write_soon(entry)
+        if self._alarm is not None:
+            self._alarm.cancel()
+        self._alarm = loop.call_at(self._beginnings[0].due, self._write_beginnings) if self._beginnings else None
+
+    def begun(self, entry: Entry) -> list[RequestEntry]:
+        """The requests whose beginning waits to be stored."""
+        return [] if entry.news is None else entry.news.begun()
 
     def miss(self, session_id: SessionId, reason: str) -> None:
         """Let it be told in its place, as `gap`, that something happened which is not taken. Never blocks."""
@@ -269,8 +326,12 @@ class Keeper:
             return None
         if entry.news is None:
             entry.news = Newsbox()
-            self._tasks.start(self._write_news(entry), f"news.{entry.header.session_id}")
+            self.write_soon(entry)
         return entry.news
+
+    def write_soon(self, entry: Entry) -> None:
+        """Store what was told of a session, as soon as nobody holds it."""
+        self._tasks.start(self._write_news(entry), f"news.{entry.header.session_id}")
 
     def post_to(self, session_id: SessionId, name: str, data: dict[str, Any]) -> None:
         """Do that for a session by its id, if it is there."""
@@ -280,7 +341,8 @@ class Keeper:
 
     async def settle(self) -> None:
         """Wait until all that was told is stored, or lost."""
-        while len(self._tasks):
+        while self._beginnings or len(self._tasks):
+            self._write_beginnings(everything=True)
             await self._tasks.drain(None)
 
     async def close(self) -> None:
@@ -350,6 +412,13 @@ class Mark(NamedTuple):
         return self.box is not None and self.fence is not None and self.box.lower(self.fence)
 
 
+class _Beginning(NamedTuple):
+    due: float
+    """By the loop's clock."""
+    entry: Entry
+    box: Newsbox
+
+
 class Held:
     """A session that is somebody's own as long as this context lasts."""
 
@@ -384,6 +453,37 @@ def _brought_up(session: Session, activity: float, base: SessionHeader) -> Sessi
     if (header.last_activity, header.epoch, header.seq) == (activity, base.epoch, base.seq):
         return session
     return replace(session, header=replace(header, last_activity=activity, epoch=base.epoch, seq=base.seq))
+
+
+class HeldFromNow:
+    """The same, with a mark of the moment at which it was asked for."""
+
+    __slots__ = ("_entry", "_held", "_keeper", "_mark", "_session_id")
+
+    def __init__(self, keeper: Keeper, session_id: SessionId) -> None:
+        self._keeper = keeper
+        self._session_id = session_id
+        self._entry = entry = keeper.shelf.find(session_id)
+        box = None if entry is None else entry.news
+        self._mark = Mark(box, None if box is None else box.fence())
+        self._held = keeper.hold(session_id)
+
+    async def __aenter__(self) -> tuple[Entry, Mark]:
+        try:
+            return await self._held.__aenter__(), self._mark
+        except BaseException:
+            self._lower()
+            raise
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._held.__aexit__()
+        self._lower()
+
+    def _lower(self) -> None:
+        """Nobody keeps the place any more: what waits behind it may be written, if nothing was stored with the mark."""
+        entry = self._entry
+        if self._mark.lower() and entry is not None and entry.news is self._mark.box:
+            self._keeper.write_soon(entry)
 
 
 def _with_header_of(entry: Entry, session: Session) -> Session:

@@ -5,9 +5,11 @@ as new. Results go before keys, so that a request is known to be done for longer
 """
 
 import hashlib
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
 import msgspec
+from msgspec import UNSET
 from msgspec.structs import replace
 
 from stui_sessiond.errors import (
@@ -20,6 +22,7 @@ from stui_sessiond.errors import (
     StuiError,
     error_of,
 )
+from stui_sessiond.model.layers import with_item
 from stui_sessiond.model.request import Failure, RequestEntry, Requests
 from stui_sessiond.model.session import HistoryEntry
 
@@ -52,14 +55,18 @@ class Once(msgspec.Struct, frozen=True):
     client_id: str | None = None
 
 
-_encode = msgspec.json.Encoder(order="deterministic").encode
+_encode = msgspec.json.Encoder(order="sorted").encode
+
+_UNDIGESTED = ("idempotency_key", "timeout", "page_chars")
 
 
 def digest_of(command: str, asked: object) -> str:
     """Make a digest of what is asked, without the key, the time to wait and how much to show of the result."""
-    told = msgspec.to_builtins(asked)
-    for name in ("idempotency_key", "timeout", "page_chars"):
-        told.pop(name, None)
+    told: Any = asked
+    if any(getattr(asked, name, UNSET) is not UNSET for name in _UNDIGESTED):
+        told = msgspec.to_builtins(asked)
+        for name in _UNDIGESTED:
+            told.pop(name, None)
     return hashlib.sha256(_encode([command, told])).hexdigest()[:32]
 
 
@@ -75,19 +82,32 @@ def noted(requests: Requests, entry: RequestEntry, now: float, rules: LedgerRule
     if entry.outcome_bytes > MAX_RESULT_BYTES:
         entry = _without_outcome(entry)
     before = requests.entries.get(entry.key)
-    entries = {**requests.entries, entry.key: entry}
+    entries: Mapping[str, RequestEntry] = with_item(requests.entries, entry.key, entry)
     size_bytes = requests.size_bytes + entry.size_bytes - (before.size_bytes if before else 0)
     if before is None and len(entries) > rules.max_requests:
         entries = {**_without_oldest(requests.entries, now, rules), entry.key: entry}
         size_bytes = sum(each.size_bytes for each in entries.values())
     if size_bytes > rules.max_result_bytes:
-        for key, each in list(entries.items()):
+        faded = dict(entries)
+        for key, each in entries.items():
             if size_bytes <= rules.max_result_bytes // 2:
                 break
             if key != entry.key:
-                entries[key] = _faded(each)
-                size_bytes -= each.size_bytes - entries[key].size_bytes
+                faded[key] = _faded(each)
+                size_bytes -= each.size_bytes - faded[key].size_bytes
+        entries = faded
     return Requests(entries, size_bytes)
+
+
+def begun(requests: Requests, entry: RequestEntry) -> tuple[RequestEntry, ...]:
+    """Make what is to be remembered when a request begins.
+
+    If an id of a connection was used again, and under its key a process is listed, that one gets another key.
+    """
+    before = requests.entries.get(entry.key)
+    if before is None or before.debugger_id is None:
+        return (entry,)
+    return replace(before, key=f"{before.key}:{before.debugger_id}"), entry
 
 
 def _without_outcome(entry: RequestEntry) -> RequestEntry:
@@ -106,7 +126,7 @@ def _faded(entry: RequestEntry) -> RequestEntry:
     return replace(_without_outcome(entry), code=code[:FADED_CODE_CHARS], code_cut=True)
 
 
-def _without_oldest(entries: dict[str, RequestEntry], now: float, rules: LedgerRules) -> dict[str, RequestEntry]:
+def _without_oldest(entries: Mapping[str, RequestEntry], now: float, rules: LedgerRules) -> dict[str, RequestEntry]:
     """Make room: drop an eighth, and what is too old.
 
     Not what is still running, nor whose process waits at its error, unless nothing else is there.

@@ -487,7 +487,7 @@ class SessionManager:
         requests: tuple[RequestEntry, ...] = ()
         if once is not None:
             requests = (ledger.carried_out(once, version),)
-            noted = ledger.noted(versioned.requests, requests[0], version.at, LEDGER)
+            noted = ledger.noted(versioned.requests, requests[0], version.at, self._keeper.ledger_rules)
             versioned = replace(versioned, requests=noted)
         news = (*also, event(versioned, version))
         return await self._keeper.store(

@@ -1,10 +1,11 @@
 """What became of the requests that ran code? Begins and ends them in a session's book, and tells of it.
 
-Guarantees: a request is in the book, durably, before `begin` returns; it ends once, whoever tells first; one whose
-image went away stays `running` in the book until the image tells, or is known to be gone.
+Guarantees: a request is in the book, durably, before `begin` returns, and within `keeper.BEGIN_S` after `begin_soon`,
+or together with its end; it ends once, whoever tells first; one whose image went away stays `running` in the book until
+the image tells, or is known to be gone.
 """
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -34,6 +35,10 @@ SHOWN_ERROR_CHARS = 1000
 """How much of an error's class and text is in the event that tells of its process."""
 
 
+Entries = Mapping[str, RequestEntry]
+"""Requests by key, the oldest first."""
+
+
 class Suspended(msgspec.Struct, frozen=True):
     """A process that waits at an error. `debugger_id` is the name that clients use."""
 
@@ -59,9 +64,8 @@ class Outcome(msgspec.Struct, frozen=True):
 class RequestBook:
     """The requests of all sessions that ran code, or are running it."""
 
-    def __init__(self, keeper: Keeper, rules: ledger.LedgerRules, custody: CustodyTable) -> None:
+    def __init__(self, keeper: Keeper, custody: CustodyTable) -> None:
         self._keeper = keeper
-        self._rules = rules
         self._custody = custody
 
     async def recall(self, session_id: str, key: str) -> RequestEntry | None:
@@ -70,8 +74,7 @@ class RequestBook:
         Raises:
             SessionError, StorageError: the session cannot be read.
         """
-        async with self._keeper.hold(session_id) as entry:
-            return (await self._keeper.load(entry)).requests.entries.get(key)
+        return (await self.remembered(session_id)).get(key)
 
     async def find_relayed(self, session_id: SessionId, relay_id: str) -> RequestEntry | None:
         """Find the request that an image was asked under this id, if it has not ended.
@@ -79,49 +82,61 @@ class RequestBook:
         Raises:
             SessionError, StorageError: the session cannot be read.
         """
-        async with self._keeper.hold(session_id) as entry:
-            entries = (await self._keeper.load(entry)).requests.entries.values()
+        entries = (await self.remembered(session_id)).values()
         return next((one for one in entries if one.relay_id == relay_id and one.state == "running"), None)
 
-    async def remembered(self, session_id: str) -> dict[str, RequestEntry]:
-        """List what is remembered of a session's requests, by key.
+    async def remembered(self, session_id: str) -> Entries:
+        """List what is remembered of a session's requests, by key, also of those that begin just now.
 
         Raises:
             SessionError, StorageError: the session cannot be read.
         """
         async with self._keeper.hold(session_id) as entry:
-            return (await self._keeper.load(entry)).requests.entries
+            entries = (await self._keeper.load(entry)).requests.entries
+            begun = self._keeper.begun(entry)
+        return {**entries, **{one.key: one for one in begun}} if begun else entries
 
-    async def begin(self, session_id: SessionId, request: RequestEntry, *, awaited: bool) -> None:
-        """Put a request into the book, durably. `awaited`: it is not carried out if that fails.
+    async def begin(self, session_id: SessionId, request: RequestEntry) -> None:
+        """Put a request into the book, durably; it is carried out only then.
 
         Raises:
-            StorageError: it is not in the book; if it is carried out all the same, the epoch ends.
+            StorageError: it is not in the book.
         """
+        async with self._keeper.hold_from_now(session_id) as (entry, mark):
+            session = await self._keeper.load(entry)
+            noted = ledger.begun(session.requests, request)
+            await self._note(entry, session, noted, self._beginning(request), happened=False, mark=mark)
+
+    def begin_soon(self, session_id: SessionId, request: RequestEntry) -> None:
+        """Put a request that is carried out at once into the book: soon, or together with its end if that comes first.
+
+        If that fails, the epoch ends.
+        """
+        self._keeper.post_beginning(session_id, *self._beginning(request))
+
+    def _beginning(self, request: RequestEntry) -> tuple[News, News]:
         started = {
             "evaluation": request.key,
             "image_id": request.image_id,
             "instance_id": request.instance_id,
         }
-        async with self._keeper.hold_from_now(session_id) as (entry, mark):
-            session = await self._keeper.load(entry)
-            news = (
-                _accepted(request),
-                self._keeper.news("evaluation.started", started),
-            )
-            before = session.requests.entries.get(request.key)
-            waits = before is not None and before.debugger_id is not None
-            # an id of a connection was used again, and under its key a process is listed: that one gets another key
-            moved = (replace(before, key=f"{before.key}:{before.debugger_id}"),) if before is not None and waits else ()
-            await self._note(entry, session, (*moved, request), news, happened=not awaited, mark=mark)
+        return _accepted(request), self._keeper.news("evaluation.started", started)
 
-    async def finish(self, session_id: SessionId, key: str, outcome: Outcome, *, late: bool = False) -> bool:
+    def has_begun(self, session_id: SessionId, request: RequestEntry) -> bool:
+        """Tell whether a request is in the book, durably; False also when that takes more than a look."""
+        held = self._keeper.shelf.content(session_id)
+        found = None if held is None else held.session.requests.entries.get(request.key)
+        return found is not None and found.relay_id == request.relay_id
+
+    async def finish(self, session_id: SessionId, key: str, outcome: Outcome, *, answer_first: bool = False) -> bool:
         """End a request, durably; False when it had ended, or is not in the book.
+
+        With `answer_first` its end is told behind the answer, which is to follow at once; its beginning never is.
 
         Raises:
             SessionError, StorageError: it has not ended in the book; what is told of it is lost, and the epoch ends.
         """
-        return await self._end(session_id, lambda found: found.key == key, outcome, late=late)
+        return await self._end(session_id, lambda entries: entries.get(key), outcome, answer_first=answer_first)
 
     async def finish_late(self, session_id: SessionId, relay_id: str, outcome: Outcome) -> bool:
         """End a request that an image was asked under this id over an earlier link.
@@ -129,16 +144,29 @@ class RequestBook:
         Raises:
             SessionError, StorageError: as `finish`.
         """
-        return await self._end(session_id, lambda found: found.relay_id == relay_id, outcome, late=True)
+
+        def find(entries: Entries) -> RequestEntry | None:
+            return next((one for one in reversed(tuple(entries.values())) if one.relay_id == relay_id), None)
+
+        return await self._end(session_id, find, outcome, late=True)
 
     async def _end(
-        self, session_id: SessionId, is_it: Callable[[RequestEntry], bool], outcome: Outcome, *, late: bool
+        self,
+        session_id: SessionId,
+        find: Callable[[Entries], RequestEntry | None],
+        outcome: Outcome,
+        *,
+        late: bool = False,
+        answer_first: bool = False,
     ) -> bool:
         async with self._keeper.hold_from_now(session_id) as (entry, mark):
             session = await self._keeper.load(entry)
-            found = next((one for one in reversed(session.requests.entries.values()) if is_it(one)), None)
+            begun = self._keeper.begun(entry)
+            begins = find({one.key: one for one in begun}) if begun else None
+            found = begins or find(session.requests.entries)
             if found is None or found.state != "running":
                 return False
+            moved = () if begins is None else ledger.begun(session.requests, begins)[:-1]
             ended = _ended(found, outcome, self._keeper.clock())
             news = [self._keeper.news("evaluation.finished", _told(ended, outcome, late=late))]
             closed: list[RequestEntry] = []
@@ -148,7 +176,8 @@ class RequestBook:
             elif outcome.closes is not None and ended.debugs is not None:
                 closed = ledger.closed(session.requests, ended.debugs)
                 news += self._closings([ended.debugs] if closed else (), outcome.closes)
-            await self._note(entry, session, (ended, *closed), news, mark=mark)
+            noted = (*moved, ended, *closed)
+            await self._note(entry, session, noted, news, mark=mark, answer_first=answer_first)
             self._take_note(session_id, (ended,))
             if closed and ended.debugs is not None:
                 self._custody.forget(Place(session_id, ended.debugs))
@@ -208,7 +237,7 @@ class RequestBook:
             session = await self._keeper.load(entry)
             lost = [
                 replace(one, state="lost", finished_at=self._keeper.clock())
-                for one in session.requests.entries.values()
+                for one in (*session.requests.entries.values(), *self._keeper.begun(entry))
                 if one.state == "running" and one.relay_id is not None and one.instance_id != instance_id
             ]
             reason = "the image was started anew; what the one before worked on will never be finished"
@@ -264,12 +293,14 @@ class RequestBook:
         *,
         happened: bool = True,
         mark: Mark | None = None,
+        answer_first: bool = False,
     ) -> None:
         noted = session.requests
         for one in requests:
-            noted = ledger.noted(noted, one, self._keeper.clock(), self._rules)
+            noted = ledger.noted(noted, one, self._keeper.clock(), self._keeper.ledger_rules)
         try:
-            await self._keeper.store(entry, replace(session, requests=noted), news, requests=requests, mark=mark)
+            changed = replace(session, requests=noted)
+            await self._keeper.store(entry, changed, news, requests=requests, mark=mark, answer_first=answer_first)
         except StorageError:
             if happened:  # and there will be no event of it
                 self._keeper.end_epoch(entry)
@@ -296,7 +327,7 @@ def _accepted(request: RequestEntry) -> News:
         "code": request.code,
         "truncated": request.code_cut,
     }
-    return News("evaluation.accepted", told, request.accepted_at)
+    return News("evaluation.accepted", told, request.accepted_at, request)
 
 
 def _ended(request: RequestEntry, outcome: Outcome, now: float) -> RequestEntry:

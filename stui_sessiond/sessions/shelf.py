@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from stui_sessiond.ids import ClientId, ImageId, SessionId
 from stui_sessiond.model.event import News
+from stui_sessiond.model.request import RequestEntry
 from stui_sessiond.model.session import SessionHeader
 from stui_sessiond.storage.api import Loaded
 
@@ -63,6 +64,14 @@ class Newsbox:
         self._items.append(_Waiting(news, size_bytes))
         self._bytes += size_bytes
 
+    def begin(self, *news: News) -> None:
+        """Let the beginning of a request wait, however much waits already: images bound how many there are."""
+        self._items += [_Waiting(one, 0) for one in news]
+
+    def begun(self) -> list[RequestEntry]:
+        """The requests whose beginning waits."""
+        return [item.news.begins for item in self._items if isinstance(item, _Waiting) and item.news.begins is not None]
+
     def miss(self, reason: str) -> None:
         """Count a piece of news that was not even looked at."""
         self.lost += 1
@@ -86,17 +95,24 @@ class Newsbox:
 
         Without one's own, all is before. What was lost is a piece of news itself, at the end of all.
         """
-        at = 0 if own is None else self._items.index(own)
-        before, rest = self._items[:at], self._items[at + (own is not None) :]
-        end = next((place for place, item in enumerate(rest) if isinstance(item, Fence)), len(rest))
-        behind, self._items = rest[:end], rest[end:]
-        taken = [[item for item in items if isinstance(item, _Waiting)] for items in (before, behind)]
-        self._bytes -= sum(item.size_bytes for items in taken for item in items)
-        first, then = ([item.news for item in items] for items in taken)
+        before: list[News] = []
+        behind: list[News] = []
+        now_in = behind if own is None else before
+        count = 0
+        for item in self._items:
+            if isinstance(item, _Waiting):
+                now_in.append(item.news)
+                self._bytes -= item.size_bytes
+            elif now_in is behind:
+                break
+            elif item is own:
+                now_in = behind
+            count += 1
+        del self._items[:count]
         if self.lost and not self._items:
-            then.append(News("gap", {"lost": self.lost, "reason": self.reason}, now))
+            behind.append(News("gap", {"lost": self.lost, "reason": self.reason}, now))
             self.lost, self.reason = 0, TOO_MUCH
-        return (first, then) if own is not None else ([*first, *then], [])
+        return (before, behind) if own is not None else (behind, [])
 
 
 class Entry:

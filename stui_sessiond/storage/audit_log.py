@@ -30,12 +30,11 @@ from stui_sessiond.security.audit import (
     Word,
     decode_entry,
     decode_head,
-    encode_entry,
     encode_head,
     safe_actor,
     safe_details,
     safe_id,
-    seal_entry,
+    seal_line,
 )
 from stui_sessiond.storage.fs import AppendFile, FileSystem
 from stui_sessiond.storage.layout import Layout
@@ -49,10 +48,13 @@ GATHER_S = 0.3
 RETRY_S = 1.0
 """Between attempts on a disk that failed."""
 
-MAX_WAITING = 4096
-"""Entries that wait for the disk, some 2 MB; further ones are counted, not kept."""
+MAX_WAITING = 16384
+"""Entries that wait for the disk, some 8 MB: as much as a busy daemon has in a second; further ones are counted, not
+kept."""
 
-MAX_BATCH = 512
+MAX_BATCH = 2048
+"""Entries that are made durable together; when so many wait, there is no point in letting more gather."""
+
 FILE_BYTES = 4 * 1024 * 1024
 """A file this long, or of yesterday, is followed by a new one."""
 
@@ -135,6 +137,8 @@ class FileAudit:
         """How many drafts were ever put into the queue, and how many of them are durable."""
         self._durable = 0
         self._hurry = False
+        self._idle = False
+        """Whether the thread waits for the first entry of a batch."""
         self._closing = False
         self._thread: threading.Thread | None = None
         # only the thread uses what follows
@@ -181,7 +185,9 @@ class FileAudit:
         with self._changed:
             if event not in FOLDED or not self._is_folded(draft):
                 self._put(draft)
-            self._changed.notify_all()
+            if self._idle or len(self._waiting) == MAX_BATCH:  # else the thread is at work, or comes by itself
+                self._idle = False
+                self._changed.notify_all()
 
     def flush(self, timeout_s: float = CLOSE_S) -> bool:
         """Wait until what was recorded is durable; False when the disk does not let it."""
@@ -240,12 +246,13 @@ class FileAudit:
     def _next_batch(self) -> list[_Draft]:
         """Wait for something to write. Empty: it is time to end."""
         while not self._waiting and not self._lost and not self._closing:
+            self._idle = True
             self._changed.wait(RETRY_S if self._folds else None)
             self._unfold(everything=False)
-        if not self._hurry and not self._closing:
-            self._changed.wait_for(lambda: self._hurry or self._closing, GATHER_S)
+        self._idle = False
+        self._changed.wait_for(lambda: self._hurry or self._closing or len(self._waiting) >= MAX_BATCH, GATHER_S)
         self._unfold(everything=self._closing)
-        batch = list(self._waiting)[:MAX_BATCH]
+        batch = list(itertools.islice(self._waiting, MAX_BATCH))
         if self._lost and len(batch) == len(self._waiting):
             details: dict[str, Word] = {"lost": self._lost, "since": self._lost_since}
             batch.append(_Draft("audit.hole", format_time(self._clock()), "storage_full", details=details))
@@ -340,13 +347,23 @@ class FileAudit:
 
     def _append(self, drafts: Sequence[_Draft]) -> None:
         seq, last = self._head.seq, self._head.hash
-        lines = []
+        lines: list[bytes] = []
         for draft in drafts:
             seq += 1
-            fields = {name: getattr(draft, name) for name in draft.__struct_fields__}
-            entry = seal_entry(Entry(seq=seq, prev=last, **fields))
-            last = entry.hash
-            lines.append(encode_entry(entry) + b"\n")
+            entry = Entry(
+                seq=seq,
+                at=draft.at,
+                event=draft.event,
+                outcome=draft.outcome,
+                actor=draft.actor,
+                session_id=draft.session_id,
+                image_id=draft.image_id,
+                command=draft.command,
+                details=draft.details,
+                prev=last,
+            )
+            last, line = seal_line(entry)
+            lines += (line, b"\n")
         data = b"".join(lines)
         file = self._file
         if file is None:  # `_begin` made it

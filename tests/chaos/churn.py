@@ -131,6 +131,8 @@ class Churn:
                 daemon.server.counts().total > connections or len(daemon.server.tasks) > len(self._owed)
             ):
                 await asyncio.sleep(0.01)
+            await daemon._relay._notes.drain(None)
+            await daemon._image_memory._tasks.drain(None)
             await daemon.manager._keeper.settle()
             for _ in range(10):  # transports say that they are lost one turn later
                 await asyncio.sleep(0)

@@ -17,7 +17,7 @@ from stui_sessiond.sessions.feed import Feed, Start
 from stui_sessiond.sessions.hub import Hub, Subscription
 from stui_sessiond.sessions.keeper import Keeper
 from stui_sessiond.sessions.log import LogRules
-from stui_sessiond.sessions.manager import LEDGER, SessionManager
+from stui_sessiond.sessions.manager import SessionManager
 from stui_sessiond.sessions.requests import RequestBook
 from stui_sessiond.sessions.retention import LifeRules
 from stui_sessiond.sessions.transitions import Change, NewSession
@@ -210,7 +210,7 @@ class House:
         self.driving = Driving(self.keeper, self.hub, self.clock)
         self.feed = Feed(self.keeper, self.hub, self.driving, life.retention_s)
         self.custody = CustodyTable()
-        self.book = RequestBook(self.keeper, LEDGER, self.custody)
+        self.book = RequestBook(self.keeper, self.custody)
 
     @property
     def heard(self) -> dict[SessionId | None, list[Heard]]:

@@ -23,7 +23,6 @@ from stui_sessiond.model.code_change import CodeChange, KeptChange
 from stui_sessiond.security.policy import Policy
 from stui_sessiond.sessions.ledger import LedgerRules
 from stui_sessiond.sessions.log import LogRules
-from stui_sessiond.sessions.requests import RequestBook
 from stui_sessiond.storage.api import SessionStorage
 from stui_sessiond.storage.changes import CHANGE_TABLES, DatabaseChanges, Page
 from stui_sessiond.storage.database import Database
@@ -71,7 +70,9 @@ class Works:
     def __init__(self, house: House, rules: LedgerRules | None = None) -> None:
         self.house = house
         self.images = ImageRegistry(house.clock)
-        self.book = house.book if rules is None else RequestBook(house.keeper, rules, house.custody)
+        self.book = house.book
+        if rules is not None:
+            house.keeper.ledger_rules = rules
         self.policy = Policy()
         self.approvals = Approvals(self.policy, house.keeper.post_to, house.clock)
         self.running, self.long_results = RunningTable(), LongResults()
@@ -151,7 +152,8 @@ class Works:
 
     async def settle(self) -> None:
         """Wait until all that images told is noted, and all that happened is stored."""
-        while len(self.relay._notes) or len(self.image_commands._tasks) or len(self.house.keeper._tasks):
+        await self.house.keeper.settle()
+        while len(self.relay._notes) or len(self.image_commands._tasks):
             await self.relay._notes.drain(None)
             await self.image_commands._tasks.drain(None)
             await self.house.keeper.settle()

@@ -165,7 +165,7 @@ async def test_process_that_waits_is_in_the_list() -> None:
         await evaluated(works, session_id, "k", FAILED)
         found = await works.book.recall(session_id, "k")
         assert found is not None
-        await works.book.begin(session_id, replace(found, key="l", debugger_id="abc.0.d"), awaited=True)
+        await works.book.begin(session_id, replace(found, key="l", debugger_id="abc.0.d"))
     async with open_works(storage, works.house.clock) as works:
         rows = (await listed(works, session_id)).evaluations
         assert [(one.evaluation, one.debugger_id) for one in rows] == [("l", "abc.0.d"), ("k", UNSET)]

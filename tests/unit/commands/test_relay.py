@@ -671,3 +671,59 @@ async def test_progress_names_the_evaluation() -> None:
             {"request_id": [7], "evaluation": "mine"},
             {"request_id": request["id"]},
         ]
+
+
+# ---- what is answered at once
+
+
+async def test_evaluation_without_a_key_that_is_answered_at_once_is_one_record() -> None:
+    """Its client hears of it when that is stored; meanwhile it is listed as running."""
+    storage = TestStorage()
+    async with open_works(storage) as works:
+        session_id = await works.house.create(image_id="pharo")
+        await works.settle()
+        storage.gate, storage.saving = asyncio.Event(), asyncio.Queue()
+        before = len(storage.commits)
+        running = works.run(session_id)
+        works.answer(await works.asked())
+        stored = await storage.saving.get()
+        assert stored.requests.entries["conn-1:r-1"].state == "done"
+        assert not running.done()
+        assert works.relay.status_of(session_id, "conn-1:r-1") == "running"
+        storage.gate.set()
+        assert (await running).result == "7"
+        assert (len(storage.commits) - before, await works.told(session_id)) == (1, ONCE)
+
+
+async def test_link_that_breaks_at_once_under_a_request_without_a_key() -> None:
+    """It is in the book as running, and ends when the image answers over another link."""
+    async with open_works() as works:
+        session_id = await works.house.create(image_id="pharo")
+        running = works.run(session_id)
+        request = await works.asked()
+        works.disconnect()
+        with pytest.raises(ImageLostError):
+            await running
+        works.connect()
+        works.answer(request)
+        assert (await entry(works, session_id, "conn-1:r-1")).state == "done"
+        assert await works.told(session_id) == [*ONCE[:2], "evaluation.interrupted", "evaluation.finished"]
+
+
+@pytest.mark.parametrize("ended", [True, False])
+async def test_key_that_names_a_request_without_one(ended: bool) -> None:
+    """Its name is a key as well: who asks the same under it waits for it, and stops with it."""
+    async with open_works() as works:
+        session_id = await works.house.create()
+        first = works.run(session_id)
+        request = await works.asked()
+        second = works.run(session_id, "conn-1:r-1")
+        await asyncio.sleep(0)
+        if ended:
+            works.answer(request)
+            assert await first == await second
+        else:
+            first.cancel()
+            await asyncio.wait([first, second])
+            assert second.cancelled()
+        assert works.waiting == 0

@@ -24,6 +24,7 @@ from stui_sessiond.security.audit import (
     safe_details,
     safe_word,
     seal_entry,
+    seal_line,
     token_created,
     token_revoked,
 )
@@ -49,6 +50,18 @@ def test_hash_is_that_of_the_line_without_it() -> None:
     bare = line.replace(b',"hash":"' + ENTRY.hash.encode() + b'"', b"")
     assert hashlib.sha256(bare).hexdigest() == ENTRY.hash
     assert decode_entry(line) == ENTRY
+
+
+@given(st.text(), st.none() | st.text(), st.dictionaries(st.text(), st.integers() | st.text() | st.booleans()))
+def test_line_is_the_same_however_it_is_made(command: str, name: str | None, details: dict[str, Word]) -> None:
+    """In one go, or by way of a whole entry."""
+    actor = None if name is None else Actor(client_id=name)
+    try:
+        entry = Entry(seq=1, at="", event="tool.ran", actor=actor, command=command, details=details, prev=GENESIS)
+        sealed = seal_entry(entry)
+    except UnicodeEncodeError:
+        return
+    assert seal_line(entry) == (sealed.hash, encode_entry(sealed))
 
 
 def test_line_with_any_bit_flipped_is_not_read() -> None:

@@ -95,6 +95,20 @@ def test_entry_is_durable_within_a_second(tmp_path: Path) -> None:
     log.close()
 
 
+def test_entries_that_come_fast_do_not_wait_for_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When enough for a batch wait, they are written, batch after batch; none is lost."""
+    monkeypatch.setattr(audit_log, "GATHER_S", 60.0)
+    monkeypatch.setattr(audit_log, "MAX_BATCH", 10)
+    log = FileAudit(tmp_path / "data", LocalFileSystem(), FakeClock())
+    log.open()
+    for number in range(100):
+        log.record("command.ended", ADA, command=f"c{number}")
+    with log._changed:
+        assert log._changed.wait_for(lambda: log._durable == 100, 10)
+    log.close()
+    assert [entry.command for entry in entries(tmp_path / "data")] == [f"c{number}" for number in range(100)]
+
+
 @pytest.mark.parametrize("part", ["audit", "audit.key"])
 def test_any_flipped_bit_of_any_file_is_found(lived: Path, part: str) -> None:
     """One bit in each byte of entries, head and key."""
