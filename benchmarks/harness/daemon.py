@@ -34,8 +34,12 @@ def folder() -> Iterator[Path]:
 
 
 def environment() -> dict[str, str]:
-    """Ours, without the settings of a daemon that the person who measures may have."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("STUI_SESSIOND_")}
+    """Ours, without the settings of a daemon that the person who measures may have.
+
+    Compiled modules are kept even if we were told not to: otherwise a start is that of a first start, each time.
+    """
+    mine = ("STUI_SESSIOND_", "PYTHONDONTWRITEBYTECODE")
+    return {name: value for name, value in os.environ.items() if not name.startswith(mine)}
 
 
 def _daemon_command() -> list[str]:

@@ -86,7 +86,7 @@ def spoilt(how: str) -> Answer:
     [("errors", "errors"), ("wrong", "wrong"), ("unasked", "unasked"), ("another's", "wrong"), ("lost", "lost")],
 )
 def test_generator_with_one_bad_reply_says_what_is_wrong(how: str, counted: str) -> None:
-    """One reply among twenty is refused, wrong, doubled, somebody else's or missing: the run is broken, and says how."""
+    """One reply among twenty is refused, wrong, doubled, another's or missing: the run is broken, and says how."""
     with pytest.raises(BenchmarkError, match=f'"{counted}": 1'):
         ask(spoilt(how), 1.0)
 
