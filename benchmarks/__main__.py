@@ -72,7 +72,7 @@ def main() -> None:
     name += "-quick" if asked.quick else ""
     run.report.write(asked.output, name, run.troubles)
     if run.report.points:
-        write_plot(run.report.points, asked.output / f"{name}.svg")
+        write_plot(run.report.points, asked.output / ("growth-quick.svg" if asked.quick else "growth.svg"))
     print(run.report.markdown(run.troubles))
     print(f"written: {asked.output / name}.md, .json")
     sys.exit(1 if run.troubles.broken else 0)

@@ -128,7 +128,7 @@ static size_t take_frame(struct connection *c, char *bytes, size_t length) {
     case TEXT: take_payload(c, bytes + head, size); break;
     case PING: send_frame(c, PONG, bytes + head, size); break;
     case CLOSE:
-        count_bad(&counts.closed, bytes + head, size);
+        keep_sample(bytes + head, size); /* the code and the reason */
         connection_close(c, "a close frame");
         break;
     default: break;

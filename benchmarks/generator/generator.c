@@ -3,12 +3,12 @@
  *   generator --protocol lines|websocket|socketio|resp|nats --port P --message TEXT [options]
  *
  * Options: --connections N, --window W (requests under way on each), --seconds T after --warm T, --total N (so many
- * requests and no more), --rate R (so many a second over all), --message and --expect (up to eight each, they take
- * turns; a reply without what is expected is wrong), --groups G with --setup (first connection of a group) and --join
- * (the others), --modulo M, --capture FIELD, --path, --watch PID,PID (their processor time). Modes: --fanout (connection 0
- * publishes, the others listen), --hold (say READY and stay until standard
- * input ends), --image (answer every request with --answer, over connections made or, with --listen PORT, taken).
- * message.c lists the placeholders.
+ * requests and no more), --rate R (so many a second over all), --drain T (what is not answered that long after the end
+ * is lost), --message and --expect (up to eight each, they take turns; a reply without what is expected is wrong),
+ * --groups G with --setup (first connection of a group) and --join (the others), --modulo M, --capture FIELD, --path,
+ * --watch PID,PID (their processor time). Modes: --fanout (connection 0 publishes, the others listen), --hold (say READY
+ * and stay until standard input ends), --image (answer every request with --answer, over connections made or, with
+ * --listen PORT, taken). message.c lists the placeholders.
  */
 #define _GNU_SOURCE
 #include "generator.h"
@@ -23,10 +23,9 @@
 
 #define OPENING_AT_ONCE 64 /* more would overrun the backlog of a server that accepts in one thread */
 #define OPENING_S 60
-#define DRAIN_S 3 /* how long a reply may take after the end before it counts as lost */
 
-struct options options = {.connections = 1, .window = 1, .modulo = 1, .seconds = 1, .warm_s = 0.2, .path = "/",
-                          .capture = "session_id", .answer = "", .watch = ""};
+struct options options = {.connections = 1, .window = 1, .modulo = 1, .seconds = 1, .warm_s = 0.2, .drain_s = 20,
+                          .path = "/", .capture = "session_id", .answer = "", .watch = ""};
 
 void die(const char *what) {
     fprintf(stderr, "generator: %s: %s\n", what, errno ? strerror(errno) : "cannot go on");
@@ -64,6 +63,7 @@ static void read_options(int argc, char **argv) {
         else if (!strcmp(name, "--modulo")) o->modulo = atoi(value);
         else if (!strcmp(name, "--seconds")) o->seconds = atof(value);
         else if (!strcmp(name, "--warm")) o->warm_s = atof(value);
+        else if (!strcmp(name, "--drain")) o->drain_s = atof(value);
         else if (!strcmp(name, "--rate")) o->rate = atof(value);
         else if (!strcmp(name, "--total")) o->total = strtoull(value, NULL, 10);
         else if (!strcmp(name, "--path")) o->path = value;
@@ -158,7 +158,7 @@ int main(int argc, char **argv) {
     measuring = 0;
     reading_take(&end);
     stopping = 1;
-    uint64_t lost, drained = now_ns() + DRAIN_S * 1000000000ull;
+    uint64_t lost, drained = now_ns() + (uint64_t)(options.drain_s * 1e9);
     while ((lost = traffic_under_way()) && now_ns() < drained) loop_turn(20);
     report(&begin, &end, lost);
     return 0;

@@ -40,7 +40,7 @@ struct connection {
 struct options {
     enum protocol protocol;
     int port, listen, connections, window, groups, modulo, fanout, hold, image;
-    double seconds, warm_s, rate;
+    double seconds, warm_s, drain_s, rate;
     uint64_t total;
     const char *path, *capture, *answer, *watch;
     const char *message[MAX_TEXTS], *expect[MAX_TEXTS], *setup[MAX_TEXTS], *join[MAX_TEXTS];
@@ -91,6 +91,7 @@ void traffic_pump(struct connection *c);
 void traffic_pace(void);
 void traffic_begin(void);
 uint64_t traffic_under_way(void);
+void keep_sample(const char *payload, size_t length); /* the first that went wrong is shown */
 void count_bad(uint64_t *counter, const char *payload, size_t length);
 
 /* measure.c: clocks, a histogram, processor time. */

@@ -22,6 +22,10 @@ static uint64_t ring(void) { return (uint64_t)options.window * 4; } /* replies m
 
 void count_bad(uint64_t *counter, const char *payload, size_t length) {
     ++*counter;
+    keep_sample(payload, length);
+}
+
+void keep_sample(const char *payload, size_t length) {
     if (counts.sample[0]) return;
     size_t most = sizeof counts.sample - 1;
     if (length > most) length = most;
@@ -110,6 +114,8 @@ static void event_take(struct connection *c, const char *payload, size_t length)
     if (measuring) {
         counts.deliveries++;
         times_add(now_ns() - connections[0]->sent_at[slot]);
+    } else if (stopping) {
+        counts.late++;
     }
     if (!--missing[slot]) {
         completed++;

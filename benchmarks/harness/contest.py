@@ -120,7 +120,7 @@ def _row(
     good = [outcome for outcome in rounds if outcome is not None]
     if not good:
         return None
-    pairs = [(a, b) for a, b in zip(ours, rounds, strict=False) if a is not None and b is not None]
+    pairs = [(a, b) for a, b in zip(ours, rounds, strict=False) if a is not None and b is not None and b.counted]
     compared = bool(pairs) and name != DAEMON
 
     def median(value: Callable[[Outcome], float]) -> float:
@@ -136,7 +136,7 @@ def _row(
         per_core=median(lambda o: o.per_core),
         p50_us=median(lambda o: o.p50_us),
         p99_us=median(lambda o: o.p99_us),
-        bytes_each=median(lambda o: o.bytes_in / o.counted),
+        bytes_each=median(lambda o: o.bytes_in / max(o.counted, 1)),
         server_share=median(lambda o: o.server_share),
         client_share=median(lambda o: o.client_share),
         foreign_share=median(lambda o: o.foreign_share),

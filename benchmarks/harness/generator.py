@@ -125,7 +125,7 @@ def run(arguments: Sequence[str], watch: Sequence[int], seconds: float) -> Outco
     command = [str(executable()), *arguments, *options(watch=",".join(map(str, watch)), seconds=seconds)]
     child = start(command, CLIENT_CORE, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     try:
-        output, complaints = child.communicate(timeout=seconds + 2 * DEADLINE_S)
+        output, complaints = child.communicate(timeout=seconds + 3 * DEADLINE_S)
     except subprocess.TimeoutExpired:
         child.kill()
         child.wait()
@@ -135,7 +135,7 @@ def run(arguments: Sequence[str], watch: Sequence[int], seconds: float) -> Outco
         raise BenchmarkError(complaints.decode(errors="replace").strip())
     outcome = msgspec.json.decode(output, type=Outcome)
     bad = {name: getattr(outcome, name) for name in MUST_BE_NONE if getattr(outcome, name)}
-    if bad or not outcome.counted:
+    if bad or not outcome.counted + outcome.late:
         msg = f"broken run: {json.dumps(bad or 'nothing came back')}, the first: {outcome.sample or 'none'}"
         raise BenchmarkError(msg)
     return outcome

@@ -46,8 +46,8 @@ class Watch:
 
     def _ask(self) -> None:
         """A ping on a connection of its own: its round trip is the loop's lag and a little more."""
-        hello = talk.Clients(self._daemon)
-        said = [*hello.place("websocket"), *options(setup=hello.hello(), message=talk.PING, expect='"success"')]
+        prober = talk.Clients(self._daemon)
+        said = [*prober.place("websocket"), *options(setup=prober.hello(), message=talk.PING, expect='"success"')]
         try:
             self.probe = run([*said, *options(rate=PROBES_PER_SECOND, window=64)], [self._daemon.pid], self._seconds)
         except Exception as error:  # noqa: BLE001 -- raised where the outcome is looked at

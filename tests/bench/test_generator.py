@@ -51,7 +51,9 @@ def server(answer: Answer) -> Iterator[int]:
 def ask(answer: Answer, seconds: float) -> None:
     """Have the generator ask that server; it ends when all is answered, or after so many seconds."""
     with server(answer) as port:
-        asked = options(protocol="lines", port=port, message=REQUEST, expect='"told":1000', window=4, total=TOTAL)
+        asked = options(
+            protocol="lines", port=port, message=REQUEST, expect='"told":1000', window=4, total=TOTAL, drain=0.5
+        )
         outcome = run(asked, [os.getpid()], seconds)
     assert (outcome.counted, outcome.late) == (TOTAL, 0)
 
