@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Self
 
 DEADLINE_S = 60.0
-"""How long a server may take to start or to end; far more than any does."""
+"""How long a server may take to start; far more than any does."""
+STOP_S = 600.0
+"""How long it may take to end: the daemon first writes each session that changed to its file."""
 CORES = sorted(os.sched_getaffinity(0))
 SERVER_CORE, CLIENT_CORE = CORES[0], CORES[-1]
 """Each server has one core to itself, all that drives it another one; with one core they share it."""
@@ -76,13 +78,19 @@ class Server:
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def stop(self) -> None:
-        """End it, and wait until it has ended."""
+        """End it, and wait until it has ended.
+
+        Raises:
+            BenchmarkError: it did not end when it was asked to.
+        """
         self._process.terminate()
         try:
-            self._process.wait(DEADLINE_S)
+            self._process.wait(STOP_S)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+            msg = f"{self._process.args!r} did not end within {STOP_S:.0f} s"
+            raise BenchmarkError(msg) from None
 
     def __enter__(self) -> Self:
         return self

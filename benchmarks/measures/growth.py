@@ -1,6 +1,7 @@
 """Does a request cost the same when there are more sessions, more connections, more images?"""
 
 import resource
+import time
 from collections.abc import Callable
 
 from benchmarks.harness import talk
@@ -36,6 +37,9 @@ def _stored(run_: Run) -> None:
                 filled = size
                 _points(run_, daemon, "stored sessions", size)
             run_.report.fact(f"memory with {filled:,} stored sessions", daemon.memory_bytes() / 2**20, "MiB")
+            began = time.perf_counter()
+        ended = time.perf_counter() - began
+        run_.report.fact(f"end of the daemon that got {filled:,} sessions since its start", ended, "s")
         starts = []
         for _ in range(run_.plan.starts):
             with Daemon(home) as daemon:
