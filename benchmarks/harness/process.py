@@ -14,6 +14,8 @@ DEADLINE_S = 60.0
 """How long a server may take to start; far more than any does."""
 STOP_S = 600.0
 """How long it may take to end: the daemon first writes each session that changed to its file."""
+IDLE_S, IDLE_SHARE = 0.5, 0.04
+"""A server that uses less than that share of a core for so long has nothing to do."""
 CORES = sorted(os.sched_getaffinity(0))
 SERVER_CORE, CLIENT_CORE = CORES[0], CORES[-1]
 """Each server has one core to itself, all that drives it another one; with one core they share it."""
@@ -76,6 +78,16 @@ class Server:
         """Processor time used so far, to a hundredth of a second."""
         fields = Path(f"/proc/{self.pid}/stat").read_text("ascii").rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def wait_until_idle(self) -> None:
+        """Wait until it has done what it still had to do in the background, such as writing files."""
+        end, before = time.monotonic() + STOP_S, self.cpu_s()
+        while time.monotonic() < end:
+            time.sleep(IDLE_S)
+            now = self.cpu_s()
+            if now - before <= IDLE_S * IDLE_SHARE:
+                return
+            before = now
 
     def stop(self) -> None:
         """End it, and wait until it has ended.

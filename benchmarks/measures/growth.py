@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 
 from benchmarks.harness import talk
-from benchmarks.harness.daemon import Daemon, folder, fresh_daemon
+from benchmarks.harness.daemon import Daemon, fresh_daemon, memory_folder
 from benchmarks.harness.generator import Outcome, options, run, standing
 from benchmarks.harness.line import fill
 from benchmarks.harness.plan import Run
@@ -29,12 +29,13 @@ def measure(run_: Run) -> None:
 
 def _stored(run_: Run) -> None:
     """Stored sessions, and the start with the most of them."""
-    with folder() as home:
+    with memory_folder() as home:
         with Daemon(home) as daemon:
             filled = 0
             for size in run_.plan.stored:
                 fill(daemon, filled, size)
                 filled = size
+                daemon.wait_until_idle()
                 _points(run_, daemon, "stored sessions", size)
             run_.report.fact(f"memory with {filled:,} stored sessions", daemon.memory_bytes() / 2**20, "MiB")
             began = time.perf_counter()
