@@ -9,10 +9,10 @@ LOCK := --quiet --upgrade --generate-hashes --no-header --strip-extras --allow-u
   --no-emit-index-url --no-emit-trusted-host --no-emit-find-links
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help install demo run image squeak test check conformance crash chaos fuzz bench lock audit clean
+.PHONY: help install demo run image squeak test check conformance crash chaos fuzz bench bench-soak lock audit clean
 
 help:            ## show this list
-	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 16
+	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 16
 
 install: $(STAMP) ## set everything up in .venv (needs Python 3.11 or newer)
 
@@ -64,15 +64,18 @@ fuzz: install    ## torment daemons, and all that reads bytes, for 20 minutes, o
 	-@$(BIN)/python -m pip install --quiet --disable-pip-version-check --only-binary :all: atheris
 	$(BIN)/python tests/fuzz/run.py --seconds $(or $(SECONDS),1200) $(if $(SEED),--seed $(SEED))
 
-bench: install   ## start-up, memory, latencies, many images, and the storage beside SQLite and Redis
-	$(BIN)/python benchmarks/baseline.py
-	$(BIN)/python benchmarks/images.py
-	$(BIN)/python benchmarks/storage.py
+bench: install   ## the daemon beside its peers, under 10 minutes; QUICK=1 under 2; ONLY="requests growth"
+	benchmarks/peers/install.sh
+	$(BIN)/python -m benchmarks $(if $(QUICK),--quick) $(if $(ONLY),--only $(ONLY))
+
+bench-soak: install ## 10,000 clients, 1,000 sessions, mixed traffic for 5 minutes, or MINUTES=1
+	$(BIN)/python -m benchmarks --only soak --minutes $(or $(MINUTES),5)
 
 lock: install    ## choose the newest versions that fit, and write them down with their hashes
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check pip-tools
 	$(BIN)/pip-compile $(LOCK) -o requirements/runtime.txt pyproject.toml
 	$(BIN)/pip-compile $(LOCK) --extra dev --extra fast --extra fuzz -o requirements/development.txt pyproject.toml
+	$(BIN)/pip-compile $(LOCK) --extra bench -o requirements/bench.txt pyproject.toml
 
 audit: install   ## known weaknesses of what is installed (asks the package index's advisory database)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check pip-audit
@@ -80,3 +83,4 @@ audit: install   ## known weaknesses of what is installed (asks the package inde
 
 clean:           ## remove what was installed
 	rm -rf $(VENV) $(AMBER)/node_modules $(SQUEAK)/build
+	rm -rf .venv-bench benchmarks/generator/build benchmarks/peers/build benchmarks/peers/node/node_modules

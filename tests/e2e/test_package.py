@@ -35,7 +35,7 @@ def test_wheel_has_the_contract(tmp_path: Path) -> None:
     assert not [name for name in names if name.startswith(("tests/", "benchmarks/"))]
 
 
-@pytest.mark.parametrize("name", ["runtime", "development"])
+@pytest.mark.parametrize("name", ["runtime", "development", "bench"])
 def test_requirements_are_locked_with_hashes(name: str) -> None:
     """Every package has a version and at least one hash, and nothing says where it has to come from."""
     text = (ROOT / "requirements" / f"{name}.txt").read_text("utf-8")

@@ -1,24 +1,18 @@
-"""Does one subscriber that does not read cost the others anything? Measures with and without; README.md explains it.
-
-    python benchmarks/subscribers.py [--subscribers 100] [--events 300] [--rounds 3]
+"""Does one subscriber that does not read cost the others anything? Measures with and without.
 
 A real daemon, real sockets. Latency is from the moment the change is sent to the moment a subscriber has its event. The
 daemon cuts a subscriber off that has read nothing for 30 seconds, so this takes about a minute.
 """
 
-import argparse
 import asyncio
 import json
 import socket
 import statistics
-import sys
 import time
-from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
-from benchmarks.baseline import Daemon, folder
+from benchmarks.harness.daemon import Daemon, fresh_daemon
+from benchmarks.harness.plan import Run
 
 Json = dict[str, Any]
 
@@ -36,10 +30,11 @@ class Line:
         self._serial = 0
 
     @classmethod
-    async def dial(cls, place: str) -> "Line":
-        """Connect."""
-        host, _, port = place.rpartition(":")
-        return cls(*await asyncio.open_connection(host, int(port), limit=1 << 22))
+    async def dial(cls, daemon: Daemon) -> "Line":
+        """Connect, and say who is there."""
+        line = cls(*await asyncio.open_connection("127.0.0.1", daemon.lines_port, limit=1 << 22))
+        await line.result("hello", role="client", token=daemon.token, client_id="bench")
+        return line
 
     async def result(self, command: str, **parameters: object) -> Json:
         """The result of a command."""
@@ -85,68 +80,77 @@ async def publish(writer: Line, session_id: str, live: list[Live], events: int, 
     return [(each.at[version] - began) * 1000 for each in live for version, began in sent.items()]
 
 
-def show(name: str, late: list[float], cpu_ms: float) -> float:
-    """Print a row; give the 99th of a hundred."""
-    late.sort()
-    p50, p99 = statistics.median(late), late[len(late) * 99 // 100]
-    used = f"daemon {cpu_ms:.2f} ms of a core an event"
-    print(f"{name:<30}p50 {p50:7.2f} ms   p99 {p99:7.2f} ms   of {len(late):,}   {used}", flush=True)
-    return p99
+class Turn:
+    """How late events were, and what each of them cost the daemon."""
+
+    def __init__(self, late: list[float], cpu_ms: float) -> None:
+        late.sort()
+        self.p50, self.p99, self.cpu_ms = statistics.median(late), late[len(late) * 99 // 100], cpu_ms
 
 
-async def measure(daemon: Daemon, subscribers: int, events: int, rounds: int) -> None:
-    """Measure in turns: without, then with the stalled one, which is then waited for."""
-    lines = daemon.places["lines"]
-    writer = await Line.dial(lines)
+async def compare(daemon: Daemon, subscribers: int, events: int, rounds: int) -> list[str]:
+    """Measure in turns: without, then with the stalled one, which is then waited for. Gives lines to print."""
+    writer = await Line.dial(daemon)
     session_id = (await writer.result("create_session", client_id="bench"))["session_id"]
     live = []
     for _ in range(subscribers):
-        one = Live(await Line.dial(lines))
+        one = Live(await Line.dial(daemon))
         await one.line.result("subscribe", session_id=session_id)
         live.append(one)
     reading = [asyncio.create_task(one.read()) for one in live]
     await publish(writer, session_id, live, events)
-    rest = daemon.memory_mb()
+    rest = daemon.memory_bytes()
 
-    async def turns(name: str) -> list[float]:
+    async def turns() -> list[Turn]:
         found = []
         for _ in range(rounds):
-            used = daemon.cpu_s() or 0.0
+            used = daemon.cpu_s()
             late = await publish(writer, session_id, live, events)
-            found.append(show(name, late, ((daemon.cpu_s() or 0.0) - used) * 1000 / events))
+            found.append(Turn(late, (daemon.cpu_s() - used) * 1000 / events))
         return found
 
-    without = await turns("without a stalled subscriber")
-    host, _, port = lines.rpartition(":")
-    stalled = socket.socket()
-    stalled.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    stalled.connect((host, int(port)))
+    without = await turns()
     other = (await writer.result("create_session", client_id="bench"))["session_id"]
-    for each in (session_id, other):
-        request = {"id": "1", "command": "subscribe", "parameters": {"session_id": each}}
-        stalled.sendall(json.dumps(request).encode() + b"\n")
+    stalled = stall(daemon, (session_id, other))
     began = time.perf_counter()
     await publish(writer, other, [], 70, PAD * 25)  # more than any buffer takes
-    end = time.perf_counter() + STALL_S
-    full = daemon.memory_mb()
-    with_it = await turns("with one that reads nothing")
-    while time.perf_counter() < end:
+    full = daemon.memory_bytes()
+    with_it = await turns()
+    while time.perf_counter() < began + STALL_S:
         await publish(writer, session_id, live, 1)
     closing = await asyncio.to_thread(_last_message, stalled)
-    print(f"read again after {time.perf_counter() - began:.1f} s, its last message: {closing}")
+    waited = time.perf_counter() - began
     while (await writer.result("get_session_statistics"))["connections"]["total"] > subscribers + 1:
         await publish(writer, session_id, live, 1)
-    without += await turns("without it again")
-    print(f"memory of the daemon: {rest} MB before, {full} MB with the stalled one, {daemon.memory_mb()} MB after it")
-    change = statistics.median(with_it) / statistics.median(without)
-    print(
-        f"p99 with the stalled one is {change:.2f} of that without, which varies by {max(without) / min(without):.2f}"
-    )
+    without += await turns()
     stalled.close()
     for task in reading:
         task.cancel()
     for line in (writer, *(one.line for one in live)):
         line.writer.close()
+    memory = ", ".join(f"{size / 2**20:.1f}" for size in (rest, full, daemon.memory_bytes()))
+    heads = [f"| {subscribers} subscribers, medians of turns | p50 ms | p99 ms | ms of the daemon's core an event |"]
+    rows = [row("without a stalled one", without), row("with one that reads nothing", with_it)]
+    after = f"Memory before, with and after it: {memory} MiB. It read again after {waited:.0f} s, at last: `{closing}`"
+    return [*heads, "|---|--:|--:|--:|", *rows, "", after]
+
+
+def row(name: str, turns: list[Turn]) -> str:
+    """A row of the table."""
+    medians = (statistics.median(values) for values in zip(*((t.p50, t.p99, t.cpu_ms) for t in turns), strict=True))
+    return f"| {name} | {' | '.join(f'{value:.2f}' for value in medians)} |"
+
+
+def stall(daemon: Daemon, sessions: tuple[str, ...]) -> socket.socket:
+    """A subscriber with a small buffer that reads nothing."""
+    stalled = socket.socket()
+    stalled.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    stalled.connect(("127.0.0.1", daemon.lines_port))
+    hello = {"role": "client", "token": daemon.token, "client_id": "bench"}
+    asked = [("hello", hello), *(("subscribe", {"session_id": each}) for each in sessions)]
+    for command, parameters in asked:
+        stalled.sendall(json.dumps({"id": "1", "command": command, "parameters": parameters}).encode() + b"\n")
+    return stalled
 
 
 def _last_message(stalled: socket.socket) -> str:
@@ -160,16 +164,9 @@ def _last_message(stalled: socket.socket) -> str:
     return kept.splitlines()[-1].decode()[:200]
 
 
-def main() -> None:
-    """Run the command."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--subscribers", type=int, default=100)
-    parser.add_argument("--events", type=int, default=300)
-    parser.add_argument("--rounds", type=int, default=3)
-    asked = parser.parse_args()
-    with folder() as home, Daemon(home) as daemon:
-        asyncio.run(measure(daemon, asked.subscribers, asked.events, asked.rounds))
-
-
-if __name__ == "__main__":
-    main()
+def measure(run: Run) -> None:
+    """Measure with 100 subscribers."""
+    with fresh_daemon() as daemon:
+        text = "\n".join(asyncio.run(compare(daemon, 100, 300, run.plan.rounds)))
+    run.report.texts.append(text)
+    print(text, flush=True)

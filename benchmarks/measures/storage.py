@@ -3,27 +3,23 @@
 Every number counts only changes that were acknowledged as durable. Our storage and SQLite are called in the process, by
 N tasks each of which waits for its change before the next; Redis (`appendfsync always`) is driven over a unix socket by
 its own redis-benchmark with N connections, which favours Redis. A change is a session state of about 300 bytes.
-
-    python benchmarks/storage.py [--seconds S] [--runs R] [--clients 1,16,64,256] [--json FILE]
 """
 
-import argparse
 import asyncio
 import json
-import platform
-import shutil
 import sqlite3
 import statistics
 import subprocess
-import sys
-import tempfile
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from msgspec.structs import replace
 
+from benchmarks.harness.daemon import folder
+from benchmarks.harness.peers import REDIS, find, libraries
+from benchmarks.harness.plan import Run
 from stui_sessiond.ids import ClientId, SessionId
 from stui_sessiond.logs import set_up_logs
 from stui_sessiond.model.delta import Step
@@ -210,14 +206,18 @@ async def redis(folder: Path, clients: int, seconds: float) -> Figures:
     socket = folder / "redis.sock"
     options = ["--port", "0", "--unixsocket", str(socket), "--save", "", "--appendonly", "yes"]
     options += ["--appendfsync", "always", "--dir", str(folder), "--auto-aof-rewrite-percentage", "0"]
-    server = await asyncio.create_subprocess_exec("redis-server", *options, stdout=subprocess.DEVNULL)
+    server = await asyncio.create_subprocess_exec(
+        find("redis-server") or "", *options, stdout=subprocess.DEVNULL, env=libraries()
+    )
     try:
         while not socket.exists():  # noqa: ASYNC110 -- another process: there is no event to wait for
             await asyncio.sleep(0.02)
         count = int(seconds * 4000 * min(clients, 16) / (1 if clients > 1 else 2))
-        command = ["redis-benchmark", "-s", str(socket), "-t", "set", "-c", str(clients), "-n", str(count)]
+        command = [find("redis-benchmark") or "", "-s", str(socket), "-t", "set", "-c", str(clients), "-n", str(count)]
         command += ["-d", str(STATE_BYTES), "-r", str(clients), "--csv"]
-        done = await asyncio.create_subprocess_exec(*command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        done = await asyncio.create_subprocess_exec(
+            *command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=libraries()
+        )
         out, _ = await done.communicate()
     finally:
         server.terminate()
@@ -234,55 +234,46 @@ CONTESTANTS = {
     "this storage, encrypted, with delta and history": ours_sealed_with_history,
     "SQLite, WAL, FULL, one transaction each": sqlite_each,
     "SQLite, WAL, FULL, grouped": sqlite_grouped,
-    "Redis, appendfsync always": redis,
+    REDIS: redis,
 }
 
 
-def measure(name: str, clients: int, seconds: float) -> Figures:
+def contest(name: str, clients: int, seconds: float) -> Figures:
     """Measure one contestant in a fresh folder, on the disk that temporary files are on."""
-    with tempfile.TemporaryDirectory(prefix="stui-bench-") as folder:
-        return asyncio.run(CONTESTANTS[name](Path(folder), clients, seconds))
+    with folder() as home:
+        return asyncio.run(CONTESTANTS[name](home, clients, seconds))
 
 
-def main() -> None:
-    """Measure all, print a table of medians and ratios."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seconds", type=float, default=2.0)
-    parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--clients", default="1,16,64,256")
-    parser.add_argument("--json", type=Path)
-    options = parser.parse_args()
+def table(
+    seconds: float = 2.0, runs: int = 3, counts: Sequence[int] = (1, 16, 64, 256), *, with_redis: bool = True
+) -> str:
+    """Measure all in turns; give a table of medians and ratios."""
     set_up_logs("json", "error")
-    names = list(CONTESTANTS)
-    if shutil.which("redis-server") is None or shutil.which("redis-benchmark") is None:
-        print(
-            "redis-server is missing: LEFT OUT. Install it (Debian: redis-server) to measure it too.", file=sys.stderr
-        )
-        names.remove("Redis, appendfsync always")
-    counts = [int(count) for count in options.clients.split(",")]
+    names = [name for name in CONTESTANTS if with_redis or name != REDIS]
     results: dict[str, dict[int, list[Figures]]] = {name: {count: [] for count in counts} for name in names}
-    for _ in range(options.runs):
+    for _ in range(runs):
         for count in counts:
             for name in names:
-                results[name][count].append(measure(name, count, options.seconds))
-    print(f"{platform.machine()}, Python {platform.python_version()}, medians of {options.runs} runs\n")
-    print("| durable changes/s (p50 / p99 ms) | " + " | ".join(f"{count} clients" for count in counts) + " |")
-    print("|---|" + "---|" * len(counts))
-    table: dict[str, dict[int, Figures]] = {}
+                results[name][count].append(contest(name, count, seconds))
+    lines = ["| storage alone: durable changes/s (p50 / p99 ms) | " + " | ".join(f"{n} clients" for n in counts) + " |"]
+    lines.append("|---|" + "---|" * len(counts))
+    medians: dict[str, dict[int, Figures]] = {}
     for name in names:
-        table[name] = {
+        medians[name] = {
             count: Figures(*(statistics.median(column) for column in zip(*results[name][count], strict=True)))
             for count in counts
         }
-        cells = [f"{f.per_second:,.0f} ({f.p50_ms:.2f} / {f.p99_ms:.2f})" for f in table[name].values()]
-        print(f"| {name} | " + " | ".join(cells) + " |")
+        cells = [f"{f.per_second:,.0f} ({f.p50_ms:.2f} / {f.p99_ms:.2f})" for f in medians[name].values()]
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
     for name in names[1:]:
-        ratios = [f"{table[names[0]][count].per_second / table[name][count].per_second:.2f}" for count in counts]
-        print(f"| this storage / {name} | " + " | ".join(ratios) + " |")
-    if options.json:
-        plain = {name: {str(count): f._asdict() for count, f in row.items()} for name, row in table.items()}
-        options.json.write_text(json.dumps(plain, indent=1) + "\n")
+        ratios = [f"{medians[names[0]][n].per_second / medians[name][n].per_second:.2f}" for n in counts]
+        lines.append(f"| this storage / {name} | " + " | ".join(ratios) + " |")
+    return "\n".join(lines)
 
 
-if __name__ == "__main__":
-    main()
+def measure(run: Run) -> None:
+    """Measure with one client and with 64."""
+    with_redis = REDIS not in run.troubles.left_out and find("redis-benchmark") is not None
+    text = table(run.plan.seconds / 2, run.plan.rounds, (1, 64), with_redis=with_redis)
+    run.report.texts.append(text)
+    print(text, flush=True)
