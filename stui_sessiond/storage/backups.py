@@ -226,7 +226,7 @@ class Backups:
         files: dict[str, str] = {}
         missing: dict[str, str] = {}
         fs.make_folder(folder / "sessions")
-        made: list[Path] = []
+        made: dict[Path, None] = {}  # in order
         for session_id, place in sorted(store.places.items()):
             client = store.layout.client_folder(place.header.client_id)
             data, why = self._live(client, session_id)
@@ -238,7 +238,7 @@ class Backups:
             target = folder / path
             if target.parent not in made:
                 fs.make_folder(target.parent)
-                made.append(target.parent)
+                made[target.parent] = None
             sha256 = hashlib.sha256(data).hexdigest()
             before_it = self.folder / previous / path if previous else None
             same = before_it is not None and known is not None and known.files.get(path) == sha256
