@@ -107,39 +107,11 @@ class Peer:
     """One connected peer; a `commands.table.Caller` and a `transports.pipe.Receiver`."""
 
     __slots__ = (
-        "_behind",
-        "_catching_up",
-        "_claimed",
-        "_ended",
-        "_holding",
-        "_host",
-        "_kept",
-        "_kept_bytes",
-        "_limit_bytes",
-        "_link",
-        "_lost",
-        "_open",
-        "_owed",
-        "_own",
-        "_pipe",
-        "_refused",
-        "_relayed",
-        "_successor",
-        "_understood",
-        "client_id",
-        "connection_id",
-        "greeted",
-        "must_greet",
-        "origin",
-        "principal",
-        "process_id",
-        "proof",
-        "rights",
-        "role",
-        "subscriptions",
-        "take",
-        "topics",
-    )
+        "_behind", "_catching_up", "_claimed", "_ended", "_holding", "_host", "_kept", "_kept_bytes", "_limit_bytes",
+        "_link", "_lost", "_open", "_owed", "_own", "_pipe", "_refused", "_relayed", "_successor", "_understood",
+        "client_id", "connection_id", "greeted", "must_greet", "origin", "principal", "process_id", "proof", "rights",
+        "role", "subscriptions", "take", "topics",
+    )  # fmt: skip
 
     def __init__(self, pipe: Pipe, host: PeerHost, *, must_greet: bool) -> None:
         self.role: str | None = None

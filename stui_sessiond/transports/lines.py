@@ -32,18 +32,9 @@ class LineProtocol(StreamPipe):
     """A pipe over a stream socket. A line that is too long is dropped and reported; the next one is read again."""
 
     __slots__ = (
-        "_closing",
-        "_dropping",
-        "_head",
-        "_linger",
-        "_message_bytes",
-        "_resting",
-        "_seen_message",
-        "_tail",
-        "same_user",
-        "strict_start",
-        "transport_name",
-    )
+        "_closing", "_dropping", "_head", "_linger", "_message_bytes", "_resting", "_seen_message", "_tail",
+        "same_user", "strict_start", "transport_name",
+    )  # fmt: skip
 
     def __init__(
         self,

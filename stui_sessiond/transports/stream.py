@@ -33,25 +33,10 @@ class StreamPipe(asyncio.Protocol, abc.ABC):
     same_user = False
 
     __slots__ = (
-        "_full",
-        "_held",
-        "_limits",
-        "_make_receiver",
-        "_message_timer",
-        "_out",
-        "_out_bytes",
-        "_reading",
-        "_receiver",
-        "_room_wanted",
-        "_stall_timer",
-        "_transport",
-        "_turn",
-        "address",
-        "bearer",
-        "process_id",
-        "ticket",
+        "_full", "_held", "_limits", "_make_receiver", "_message_timer", "_out", "_out_bytes", "_reading", "_receiver",
+        "_room_wanted", "_stall_timer", "_transport", "_turn", "address", "bearer", "process_id", "ticket",
         "whole_only",
-    )
+    )  # fmt: skip
 
     def __init__(
         self,

@@ -68,22 +68,9 @@ class WebSocketProtocol(StreamPipe):
     strict_start = False
 
     __slots__ = (
-        "_awaiting_pong",
-        "_begun_bytes",
-        "_expecting_close",
-        "_frames",
-        "_handshake",
-        "_idle_frames",
-        "_idle_since",
-        "_message",
-        "_open",
-        "_patience",
-        "_rules",
-        "_strict_bytes",
-        "_timer",
-        "_unread",
-        "_ws",
-    )
+        "_awaiting_pong", "_begun_bytes", "_expecting_close", "_frames", "_handshake", "_idle_frames", "_idle_since",
+        "_message", "_open", "_patience", "_rules", "_strict_bytes", "_timer", "_unread", "_ws",
+    )  # fmt: skip
 
     def __init__(
         self,
