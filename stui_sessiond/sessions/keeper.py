@@ -20,15 +20,15 @@ from stui_sessiond.errors import (
     SessionNotFoundError,
     SessionNotOwnedError,
     StorageError,
-    StuiError,
 )
 from stui_sessiond.ids import SessionId
 from stui_sessiond.model.event import News
 from stui_sessiond.model.request import RequestEntry
 from stui_sessiond.model.session import HistoryEntry, Session, SessionHeader
 from stui_sessiond.sessions import ledger, log
+from stui_sessiond.sessions.holding import Held, HeldFromNow, Mark
 from stui_sessiond.sessions.hub import Hub
-from stui_sessiond.sessions.shelf import Entry, Fence, Newsbox, Shelf
+from stui_sessiond.sessions.shelf import Entry, Newsbox, Shelf
 from stui_sessiond.sessions.validator import SessionValidator
 from stui_sessiond.storage.api import Commit, Loaded, SessionStorage
 from stui_sessiond.tasks import TaskOwner
@@ -109,7 +109,7 @@ class Keeper:
         msg = f"there is no session {known}"
         raise SessionNotFoundError(msg, session_id=known)
 
-    def hold(self, session_id: str, client_id: str | None = None) -> "Held":
+    def hold(self, session_id: str, client_id: str | None = None) -> Held:
         """Have a session to oneself, in the order of asking. `client_id`, if given, has to be the owner.
 
         Entering it raises:
@@ -172,7 +172,7 @@ class Keeper:
         version: HistoryEntry | None = None,
         requests: Sequence[RequestEntry] = (),
         whole: bool = False,
-        mark: "Mark | None" = None,
+        mark: Mark | None = None,
         answer_first: bool = False,
     ) -> Session:
         """Make a session durable with what happened to it, and only then the truth; then tell who listens.
@@ -262,7 +262,7 @@ class Keeper:
         """Make a piece of news that happens now."""
         return News(name, data, self.clock())
 
-    def hold_from_now(self, session_id: SessionId) -> "HeldFromNow":
+    def hold_from_now(self, session_id: SessionId) -> HeldFromNow:
         """Have a session to oneself, with a mark of the moment of asking.
 
         What is told of it from now on comes behind what is stored with the mark, however long it takes.
@@ -370,7 +370,7 @@ class Keeper:
                 self.end_epoch(entry)
                 _log.warning("session.events_lost", session_id=entry.header.session_id, code=error.code)
 
-    def _take_news(self, entry: Entry, mark: "Mark | None" = None) -> tuple[Sequence[News], Sequence[News]]:
+    def _take_news(self, entry: Entry, mark: Mark | None = None) -> tuple[Sequence[News], Sequence[News]]:
         """Take what was told and waits: before a mark (without one, all), and behind it."""
         box = entry.news
         if box is None:
@@ -401,50 +401,11 @@ class Keeper:
         entry.header = replace(entry.header, last_activity=max(self.clock(), entry.header.last_activity))
 
 
-class Mark(NamedTuple):
-    """A moment in what is told of a session: a place in this box, or before anything waited."""
-
-    box: Newsbox | None
-    fence: Fence | None
-
-    def lower(self) -> bool:
-        """Give the place up; False when there was none any more."""
-        return self.box is not None and self.fence is not None and self.box.lower(self.fence)
-
-
 class _Beginning(NamedTuple):
     due: float
     """By the loop's clock."""
     entry: Entry
     box: Newsbox
-
-
-class Held:
-    """A session that is somebody's own as long as this context lasts."""
-
-    __slots__ = ("_client_id", "_entry", "_keeper", "_session_id")
-
-    def __init__(self, keeper: Keeper, session_id: str, client_id: str | None) -> None:
-        self._keeper = keeper
-        self._session_id = session_id
-        self._client_id = client_id
-        self._entry: Entry | None = None
-
-    async def __aenter__(self) -> Entry:
-        entry = self._keeper.admit(self._session_id, self._client_id)
-        await entry.lock.acquire()
-        self._entry = entry
-        if self._keeper.shelf.find(entry.header.session_id) is entry:
-            return entry
-        try:
-            return self._keeper.find(self._session_id)  # it may have gone while we waited
-        except StuiError:
-            entry.lock.release()
-            raise
-
-    async def __aexit__(self, *_: object) -> None:
-        assert self._entry is not None  # noqa: S101 -- it was entered
-        self._entry.lock.release()
 
 
 def _brought_up(session: Session, activity: float, base: SessionHeader) -> Session:
@@ -453,37 +414,6 @@ def _brought_up(session: Session, activity: float, base: SessionHeader) -> Sessi
     if (header.last_activity, header.epoch, header.seq) == (activity, base.epoch, base.seq):
         return session
     return replace(session, header=replace(header, last_activity=activity, epoch=base.epoch, seq=base.seq))
-
-
-class HeldFromNow:
-    """The same, with a mark of the moment at which it was asked for."""
-
-    __slots__ = ("_entry", "_held", "_keeper", "_mark", "_session_id")
-
-    def __init__(self, keeper: Keeper, session_id: SessionId) -> None:
-        self._keeper = keeper
-        self._session_id = session_id
-        self._entry = entry = keeper.shelf.find(session_id)
-        box = None if entry is None else entry.news
-        self._mark = Mark(box, None if box is None else box.fence())
-        self._held = keeper.hold(session_id)
-
-    async def __aenter__(self) -> tuple[Entry, Mark]:
-        try:
-            return await self._held.__aenter__(), self._mark
-        except BaseException:
-            self._lower()
-            raise
-
-    async def __aexit__(self, *_: object) -> None:
-        await self._held.__aexit__()
-        self._lower()
-
-    def _lower(self) -> None:
-        """Nobody keeps the place any more: what waits behind it may be written, if nothing was stored with the mark."""
-        entry = self._entry
-        if self._mark.lower() and entry is not None and entry.news is self._mark.box:
-            self._keeper.write_soon(entry)
 
 
 def _with_header_of(entry: Entry, session: Session) -> Session:

@@ -19,7 +19,8 @@ from stui_sessiond.model.request import Failure, RequestEntry
 from stui_sessiond.model.session import Session
 from stui_sessiond.sessions import ledger
 from stui_sessiond.sessions.custody import CustodyTable, Place
-from stui_sessiond.sessions.keeper import Keeper, Mark
+from stui_sessiond.sessions.holding import Mark
+from stui_sessiond.sessions.keeper import Keeper
 from stui_sessiond.sessions.shelf import Entry
 
 _log = structlog.get_logger(__name__)
