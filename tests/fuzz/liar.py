@@ -57,10 +57,12 @@ class Liar:
 
 
 async def _up(reader: asyncio.StreamReader, ours: asyncio.StreamWriter) -> None:
-    with contextlib.suppress(OSError):
+    try:
         while data := await reader.read(65536):
             ours.write(data)
         ours.write_eof()
+    except OSError:  # who came has gone without a word, as with something unread; so the daemon has to see
+        ours.transport.abort()
 
 
 async def _let_go(writer: asyncio.StreamWriter) -> None:

@@ -22,6 +22,9 @@ RARE: Final = {"describe": 15, "create_backup": 1}
 EITHER: Final = {"inspect": ("target", "handle")}
 """Parameters of which exactly one is needed, though the descriptor cannot say so."""
 
+HASTY: Final = {"evaluate_on": 0.5}
+"""Commands that wait for images that need not be the fuzzer's own, with the seconds they are given for it."""
+
 REMEMBERED: Final = frozenset(
     {
         "session_id",
@@ -104,6 +107,8 @@ class Book:
             else:
                 made[name], surely = _bad(source, field)
                 bad += [name] if surely else []
+        if descriptor.command in HASTY and "timeout" not in bad:
+            made["timeout"] = HASTY[descriptor.command]
         if chance(source, hostile_percent):
             made.setdefault(pick(source, UNKNOWN), any_json(source, 1))
         return Wish(descriptor.command, made, lacks=lacks, bad=tuple(bad))
