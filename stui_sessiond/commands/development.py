@@ -3,9 +3,10 @@
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from stui_sessiond.commands.relay import RUNS_CODE, Relay
+from stui_sessiond.commands.relay import Relay
 from stui_sessiond.commands.table import Caller, Command
 from stui_sessiond.errors import RefusedError
+from stui_sessiond.images.link import RUNS_CODE
 from stui_sessiond.wire.messages import code
 from stui_sessiond.wire.messages import development as wire
 

@@ -6,13 +6,14 @@ import msgspec
 from msgspec import UNSET
 
 from stui_sessiond.commands.paging import LongResults, page_of, text_of
-from stui_sessiond.commands.relay import RUNS_CODE, Relay
+from stui_sessiond.commands.relay import Relay
 from stui_sessiond.commands.report import error_in, write_report
 from stui_sessiond.commands.running import RunningTable
 from stui_sessiond.commands.table import Caller, Command
 from stui_sessiond.commands.translation import seen_of
 from stui_sessiond.errors import EvaluationNotFoundError, ParameterError
 from stui_sessiond.ids import SessionId
+from stui_sessiond.images.link import RUNS_CODE
 from stui_sessiond.model.request import RequestEntry
 from stui_sessiond.sessions import ledger
 from stui_sessiond.sessions.requests import SHOWN_RESULT_CHARS, RequestBook

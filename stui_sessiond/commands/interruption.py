@@ -6,12 +6,11 @@ An image is asked at once, beside everything that waits for it. What has not rea
 import asyncio
 from collections.abc import Iterable, Sequence
 
-from stui_sessiond.commands.relay import RUNS_CODE
 from stui_sessiond.commands.running import Running, RunningTable
 from stui_sessiond.commands.table import Caller, Command
 from stui_sessiond.errors import EvaluationNotFoundError, ImageTimeoutError, StuiError, UnsupportedOperationError
 from stui_sessiond.ids import SessionId
-from stui_sessiond.images.link import ImageLink
+from stui_sessiond.images.link import RUNS_CODE, ImageLink
 from stui_sessiond.images.registry import ImageRegistry
 from stui_sessiond.model.request import RequestEntry
 from stui_sessiond.sessions.manager import SessionManager

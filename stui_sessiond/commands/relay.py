@@ -40,7 +40,7 @@ from stui_sessiond.errors import (
     error_of,
 )
 from stui_sessiond.ids import DEFAULT_TOOL, ImageId, InstanceId, SessionId
-from stui_sessiond.images.link import ImageLink
+from stui_sessiond.images.link import RUNS_CODE, ImageLink
 from stui_sessiond.images.registry import ImageRegistry
 from stui_sessiond.images.router import choose
 from stui_sessiond.model.request import Origin, RequestEntry
@@ -59,9 +59,6 @@ _log = structlog.get_logger(__name__)
 
 ANSWER_TIMEOUT_S = 30.0
 """How long an image may take over a request that runs no user code, unless the request says otherwise."""
-
-RUNS_CODE: dict[str, type[Any]] = {"evaluate": wire.EvaluateResult, "debug": wire.DebugResult}
-"""Commands that run user code: they are in the session's book, and wait without end unless the request says so."""
 
 
 class Relay:

@@ -10,7 +10,7 @@ import itertools
 import time
 from collections import Counter
 from collections.abc import Callable
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import structlog
 
@@ -34,7 +34,14 @@ from stui_sessiond.images.pulse import Pulse
 from stui_sessiond.wire.codec import decode_result
 from stui_sessiond.wire.forms import Reply, encode_request
 from stui_sessiond.wire.messages.connection import ImageIdentity
-from stui_sessiond.wire.messages.development import Interrupt, InterruptResult, Ping, PingResult
+from stui_sessiond.wire.messages.development import (
+    DebugResult,
+    EvaluateResult,
+    Interrupt,
+    InterruptResult,
+    Ping,
+    PingResult,
+)
 
 T = TypeVar("T")
 
@@ -54,8 +61,9 @@ _OWN = "p-"
 
 _NOTHING = Ping()
 
-RUNS_CODE = frozenset({"evaluate", "debug"})
-"""What an image is asked that runs code of users."""
+RUNS_CODE: dict[str, type[Any]] = {"evaluate": EvaluateResult, "debug": DebugResult}
+"""Commands that run user code, with what an image answers: an image at one of them is busy; they are in the session's
+book, and wait without end unless the request says so."""
 
 _RELAYED_ERRORS: dict[str, type[StuiError]] = {
     error.code: error

@@ -8,11 +8,12 @@ import msgspec
 import pytest
 from msgspec import UNSET
 
-from stui_sessiond.commands import development, relay
+from stui_sessiond.commands import development
 from stui_sessiond.commands.table import RIGHTS, CommandTable
 from stui_sessiond.config import Settings
 from stui_sessiond.contract import Descriptor, load_contract
 from stui_sessiond.daemon import Daemon
+from stui_sessiond.images import link
 from stui_sessiond.storage.memory import MemoryStorage
 from stui_sessiond.wire.forms import command_name, request_type
 from stui_sessiond.wire.schema import MessagePair, message_pairs
@@ -112,7 +113,7 @@ def test_errors_of_roles_and_keys_are_listed(name: str) -> None:
     assert ("outcome_not_kept" in descriptor.errors) == (
         reads_outcomes or (keyed and descriptor.session_role == "editor")
     )
-    runs_code = name in relay.RUNS_CODE
+    runs_code = name in link.RUNS_CODE
     assert {"outcome_unknown", "lost_with_image"} & set(descriptor.errors) == (
         {"outcome_unknown", "lost_with_image"} if runs_code else set()
     )
