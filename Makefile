@@ -73,8 +73,8 @@ bench-soak: install ## 10,000 clients, 1,000 sessions, mixed traffic for 5 minut
 
 lock: install    ## choose the newest versions that fit, and write them down with their hashes
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check pip-tools
-	$(BIN)/pip-compile $(LOCK) -o requirements/runtime.txt pyproject.toml
-	$(BIN)/pip-compile $(LOCK) --extra dev --extra fast --extra fuzz -o requirements/development.txt pyproject.toml
+	$(BIN)/pip-compile $(LOCK) --extra dev --extra docs --extra fast --extra fuzz --extra otel --extra tui -o requirements/development.txt pyproject.toml
+	$(BIN)/pip-compile $(LOCK) -c requirements/development.txt -o requirements/runtime.txt pyproject.toml
 	$(BIN)/pip-compile $(LOCK) --extra bench -o requirements/bench.txt pyproject.toml
 
 audit: install   ## known weaknesses of what is installed (asks the package index's advisory database)
