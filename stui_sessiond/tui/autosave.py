@@ -13,7 +13,7 @@ from stui_sessiond.client import ClientError, Delivery
 from stui_sessiond.client.outbox import Update
 from stui_sessiond.tasks import TaskOwner
 from stui_sessiond.tui.draft_journal import DraftJournal
-from stui_sessiond.tui.layout import Draft, Kept, Stamp, context_id
+from stui_sessiond.tui.layout import Draft, Kept, KeptTool, Stamp, context_id
 from stui_sessiond.wire.messages.context import ContextSections, SaveContext
 
 LAST_WORDS_S = 3.0
@@ -36,6 +36,9 @@ class Source(Protocol):
 
     def state_of(self, tool_id: str) -> dict[str, Any] | None:
         """The state of a tool, or of the layout, as JSON; None when it is closed."""
+
+    def tool_of(self, tool_id: str) -> KeptTool | None:
+        """What kind of tool it is; None for the layout."""
 
 
 class Store(Protocol):
@@ -167,7 +170,8 @@ class Autosave:
         if state is None:
             return None
         self._number += 1
-        draft = Draft(tool_id, state, Stamp(self._writer, self._number), self._stored.get(tool_id))
+        stamp, tool = Stamp(self._writer, self._number), self._source.tool_of(tool_id)
+        draft = Draft(tool_id, state, stamp, self._stored.get(tool_id), tool)
         self._written[tool_id] = draft
         return draft
 

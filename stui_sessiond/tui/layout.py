@@ -73,8 +73,8 @@ class Draft(msgspec.Struct, frozen=True, omit_defaults=True):
     stamp: Stamp
     base: Stamp | None = None
     """What was stored when it was written."""
-    kind: str = ""
-    title: str = ""
+    tool: KeptTool | None = None
+    """None for the layout."""
 
 
 class Done(msgspec.Struct, frozen=True):
@@ -82,6 +82,28 @@ class Done(msgspec.Struct, frozen=True):
 
     tool_id: str
     number: int
+
+
+class Opening(msgspec.Struct, frozen=True):
+    """A tool that is to be opened: with its state, and what the session has of it."""
+
+    tool: KeptTool
+    state: dict[str, Any] | None
+    stored: Stamp | None
+    unsaved: bool = False
+    """It has to be saved: it comes from a draft."""
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """What a screen begins with."""
+
+    layout: Layout
+    layout_stored: Stamp | None
+    openings: tuple[Opening, ...]
+    recovered: int
+    """How many tools come from drafts, because a terminal ended before the session had them."""
+    beside: int
+    """How many of them were opened beside what somebody else stored meanwhile."""
 
 
 Choice = Literal["stored", "draft", "both"]
@@ -107,3 +129,45 @@ def unsaved_of(records: list[Draft | Done]) -> dict[str, Draft]:
         elif record.tool_id in left and left[record.tool_id].stamp.number <= record.number:
             del left[record.tool_id]
     return left
+
+
+def plan(stored_layout: Kept | None, stored: dict[str, Kept], drafts: dict[str, Draft]) -> Plan:
+    """Tell what to open, from what the session has and what was left on this machine. Nothing of either is left out."""
+    layout = _layout(stored_layout)
+    draft = drafts.get(LAYOUT_ID)
+    if draft is not None and (choice := choose(stored_layout, draft)) != "stored":
+        left = msgspec.convert(draft.state, Layout)
+        layout = left if choice == "draft" else _both(layout, left)
+    known = {tool.tool_id for tool in layout.tools}
+    tools = list(layout.tools)
+    tools += [one.tool for one in drafts.values() if one.tool is not None and one.tool.tool_id not in known]
+    openings: list[Opening] = []
+    opened, recovered, beside = layout.opened, 0, 0
+    for tool in tools[:MAX_TOOLS]:
+        kept, draft = stored.get(tool.tool_id), drafts.get(tool.tool_id)
+        choice = "stored" if draft is None else choose(kept, draft)
+        stamp = None if kept is None else kept.stamp
+        if draft is None or choice == "stored":
+            openings.append(Opening(tool, None if kept is None else kept.state, stamp))
+            continue
+        recovered += 1
+        if choice == "draft":
+            openings.append(Opening(tool, draft.state, stamp, unsaved=True))
+            continue
+        opened, beside = opened + 1, beside + 1
+        copy = KeptTool(f"{tool.kind}-{opened}", tool.kind, f"{tool.title} (unsaved)")
+        openings.append(Opening(tool, None if kept is None else kept.state, stamp))
+        openings.append(Opening(copy, draft.state, None, unsaved=True))
+    layout = msgspec.structs.replace(layout, tools=tuple(one.tool for one in openings), opened=opened)
+    return Plan(layout, stored_layout.stamp if stored_layout else None, tuple(openings), recovered, beside)
+
+
+def _layout(kept: Kept | None) -> Layout:
+    return Layout() if kept is None else msgspec.convert(kept.state, Layout)
+
+
+def _both(theirs: Layout, ours: Layout) -> Layout:
+    """Their layout, and our tools that are not in it."""
+    there = {tool.tool_id for tool in theirs.tools}
+    more = tuple(tool for tool in ours.tools if tool.tool_id not in there)
+    return msgspec.structs.replace(theirs, tools=theirs.tools + more, opened=max(theirs.opened, ours.opened))
