@@ -57,6 +57,7 @@ class StuiApp(App[str], StatusSource):
         Binding("f1", "help_keys", "Help", priority=True),
         Binding("f2", "sessions", "Sessions"),
         Binding("f4", "network", "Connection"),
+        Binding("ctrl+p", "command_palette", "Commands", priority=True),
         Binding("f10", "leave", "Quit"),
         Binding("ctrl+q", "leave", "Quit", show=False, priority=True),
     ]
@@ -83,7 +84,7 @@ class StuiApp(App[str], StatusSource):
     async def on_mount(self) -> None:
         """Show the first screen, or go where we were told to."""
         self._apply_preferences()
-        await self.push_screen(WelcomeScreen(self.household.places.local_url))
+        await self.push_screen(WelcomeScreen(self.household.places.local_url, self.household.name_for))
         self.show_welcome()
         self.theme_changed_signal.subscribe(self, self._theme_chosen)
         self.set_interval(KEEP_POSITION_S, self._keep_positions)
@@ -137,8 +138,9 @@ class StuiApp(App[str], StatusSource):
 
     def _follow(self, status: Status | None) -> None:
         self.status = status
-        for bar in self.screen.query(StatusBar):
-            bar.follow()
+        for screen in self.screen_stack:
+            for bar in screen.query(StatusBar):
+                bar.follow()
 
     # ---- the daemon
 
@@ -268,7 +270,8 @@ class StuiApp(App[str], StatusSource):
         client, connection = self.client, self._connection
         if client is None or connection is None or isinstance(self.screen, NetworkDialog):
             return
-        lines = network_lines(client.status, client.visits(), connection.shown_name, self.now(), self.gap_at)
+        status = self.status or client.status
+        lines = network_lines(status, client.visits(), connection.shown_name, self.now(), self.gap_at)
 
         async def ordered(order: str | None) -> None:
             if order == RECONNECT:
@@ -278,7 +281,7 @@ class StuiApp(App[str], StatusSource):
             elif order == FRESH:
                 await self._to_welcome()
 
-        await self.push_screen(NetworkDialog(client.status, lines), ordered)
+        await self.push_screen(NetworkDialog(status, lines), ordered)
 
     # ---- what sessions ask of us
 
@@ -362,8 +365,8 @@ class StuiApp(App[str], StatusSource):
         """Tell which keys work here."""
         if isinstance(self.screen, Read):
             return
-        bindings = [(active.binding, active.enabled) for active in self.screen.active_bindings.values()]
-        lines = help_lines(bindings, self.get_key_display)
+        active = self.screen.active_bindings.values()
+        lines = help_lines([(one.node, one.binding, one.enabled) for one in active], self.get_key_display)
         await self.push_screen(Read("Keys", lines))
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:

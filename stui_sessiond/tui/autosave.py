@@ -145,6 +145,12 @@ class Autosave:
             await asyncio.to_thread(self._journal.close)
         return left
 
+    async def abandon(self) -> None:
+        """Let go at once: what the journal has, the next start finds."""
+        await self._tasks.close()
+        async with self._disk:
+            self._journal.close()
+
     # ---- drafts
 
     async def _keep_drafts(self) -> None:

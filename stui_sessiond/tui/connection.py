@@ -138,7 +138,7 @@ def check(form: Form) -> dict[str, str]:
     try:
         parse_url(form.url.strip())
     except ValueError:
-        wrong["url"] = "Such as wss://HOST:PORT/, tls://HOST:PORT, tcp://HOST:PORT or unix:///PATH"
+        wrong["url"] = "wss://HOST:PORT/, tls:// or tcp://HOST:PORT, unix:///PATH"
     except OSError as error:
         wrong["url"] = f"A file of the address cannot be read: {error.strerror or error}"
     if len(form.name) > NAME_CHARS or not form.name.isprintable():

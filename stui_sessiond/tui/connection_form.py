@@ -8,7 +8,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, VerticalScroll
 from textual.content import Content
-from textual.widgets import Button, Checkbox, Input, Label, Select, Static
+from textual.widgets import Button, Input, Label, Select, Static
 
 from stui_sessiond.client import ClientError, LastingClient, Patience
 from stui_sessiond.printable import printable
@@ -31,7 +31,7 @@ _SOURCES: list[tuple[str, ProofSource]] = [
 ]
 
 _FIELDS = (
-    ("url", "Address", "wss://HOST:PORT/, tls://HOST:PORT, tcp://HOST:PORT, unix:///PATH"),
+    ("url", "Address", "wss://HOST:PORT/, tls://, tcp:// or unix:///PATH"),
     ("name", "Name", "what you call it"),
     ("client_id", "I am", "client name; empty: your login name"),
 )
@@ -80,9 +80,8 @@ class ConnectionForm(Dialog[Connection]):
     ConnectionForm Horizontal.-source { height: auto; }
     ConnectionForm Label.-field { width: 10; }
     ConnectionForm Input { width: 1fr; margin: 0; border: none; height: 1; padding: 0 1; background: $boost; }
-    ConnectionForm Input:focus { background: $primary 40%; }
+    ConnectionForm Input:focus { background: $primary 40%; border: none; }
     ConnectionForm Select { width: 1fr; }
-    ConnectionForm Checkbox { border: none; height: 1; padding: 0; background: $surface; margin: 0; }
     ConnectionForm .-wrong { color: $text-error; height: 1; padding: 0 0 0 10; }
     ConnectionForm #result { height: auto; max-height: 3; }
     ConnectionForm #buttons { height: auto; }
@@ -113,7 +112,10 @@ class ConnectionForm(Dialog[Connection]):
                 yield Label("named", classes="-field")
                 yield Input(self._form.proof_at, placeholder="variable, keyring user or path", id="proof_at")
             yield Static("", id="wrong-proof_at", classes="-wrong")
-            yield Checkbox("a favourite", self._form.favourite, id="favourite", compact=True)
+            with Horizontal(classes="-source"):
+                yield Label("Favourite", classes="-field")
+                answers = [("no", False), ("yes", True)]
+                yield Select(answers, value=self._form.favourite, allow_blank=False, id="favourite", compact=True)
         with Horizontal(id="buttons"):
             yield Button("Test", id="test", compact=True)
             yield Button("Save", id="save", variant="primary", compact=True)
@@ -123,7 +125,7 @@ class ConnectionForm(Dialog[Connection]):
         """What is filled in."""
         texts = {name: self.query_one(f"#{name}", Input).value for name in ("url", "name", "client_id", "proof_at")}
         source = cast("ProofSource", self.query_one("#proof_from", Select).value)
-        return Form(**texts, proof_from=source, favourite=self.query_one("#favourite", Checkbox).value)
+        return Form(**texts, proof_from=source, favourite=self.query_one("#favourite", Select).value is True)
 
     def _checked(self) -> Connection | None:
         form = self.form()

@@ -31,7 +31,8 @@ class Dialog(ModalScreen[R]):
     Dialog #title { text-style: bold; width: 1fr; }
     Dialog #lines { height: auto; max-height: 14; margin: 1 0 0 0; }
     Dialog #keys { color: $text-muted; margin: 1 0 0 0; }
-    Dialog OptionList { height: auto; max-height: 14; margin: 1 0 0 0; border: none; background: $surface; padding: 0; }
+    Dialog OptionList { height: auto; max-height: 14; margin: 1 0 0 0; background: $surface; padding: 0; }
+    Dialog OptionList, Dialog OptionList:focus { border: none; }
     Dialog Input { margin: 1 0 0 0; }
     Dialog #wrong { color: $text-error; height: auto; }
     """

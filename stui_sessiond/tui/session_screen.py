@@ -110,7 +110,7 @@ class SessionScreen(Screen[None]):
         yield Static(Content("waiting for the daemon; what was not saved is kept on this machine"), id="waiting")
         yield Desk(self.link)
         yield StatusBar()
-        yield Footer()
+        yield Footer(compact=True, show_command_palette=False)
 
     def on_mount(self) -> None:
         """Put everything back, then listen."""
@@ -192,10 +192,19 @@ class SessionScreen(Screen[None]):
 
     async def leave(self) -> int:
         """Keep everything before the screen goes; tell how many tools have work that only this machine has."""
-        if self._ending or not self.ready:
+        if self._ending:
             return 0
         self._ending = True
+        if not self.ready:
+            await self._autosave.abandon()
+            return 0
         return await self._autosave.close(online=self.link.online)
+
+    async def on_unmount(self) -> None:
+        """Whatever ended the screen, the journal is complete, and closed."""
+        if not self._ending:
+            self._ending = True
+            await self._autosave.abandon()
 
     # ---- what is to be kept
 

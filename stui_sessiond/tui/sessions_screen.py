@@ -45,7 +45,8 @@ class SessionsScreen(Screen[None]):
 
     DEFAULT_CSS = """
     SessionsScreen > #heading { height: 1; background: $primary-background; color: $text; padding: 0 1; }
-    SessionsScreen > OptionList { height: 1fr; border: none; padding: 0 1; background: $background; }
+    SessionsScreen > OptionList { height: 1fr; padding: 0 1; background: $background; }
+    SessionsScreen > OptionList, SessionsScreen > OptionList:focus { border: none; }
     SessionsScreen > #details {
         height: auto; max-height: 8; padding: 0 1; border-top: solid $panel; color: $text-muted;
     }
@@ -77,7 +78,7 @@ class SessionsScreen(Screen[None]):
         yield OptionList()
         yield Static(Content(""), id="details")
         yield StatusBar()
-        yield Footer()
+        yield Footer(compact=True, show_command_palette=False)
 
     def on_mount(self) -> None:
         """Ask for the list."""

@@ -61,9 +61,8 @@ def _trying(status: Status, now: float) -> str:
         text += f", attempt {status.attempt}"
     if status.next_try_at is not None:
         text += f" in {lasting(max(0.0, status.next_try_at - now))}"
-    if status.reason is not None:
-        text += f": {printable(status.reason.text)}"
-    return text + _unsaved(status) + (" (you can go on typing)" if again else "")
+    text += _unsaved(status) + (", type on" if again else "")
+    return text if status.reason is None else f"{text}: {printable(status.reason.text)}"
 
 
 def _online(status: Status, visit: Visit | None) -> str:

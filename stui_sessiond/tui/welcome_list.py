@@ -6,8 +6,10 @@ from stui_sessiond.printable import printable
 from stui_sessiond.tui.connection import LOCAL_NAME, Connection, Connections
 from stui_sessiond.tui.moment import ago
 
-NAME_CHARS = 20
-URL_CHARS = 30
+NAME_CHARS = 16
+URL_CHARS = 27
+RESULT_CHARS = 14
+"""Together they fit into a line of 80; the details below have all of it."""
 
 LocalState = bool | None
 """Whether this user's daemon runs; None while nobody has looked."""
@@ -59,15 +61,34 @@ def local_line(known: Connection | None, running: LocalState, now: float) -> str
 
 def connection_line(one: Connection, now: float, *, text_mode: bool = False) -> str:
     """The line of a connection: what it is called, where it is, when it was used last, and with what result."""
-    name, url = printable(one.shown_name, NAME_CHARS), printable(one.url, URL_CHARS)
-    result = printable(one.result or "never tried", 40)
-    used = "" if one.used_at is None else ago(max(0.0, now - one.used_at))
+    used = "never used" if one.used_at is None else ago(max(0.0, now - one.used_at))
     mark = " " if one.result in {"", "connected"} else "!"
     if text_mode:
-        return ", ".join(part for part in ("favourite" if one.favourite else "", name, url, used, result) if part)
-    width = NAME_CHARS + 3
-    where = "" if not one.name else url
-    return f"  {mark} {name:<{width}} {where:<{URL_CHARS + 3}} {used:<9} {result}".rstrip()
+        return ", ".join(
+            part for part in ("favourite" if one.favourite else "", one.name, one.url, used, one.result) if part
+        )
+    name = cut(one.name, NAME_CHARS) if one.name else cut(one.url, NAME_CHARS + URL_CHARS + 1)
+    place = f"{name:<{NAME_CHARS}} {cut(one.url, URL_CHARS):<{URL_CHARS}}" if one.name else name
+    return f"  {mark} {place:<{NAME_CHARS + URL_CHARS + 1}} {used:<10} {cut(one.result, RESULT_CHARS)}".rstrip()
+
+
+def details(one: Connection | None, client_id: str) -> list[str]:
+    """All that is known of a connection."""
+    if one is None:
+        return []
+    proof = {"none": "no token", "environment": "token in $", "keyring": "token in the keyring: ", "file": "token in "}
+    lines = [f"{printable(one.url)} as {printable(client_id)}, {proof[one.proof_from]}{printable(one.proof_at)}"]
+    if one.result:
+        lines.append(f"last time: {printable(one.result)}")
+    if one.session_id is not None:
+        lines.append(f"last session: {printable(one.session_name or one.session_id)}")
+    return lines
+
+
+def cut(text: str, width: int) -> str:
+    """Printable text of at most so many columns; what is left out is marked."""
+    shown = printable(text)
+    return shown if len(shown) <= width else f"{shown[: width - 1]}~"
 
 
 def _used(one: Connection, now: float) -> str:

@@ -1,5 +1,6 @@
 """Where does a person begin? The last session, the daemon of this machine, favourites, what was used, something new."""
 
+from collections.abc import Callable
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -11,10 +12,10 @@ from textual.widgets import Footer, OptionList, Static
 from textual.widgets.option_list import Option
 
 from stui_sessiond import __version__
-from stui_sessiond.tui.connection import Connections
+from stui_sessiond.tui.connection import Connection, Connections
 from stui_sessiond.tui.status_bar import StatusBar
 from stui_sessiond.tui.tools.tool import TEXT_MODE
-from stui_sessiond.tui.welcome_list import CONTINUE, LOCAL, NEW, LocalState, welcome_lines
+from stui_sessiond.tui.welcome_list import CONTINUE, LOCAL, NEW, LocalState, details, welcome_lines
 
 
 class WelcomeScreen(Screen[None]):
@@ -22,6 +23,7 @@ class WelcomeScreen(Screen[None]):
 
     Args:
         local_url: of this user's daemon.
+        name_for: tells who we are at a daemon.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -36,7 +38,12 @@ class WelcomeScreen(Screen[None]):
 
     DEFAULT_CSS = """
     WelcomeScreen > #heading { height: 2; padding: 0 2; background: $primary-background; color: $text; }
-    WelcomeScreen > OptionList { height: 1fr; border: none; padding: 1 2; background: $background; }
+    WelcomeScreen > #details {
+        height: auto; max-height: 5; padding: 0 2; border-top: solid $panel; color: $text-muted;
+    }
+    .-text WelcomeScreen > #details { border-top: none; }
+    WelcomeScreen > OptionList { height: 1fr; padding: 1 2; background: $background; }
+    WelcomeScreen > OptionList, WelcomeScreen > OptionList:focus { border: none; }
     """
 
     class Chosen(Message):
@@ -54,8 +61,10 @@ class WelcomeScreen(Screen[None]):
             self.option = option
             super().__init__()
 
-    def __init__(self, local_url: str | None) -> None:
+    def __init__(self, local_url: str | None, name_for: Callable[[Connection], str]) -> None:
         super().__init__()
+        self._name_for = name_for
+        self._connections = Connections()
         self._local_url = local_url
 
     def compose(self) -> ComposeResult:
@@ -67,8 +76,9 @@ class WelcomeScreen(Screen[None]):
             id="heading",
         )
         yield OptionList()
+        yield Static(Content(""), id="details")
         yield StatusBar()
-        yield Footer()
+        yield Footer(compact=True, show_command_palette=False)
 
     def on_mount(self) -> None:
         """The list has the keyboard."""
@@ -76,6 +86,7 @@ class WelcomeScreen(Screen[None]):
 
     def show(self, connections: Connections, running: LocalState, now: float) -> None:
         """Show what there is; the line in front stays."""
+        self._connections = connections
         options = self.query_one(OptionList)
         before = options.highlighted_option
         lines = welcome_lines(connections, self._local_url, running, now, text_mode=self.app.has_class(TEXT_MODE))
@@ -94,6 +105,21 @@ class WelcomeScreen(Screen[None]):
             before.id if before is not None and before.id in ids else next(name for name in ids if name is not None)
         )
         options.highlighted = ids.index(wanted)
+
+    def on_option_list_option_highlighted(self, event: OptionList.OptionHighlighted) -> None:
+        """Tell more about it."""
+        known = self._known(event.option.id)
+        lines = [] if known is None else details(known, self._name_for(known))
+        if event.option.id == LOCAL and known is None and self._local_url is not None:
+            lines = [f"{self._local_url}"]
+        panel = self.query_one("#details", Static)
+        panel.update(Content("\n".join(lines)))
+        panel.display = bool(lines)
+
+    def _known(self, option: str | None) -> Connection | None:
+        if option == CONTINUE:
+            return self._connections.last()
+        return self._connections.find(self._local_url or "" if option == LOCAL else option or "")
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
         """Go there."""
