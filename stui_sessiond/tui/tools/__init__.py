@@ -2,6 +2,7 @@
 
 from stui_sessiond.tui.tools.events import Events
 from stui_sessiond.tui.tools.tool import AnyTool
+from stui_sessiond.tui.tools.workspace import Workspace
 
-KINDS: dict[str, type[AnyTool]] = {kind.kind: kind for kind in (Events,)}
+KINDS: dict[str, type[AnyTool]] = {kind.kind: kind for kind in (Workspace, Events)}
 """In the order in which menus show them."""
