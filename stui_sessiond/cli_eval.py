@@ -72,7 +72,7 @@ def evaluate(
         async with client.connect(asking.address(url), client_id=client_id, token=token) as connected:
             if on_all:
                 return _show_groups(await connected.evaluate_on(source, timeout_s=timeout), as_json=as_json)
-            async with _session(connected, session, image) as session_id:
+            async with session_for(connected, session, image) as session_id:
                 return await _evaluate(connected, source, session_id, tool, as_json=as_json)
 
     with asking.failures_told(as_json=as_json):
@@ -80,7 +80,7 @@ def evaluate(
 
 
 @asynccontextmanager
-async def _session(client: "Client", session: str | None, image: str | None) -> AsyncIterator[str]:
+async def session_for(client: "Client", session: str | None, image: str | None) -> AsyncIterator[str]:
     """The session that is meant, or one for this purpose: what runs in a session can be interrupted."""
     from stui_sessiond.wire.messages.session import CreateSession  # noqa: PLC0415 -- only needed here
 
@@ -123,11 +123,11 @@ async def _interrupt(client: "Client", session_id: str, name: str) -> None:
     try:
         told = await client.interrupt_evaluation(session_id, name)
     except CallFailedError as error:
-        click.echo(f"stui-sessiond: {_safe(error.message)}", err=True)
+        click.echo(f"stui-sessiond: {safe(error.message)}", err=True)
         return
     for one in told.evaluations:
         if one.reason is not None:
-            click.echo(f"stui-sessiond: {_safe(one.reason)}", err=True)
+            click.echo(f"stui-sessiond: {safe(one.reason)}", err=True)
 
 
 @contextmanager
@@ -160,30 +160,30 @@ def _show(result: "EvaluateResult", *, as_json: bool) -> int:
 
     failed = result.has_error or result.error is not UNSET
     if as_json:
-        _print_json(result)
+        print_json(result)
     elif result.error is not UNSET:
         _show_error(result.error)
     elif failed:
-        click.echo(f"stui-sessiond: {_safe(result.result_type or 'an error')}", err=True)
+        click.echo(f"stui-sessiond: {safe(result.result_type or 'an error')}", err=True)
     else:
         _print_value(result.result)
     return asking.EXIT_FAILED if failed else 0
 
 
 def _show_error(error: "SmalltalkError") -> None:
-    click.echo(_safe(f"{error.class_}: {error.message or ''}"), err=True)
+    click.echo(safe(f"{error.class_}: {error.message or ''}"), err=True)
     for frame in error.stack:
         line = "" if frame.line is None else f" line {frame.line}"
-        click.echo(f"  {frame.index:3} {_safe(frame.class_ or '?')}>>{_safe(frame.selector or '?')}{line}", err=True)
+        click.echo(f"  {frame.index:3} {safe(frame.class_ or '?')}>>{safe(frame.selector or '?')}{line}", err=True)
 
 
 def _show_groups(found: "EvaluateOnResult", *, as_json: bool) -> int:
     failed = any(group.kind != "value" for group in found.groups)
     if as_json:
-        _print_json(found)
+        print_json(found)
     else:
         for group in found.groups:
-            click.echo(f"{', '.join(map(_safe, group.image_ids))}:")
+            click.echo(f"{', '.join(map(safe, group.image_ids))}:")
             _show_group(group)
     return asking.EXIT_FAILED if failed else 0
 
@@ -192,28 +192,29 @@ def _show_group(group: "AnswerGroup") -> None:
     from msgspec import UNSET  # noqa: PLC0415 -- only needed here
 
     if group.kind == "failed":
-        click.echo(f"  {_safe(str(group.message))} [{group.code}]")
+        click.echo(f"  {safe(str(group.message))} [{group.code}]")
     elif group.error is not UNSET:
-        click.echo(f"  {_safe(group.error.class_)}: {_safe(group.error.message or '')}")
+        click.echo(f"  {safe(group.error.class_)}: {safe(group.error.message or '')}")
     else:
         shown = group.result if isinstance(group.result, str) else json.dumps(group.result, ensure_ascii=False)
         cut = " ..." if group.truncated is True else ""
-        click.echo(f"  {_safe(shown)}{cut}")
+        click.echo(f"  {safe(shown)}{cut}")
 
 
 def _print_value(value: object) -> None:
     """Print a value: as it is for another program, escaped for a terminal."""
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    click.echo(_safe(text) if sys.stdout.isatty() else text, color=True)  # click would take escape sequences out
+    click.echo(safe(text) if sys.stdout.isatty() else text, color=True)  # click would take escape sequences out
 
 
-def _print_json(result: object) -> None:
+def print_json(result: object) -> None:
+    """Print a Struct for another program."""
     import msgspec  # noqa: PLC0415 -- only needed here
 
     click.echo(msgspec.json.encode(result).decode())
 
 
-def _safe(text: str) -> str:
+def safe(text: str) -> str:
     """Text of an image, with nothing in it that a terminal obeys."""
     from stui_sessiond.printable import printable_lines  # noqa: PLC0415 -- only needed here
 

@@ -21,6 +21,7 @@ from stui_sessiond.security.tls import TlsFiles
 
 APP = "stui-sessiond"
 ENV_PREFIX = "STUI_SESSIOND_"
+FRONT_END = "stui"
 SOCKET_NAME = "daemon.sock"
 NOT_SETTINGS = frozenset({"TOKEN", "URL", "CA_FILE", "CERT_FILE", "KEY_FILE"})
 """Variables with our prefix that are for the client side."""
@@ -418,3 +419,17 @@ def runtime_dir(server: ServerSettings) -> Path:
 def unix_path(server: ServerSettings) -> Path:
     """The unix socket: always there, so that a local client finds the daemon."""
     return Path(server.unix).absolute() if server.unix else runtime_dir(server) / SOCKET_NAME
+
+
+def front_end_config_dir() -> Path:
+    """Where the terminal front end keeps what its user chose; `XDG_CONFIG_HOME` and the like move it."""
+    import platformdirs  # noqa: PLC0415 -- as above
+
+    return Path(platformdirs.user_config_dir(FRONT_END, appauthor=False)).absolute()
+
+
+def front_end_state_dir() -> Path:
+    """Where it keeps what it remembers: recent connections, unsaved work; `XDG_STATE_HOME` and the like move it."""
+    import platformdirs  # noqa: PLC0415 -- as above
+
+    return Path(platformdirs.user_state_dir(FRONT_END, appauthor=False)).absolute()

@@ -24,6 +24,11 @@ ASYNC_TEST_S = 60.0
 """An async test that takes longer hangs."""
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Options of ours."""
+    parser.addoption("--update-snapshots", action="store_true", help="write the pictures of the front end anew")
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     """Run `async def` tests in a loop of their own; what crashes unseen in the loop fails the test."""

@@ -73,6 +73,11 @@ def left() -> Ending:
     return Ending("left", "the client ended the connection", reconnect=False)
 
 
+def paused() -> Ending:
+    """The client works without a connection for now, because its user wants that."""
+    return Ending("paused", "working offline, as asked", advice="Reconnect when you want to.")
+
+
 def gave_up(seconds: float) -> Ending:
     """The time the application allowed is over."""
     text = f"no connection within {seconds:g} s"

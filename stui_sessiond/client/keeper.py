@@ -17,7 +17,7 @@ from stui_sessiond.client.address import Address
 from stui_sessiond.client.board import Board
 from stui_sessiond.client.channel import Channel, open_channel
 from stui_sessiond.client.conversation import Answer, Conversation
-from stui_sessiond.client.ending import Ending, cut, gave_up, left, refused, silent, unreachable
+from stui_sessiond.client.ending import Ending, cut, gave_up, left, paused, refused, silent, unreachable
 from stui_sessiond.client.failure import CallFailedError, ConnectionFailedError, ConnectionLostError
 from stui_sessiond.client.history import History, Visit
 from stui_sessiond.client.network import NetworkWatch
@@ -85,6 +85,8 @@ class Keeper:
         self._there = asyncio.Event()
         self._urge = asyncio.Event()
         self._asked = asyncio.Event()
+        self._wanted = asyncio.Event()
+        self._wanted.set()
         self._keeping: asyncio.Task[None] | None = None
         self._try: asyncio.Task[Any] | None = None
         self._last_wait_s: float | None = None
@@ -127,11 +129,23 @@ class Keeper:
         """Try at once, also after a failure: somebody did something about it. `token` replaces the old one."""
         if token is not None:
             self._hello = msgspec.structs.replace(self._hello, token=token)
+        self._wanted.set()
         if self.failure.done() and self.board.status.state is ConnectionState.FAILED:
             self._failure = asyncio.get_running_loop().create_future()
             self._post(state=ConnectionState.RECONNECTING if self.history.last else ConnectionState.CONNECTING)
             self._asked.set()
         self.stir("asked to connect")
+
+    def pause(self) -> None:
+        """Hang up, and do not try again until `reconnect`. What waits goes on waiting."""
+        if self.failure.done():
+            return
+        self._wanted.clear()
+        if self._conversation is not None:
+            self._conversation.abort(paused())
+        self._urge.set()
+        if self._try is not None:
+            self._try.cancel()
 
     def stir(self, why: str) -> None:
         """What is known of the connection may not be true any more: look at once."""
@@ -173,6 +187,11 @@ class Keeper:
         loop = asyncio.get_running_loop()
         alone_since, attempt = loop.time(), 0
         while True:
+            if not self._wanted.is_set():
+                self._post(state=ConnectionState.PAUSED, reason=paused(), attempt=0, next_try_at=None)
+                await self._wanted.wait()
+                self._post(state=ConnectionState.RECONNECTING if self.history.last else ConnectionState.CONNECTING)
+                attempt = 0
             attempt += 1
             self._urge.clear()
             self._post(attempt=attempt, next_try_at=None)
@@ -186,6 +205,8 @@ class Keeper:
             else:
                 ending = conversation
             patience_s = self._patience.give_up_s
+            if not self._wanted.is_set():
+                continue
             if ending.reconnect and patience_s is not None and loop.time() - alone_since >= patience_s:
                 ending = gave_up(patience_s)
             if ending.reconnect:

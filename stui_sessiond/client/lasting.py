@@ -149,6 +149,13 @@ class LastingClient(Commands):
         """Try at once, also after a failure. With a connection, check it. `token` takes the place of the old one."""
         self._keeper.reconnect(token)
 
+    def pause(self) -> None:
+        """Hang up, and try no more until `reconnect`: for who wants to work offline. Calls and updates wait.
+
+        After a failure there is nothing to pause.
+        """
+        self._keeper.pause()
+
     # ---- calls
 
     async def call(

@@ -27,6 +27,8 @@ class ConnectionState(StrEnum):
     """Connected again; becomes `connected` with the first heartbeat after."""
     FAILED = "failed"
     """It is not tried any more, because it would fail again; `advice` tells what to do."""
+    PAUSED = "paused"
+    """The application wants no connection for now; calls and updates wait until it wants one again."""
     CLOSED = "closed"
     """The application ended it."""
 

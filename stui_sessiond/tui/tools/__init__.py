@@ -7,3 +7,6 @@ from stui_sessiond.tui.tools.workspace import Workspace
 
 KINDS: dict[str, type[AnyTool]] = {kind.kind: kind for kind in (Workspace, Inspector, Events)}
 """In the order in which menus show them."""
+
+FIRST: tuple[str, ...] = ("events",)
+"""What a new session opens: the first in front, the second pinned beside it."""

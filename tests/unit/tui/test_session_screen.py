@@ -2,35 +2,33 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from textual.widgets import Log
 
 from stui_sessiond.client import LastingClient
-from stui_sessiond.tui.app import StuiApp
 from stui_sessiond.tui.session_screen import SessionScreen
 from stui_sessiond.wire.messages.session import CreateSession, UpdateSessionState
 from tests.unit.bed.daemon import running_daemon
-from tests.unit.tui.bed import until, url_of
+from tests.unit.tui.bed import ME, front_end, until, url_of
 
 
-async def test_tools_opened_and_closed() -> None:
+async def test_tools_opened_and_closed(tmp_path: Path) -> None:
     """Tools open with names of their own, numbers bring them to the front, and each hears what happens."""
-    async with running_daemon() as running:
-        url = url_of(running)
-        client = LastingClient(url, client_id="me")
-        async with LastingClient(url, client_id="me") as other:
-            session_id = (await other.create_session(CreateSession("me"))).session_id
-            app = StuiApp(client, session_id)
-            async with app.run_test(size=(80, 24)) as pilot:
-                screen = app.screen
-                assert isinstance(screen, SessionScreen)
-                await screen.open_tool("events")
-                await screen.open_tool("events")
-                assert [tool.tool_id for tool in screen.tools] == ["events-1", "events-2"]
-                await until(pilot, lambda: client.status.online)
-                await client.ping()
-                await other.update_session_state(UpdateSessionState(session_id, {"n": 1}))
-                await until(
-                    pilot, lambda: all("session.updated" in str(tool.query_one(Log).lines) for tool in screen.tools)
-                )
-                await pilot.press("alt+1", "ctrl+w")
-                assert [tool.tool_id for tool in screen.tools] == ["events-2"]
+    async with running_daemon() as running, LastingClient(url_of(running), client_id=ME) as other:
+        session_id = (await other.create_session(CreateSession(ME))).session_id
+        app = front_end(tmp_path, running, session_id)
+        async with app.run_test(size=(80, 24)) as pilot:
+            await until(pilot, lambda: isinstance(app.screen, SessionScreen) and app.screen.ready, "the session")
+            screen = app.screen
+            assert isinstance(screen, SessionScreen)
+            await screen.open_tool("events")
+            assert [tool.tool_id for tool in screen.tools] == ["events-1", "events-2"]
+            await until(pilot, lambda: app.status is not None and app.status.latency_s is not None, "a latency")
+            await other.update_session_state(UpdateSessionState(session_id, {"n": 1}))
+            await until(
+                pilot, lambda: all("session.updated" in str(tool.query_one(Log).lines) for tool in screen.tools)
+            )
+            await pilot.press("alt+1", "alt+w")
+            await pilot.pause()
+            assert [tool.tool_id for tool in screen.tools] == ["events-2"]
