@@ -9,7 +9,7 @@ const { Link } = require('./link');
 const { HELP, UsageError, parseOptions } = require('./options');
 
 const CAPABILITIES = [
-  'evaluate', 'interrupt', 'inspect', 'handles', 'release_handles', 'debug', 'transcript',
+  'evaluate', 'interrupt', 'inspect', 'handles', 'receiver_handle', 'release_handles', 'debug', 'transcript',
   'list_packages', 'list_classes', 'get_hierarchy', 'browse_class', 'get_method', 'find_methods', 'code_completion',
   'compile_method', 'remove_method', 'define_class', 'remove_class', 'code_changed',
   'system_info', 'ping', 'capture_context', 'release_session',

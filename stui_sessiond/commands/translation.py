@@ -46,7 +46,9 @@ def to_image(link: ImageLink, asked: wire.Relayed) -> wire.Relayed:
             raise UnsupportedOperationError(msg, capability=word, image_id=link.image_id)
     more: dict[str, Any] = {}
     if isinstance(asked, wire.Evaluate):
-        more = {"idempotency_key": UNSET, "page_chars": UNSET}
+        receiver = asked.receiver_handle
+        own = resolve(link.identity, receiver, "receiver_handle") if receiver else UNSET
+        more = {"idempotency_key": UNSET, "page_chars": UNSET, "receiver_handle": own}
     elif isinstance(asked, wire.Debug):
         debugger_id = resolve(link.identity, asked.debugger_id, "debugger_id") if asked.debugger_id else UNSET
         more = {"idempotency_key": UNSET, "debugger_id": debugger_id}
@@ -109,6 +111,7 @@ def check_parameters(asked: wire.Relayed) -> None:
         "on_error": isinstance(asked, wire.Evaluate) and asked.on_error == "suspend",
         "keep": isinstance(asked, wire.Evaluate | wire.Inspect) and asked.keep is True,
         "handle": isinstance(asked, wire.Inspect) and asked.handle,
+        "receiver_handle": isinstance(asked, wire.Evaluate) and asked.receiver_handle,
         "debugger_id": isinstance(asked, wire.Debug) and asked.debugger_id,
     }
     for field, is_given in given.items():
@@ -120,7 +123,11 @@ def check_parameters(asked: wire.Relayed) -> None:
 def _words(asked: wire.Relayed) -> list[str]:
     """The capabilities beyond the command itself that a request takes."""
     if isinstance(asked, wire.Evaluate):
-        takes = (("suspend", asked.on_error == "suspend"), ("handles", asked.keep is True))
+        takes = (
+            ("suspend", asked.on_error == "suspend"),
+            ("handles", asked.keep is True),
+            ("receiver_handle", bool(asked.receiver_handle)),
+        )
         return [word for word, taken in takes if taken]
     if isinstance(asked, wire.Debug):
         return ["suspend"] if asked.debugger_id else []

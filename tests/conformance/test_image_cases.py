@@ -9,7 +9,7 @@ from stui_sessiond.contract import load_contract
 from stui_sessiond.testing.images.cases import Case, CaseError, Step, applies, load_cases, offered, parse_cases
 
 CASES = load_cases()
-WORDS = {"handles", "suspend", "transcript", "code_changed"}
+WORDS = {"handles", "receiver_handle", "suspend", "transcript", "code_changed"}
 """Capabilities that are no command (IMAGES.md)."""
 
 

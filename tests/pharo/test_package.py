@@ -20,7 +20,7 @@ SOURCES = PHARO / "src"
 CLASSES = read_folder(SOURCES)
 BY_VERSION = frozenset({"StuiPlatform"})
 AT_ONCE = {"ping", "interrupt"}
-WORDS = {"handles", "suspend", "transcript", "code_changed"}
+WORDS = {"handles", "receiver_handle", "suspend", "transcript", "code_changed"}
 
 ANSWERS: list[tuple[str, type]] = [
     ("StuiDispatcher>>pingAnswer:", development.PingResult),

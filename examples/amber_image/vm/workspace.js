@@ -28,9 +28,11 @@ class Workspace {
       const text = 'Amber has no processes that could be suspended';
       throw new RequestFailure('unsupported_operation', text, { capability: 'suspend' });
     }
+    const name = parameters.string('receiver_handle', null);
+    const receiver = name === null ? undefined : this.handles.find(place.session, name);
     const scope = this.scopes.obtain(place.session, place.tool);
     this.running = { scope, started: performance.now(), entry: this.historyEntry(code, mode) };
-    const outcome = this.run(scope, code, context);
+    const outcome = this.run(scope, code, context, receiver);
     const reply = outcome.error ? this.failure(outcome) : this.success(outcome, mode, asText);
     if (keep && !outcome.error) reply.handle = this.handles.keep(place.session, outcome.value);
     const result = outcome.error ? null : this.printer.short(outcome.value, HISTORY_RESULT_LIMIT);
@@ -57,7 +59,8 @@ class Workspace {
     this.remember({ result: null, error: 'Interrupted: interrupted by request', duration });
   }
 
-  run(scope, code, context) {
+  run(scope, code, context, kept) {
+    if (kept !== undefined) return this.evaluator.evaluate(scope, code, kept);
     if (!context || typeof context.receiver !== 'string') return this.evaluator.evaluate(scope, code);
     const receiver = this.evaluator.evaluate(scope, context.receiver);
     if (receiver.error) return receiver;

@@ -1,9 +1,11 @@
 """Which kinds of tool are there? One table; the shell knows no tool by name."""
 
 from stui_sessiond.tui.tools.events import Events
+from stui_sessiond.tui.tools.inspector import Inspector
 from stui_sessiond.tui.tools.tool import AnyTool
+from stui_sessiond.tui.tools.workspace import Workspace
 
-KINDS: dict[str, type[AnyTool]] = {kind.kind: kind for kind in (Events,)}
+KINDS: dict[str, type[AnyTool]] = {kind.kind: kind for kind in (Workspace, Inspector, Events)}
 """In the order in which menus show them."""
 
 FIRST: tuple[str, ...] = ("events",)

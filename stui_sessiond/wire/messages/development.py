@@ -47,6 +47,7 @@ class Evaluate(Relayed, kw_only=True):
     on_error: Literal["report", "suspend"] | UnsetType | None = UNSET
     keep: bool | UnsetType | None = UNSET
     page_chars: Page | UnsetType | None = UNSET
+    receiver_handle: Text | UnsetType | None = UNSET
     idempotency_key: Key | UnsetType | None = UNSET
 
 
@@ -68,6 +69,8 @@ class SmalltalkError(Struct, omit_defaults=True, rename={"class_": "class"}):
     signaler: str | None = None
     stack: list[StackFrame] = []
     debugger_id: str | None = None
+    position: int | None = None
+    line: int | None = None
 
 
 class EvaluateResult(Struct):

@@ -611,6 +611,7 @@ async def test_request_that_takes_what_the_image_did_not_publish(asked: Json, wo
     [
         (Evaluate(code="1", on_error="report", keep=False), []),
         (Evaluate(code="1", on_error="suspend", keep=True), ["suspend", "handles"]),
+        (Evaluate(code="1", receiver_handle="h"), ["receiver_handle"]),
         (Inspect(target="nil"), []),
         (Inspect(handle="h"), ["handles"]),
         (Inspect(target="nil", keep=True), ["handles"]),

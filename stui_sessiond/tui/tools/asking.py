@@ -1,0 +1,65 @@
+"""What do tools share that ask the image and show lists? A line that tells how it went, and where failures go."""
+
+from collections.abc import Coroutine
+from typing import Any, ClassVar, TypeVar
+
+import msgspec
+from rich.text import Text
+from textual.binding import Binding, BindingType
+from textual.widgets import Static
+
+from stui_sessiond.client import ClientError
+from stui_sessiond.tui.problem.problem import Problem, Severity, problem_of
+from stui_sessiond.tui.problem.screen import MARKS, ProblemScreen
+from stui_sessiond.tui.session_link import SessionLink
+from stui_sessiond.tui.tools.pad_tool import PadTool
+
+S = TypeVar("S", bound=msgspec.Struct)
+
+
+class AskingTool(PadTool[S]):
+    """A tool that asks, and says in a line what became of it. Its `compose` has to yield `status`."""
+
+    DEFAULT_CSS = """
+    AskingTool > .status { height: 1; padding: 0 1; background: $panel; }
+    AskingTool > .status.-error { color: $text-error; }
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("alt+e", "explain", "Error", show=False)]
+
+    def __init__(self, tool_id: str, link: SessionLink, state: S, title: str) -> None:
+        super().__init__(tool_id, link, state, title)
+        self.status = Static(classes="status")
+        self.said = ""
+        """What the line says."""
+        self.problem: Problem | None = None
+        """The last failure, until something goes well."""
+
+    def say(self, text: str, severity: Severity | None = None) -> None:
+        """Write something into the line."""
+        self.said = text
+        mark = "" if severity is None else f"{MARKS[severity]} "
+        self.status.set_class(severity is Severity.ERROR, "-error")
+        self.status.update(Text(mark + text.replace("\n", " "), no_wrap=True, overflow="ellipsis"))
+
+    def fail(self, problem: Problem) -> None:
+        """Show a failure."""
+        self.problem = problem
+        self.say(f"{problem.line}  [alt+e explains]", problem.severity)
+        self.refresh_bindings()
+
+    def ask(self, work: Coroutine[Any, Any, None], group: str) -> None:
+        """Do what waits for answers, in the place of what was asked before in that group."""
+        self.run_worker(self._guarded(work), name=group, group=group, exclusive=True, exit_on_error=False)
+
+    async def _guarded(self, work: Coroutine[Any, Any, None]) -> None:
+        try:
+            await work
+        except (ClientError, OSError) as error:
+            if self.is_attached:
+                self.fail(problem_of(error))
+
+    def action_explain(self) -> None:
+        """Show all of the last failure."""
+        if self.problem is not None:
+            self.app.push_screen(ProblemScreen(self.problem))

@@ -1,0 +1,1 @@
+"""Which widgets do several tools share?"""

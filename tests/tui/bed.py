@@ -1,0 +1,113 @@
+"""What the tests of the tools stand on: a real daemon, a live Smalltalk, and the front end driven by its keys."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from typing import TypeVar
+
+import msgspec
+from textual.pilot import Pilot
+
+from stui_sessiond.client import LastingClient
+from stui_sessiond.tui.app import StuiApp
+from stui_sessiond.tui.session_screen import SessionScreen
+from stui_sessiond.tui.tools.tool import AnyTool
+from stui_sessiond.wire.messages.session import CreateSession
+from tests.e2e.harness import IMAGE_ID, Amber, Daemon, folder
+from tests.e2e.squeak import Squeak
+
+DEADLINE_S = 20.0
+"""Far more than anything takes."""
+
+T = TypeVar("T", bound=AnyTool)
+
+
+@dataclass
+class World:
+    """A daemon, and the image that is connected to it."""
+
+    url: str
+    image_id: str
+    token: str | None = None
+
+
+@contextmanager
+def amber_world() -> Iterator[World]:
+    """A daemon with a live Amber, as processes."""
+    with folder() as home, Daemon(home) as daemon, Amber(daemon.url) as amber:
+        amber.wait_for_line(lambda line: "connected" in line, "connection")
+        yield World(daemon.url, IMAGE_ID)
+
+
+@contextmanager
+def squeak_world() -> Iterator[World]:
+    """A daemon with a live Squeak, as processes."""
+    with folder() as home, Daemon(home, "--lines", "127.0.0.1:0") as daemon:
+        host, port = daemon.place("lines")
+        token = daemon.token()
+        with Squeak(f"tcp://{host}:{port}", home / "squeak.image", token, "squeak-test") as squeak:
+            squeak.wait_for_line(lambda line: "connected to" in line, "connection")
+            yield World(daemon.url, "squeak-test")
+
+
+class Desk:
+    """The front end in a session, as a person with a keyboard has it.
+
+    Args:
+        app: the application.
+        pilot: presses its keys.
+        other: another client in the same session.
+        session_id: the session.
+    """
+
+    def __init__(self, app: StuiApp, pilot: Pilot[None], other: LastingClient, session_id: str) -> None:
+        self.app = app
+        self.pilot = pilot
+        self.other = other
+        self.session_id = session_id
+
+    @property
+    def screen(self) -> SessionScreen:
+        """The screen of the session, whatever is over it."""
+        return next(one for one in self.app.screen_stack if isinstance(one, SessionScreen))
+
+    async def open(self, kind: type[T], state: msgspec.Struct | None = None) -> T:
+        """Open a tool."""
+        tool = await self.screen.open_tool(kind.kind, state)
+        assert isinstance(tool, kind)
+        await self.pilot.pause()
+        return tool
+
+    def tool(self, kind: type[T]) -> T:
+        """The newest tool of a kind."""
+        return list(self.screen.query(kind))[-1]
+
+    async def press(self, *keys: str) -> None:
+        """Press keys."""
+        await self.pilot.press(*keys)
+
+    async def until(self, fact: Callable[[], object], what: str = "") -> None:
+        """Let the application go on until something is so."""
+        try:
+            async with asyncio.timeout(DEADLINE_S):
+                while not fact():
+                    await self.pilot.pause(0.01)
+        except TimeoutError:
+            raise AssertionError(what or "it did not come to be") from None
+
+
+@asynccontextmanager
+async def desk(world: World, size: tuple[int, int] = (80, 24)) -> AsyncIterator[Desk]:
+    """A new session of the image, opened in the front end."""
+    async with LastingClient(world.url, client_id="me", token=world.token) as other:
+        session_id = (await other.create_session(CreateSession("me", image_id=world.image_id))).session_id
+        client = LastingClient(world.url, client_id="me", token=world.token)
+        app = StuiApp(client, session_id, image_id=world.image_id)
+        async with app.run_test(size=size) as pilot:
+            made = Desk(app, pilot, other, session_id)
+            await made.until(lambda: isinstance(app.screen, SessionScreen), "no session on the screen")
+            await made.until(lambda: client.status.online, "no connection")
+            yield made
