@@ -31,6 +31,9 @@ from stui_sessiond.wire.messages.sharing import GetPresenceResult
 
 NUMBERS = range(1, 10)
 
+WIDE = 120
+"""Columns from which two tools beside each other are a pleasure."""
+
 PRESENCE_EVENTS = frozenset(
     {"client.attached", "client.detached", "driver.changed", "driver.requested", "session.image_switched"}
 )
@@ -186,7 +189,7 @@ class SessionScreen(Screen[None]):
         for kind in FIRST:
             await desk.add(desk.new_tool(kind), KINDS[kind].state_type())
         if desk.tools:
-            if len(desk.tools) > 1:
+            if len(desk.tools) > 1 and self.size.width >= WIDE:
                 desk.pinned = desk.tools[1].tool_id
             desk.bring_to_front(desk.tools[0].tool_id)
 

@@ -8,5 +8,5 @@ from stui_sessiond.tui.tools.workspace import Workspace
 KINDS: dict[str, type[AnyTool]] = {kind.kind: kind for kind in (Workspace, Inspector, Events)}
 """In the order in which menus show them."""
 
-FIRST: tuple[str, ...] = ("events",)
+FIRST: tuple[str, ...] = tuple(kind for kind in ("workspace", "transcript") if kind in KINDS)
 """What a new session opens: the first in front, the second pinned beside it."""
