@@ -1,6 +1,7 @@
 """Which session next? All that this client may see, by image, with what can be done about each."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -95,7 +96,7 @@ class SessionsScreen(Screen[None]):
 
     def action_refresh_list(self) -> None:
         """Ask for the list again."""
-        self.run_worker(self.refresh_list(), group="list", exclusive=True)
+        self.run_worker(self.refresh_list, group="list", exclusive=True)
 
     async def refresh_list(self, select: str | None = None) -> None:
         """Ask for images and sessions, and show them."""
@@ -164,7 +165,7 @@ class SessionsScreen(Screen[None]):
     def on_option_list_option_highlighted(self) -> None:
         """Tell more about it."""
         if self.row is not None:
-            self.run_worker(self._look_at(self.row), group="details", exclusive=True)
+            self.run_worker(partial(self._look_at, self.row), group="details", exclusive=True)
         else:
             self._details(self._image_details())
 
@@ -202,7 +203,7 @@ class SessionsScreen(Screen[None]):
 
     def action_act(self, what: str) -> None:
         """Do something about the line in front."""
-        self.run_worker(self._actions.run(what, self.row, self.image_id), group="act", exclusive=True)
+        self.run_worker(partial(self._actions.run, what, self.row, self.image_id), group="act", exclusive=True)
 
     def action_back(self) -> None:
         """Go back."""
