@@ -59,7 +59,7 @@ class CodeArea(TextArea):
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("alt+w", "select_passage", "Select the code at the cursor", show=False),
+        Binding("alt+a", "select_passage", "Select the code at the cursor", show=False),
     ]
 
     def __init__(

@@ -65,7 +65,7 @@ class CodePad(Widget):
         Binding("alt+i", "run('inspect')", "Inspect", priority=True),
         Binding("ctrl+d", "run('do')", "Do", show=False, priority=True),
         Binding("f5", "run('print')", "Print", show=False, priority=True),
-        Binding("f6", "run('inspect')", "Inspect", show=False, priority=True),
+        Binding("f7", "run('inspect')", "Inspect", show=False, priority=True),
         Binding("ctrl+c", "stop", "Stop", priority=True),
         Binding("alt+full_stop", "stop", "Stop", show=False),
         Binding("alt+e", "explain", "Error"),
