@@ -1,5 +1,6 @@
 """Which kinds of tool are there? One table; the shell knows no tool by name."""
 
+from stui_sessiond.tui.tools.browser import Browser
 from stui_sessiond.tui.tools.debugger import Debugger
 from stui_sessiond.tui.tools.evaluations import Evaluations
 from stui_sessiond.tui.tools.events import Events
@@ -10,7 +11,7 @@ from stui_sessiond.tui.tools.versions import Versions
 from stui_sessiond.tui.tools.workspace import Workspace
 
 KINDS: dict[str, type[AnyTool]] = {
-    kind.kind: kind for kind in (Workspace, Inspector, Debugger, Transcript, Evaluations, Versions, Events)
+    kind.kind: kind for kind in (Workspace, Browser, Inspector, Debugger, Transcript, Evaluations, Versions, Events)
 }
 """In the order in which menus show them."""
 

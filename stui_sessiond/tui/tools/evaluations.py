@@ -46,7 +46,7 @@ class Evaluations(AskingTool[EvaluationsState]):
     state_type: ClassVar[type[msgspec.Struct]] = EvaluationsState
 
     DEFAULT_CSS = """
-    Evaluations OptionList { height: 2fr; border: none; padding: 0; }
+    Evaluations OptionList { height: 2fr; }
     Evaluations VerticalScroll { height: 1fr; border-top: solid $panel; padding: 0 1; }
     """
 

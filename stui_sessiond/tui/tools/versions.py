@@ -45,7 +45,7 @@ class Versions(AskingTool[VersionsState]):
     state_type: ClassVar[type[msgspec.Struct]] = VersionsState
 
     DEFAULT_CSS = """
-    Versions OptionList { width: 2fr; height: 1fr; border: none; padding: 0; }
+    Versions OptionList { width: 2fr; height: 1fr; }
     Versions VerticalScroll { width: 3fr; height: 1fr; border-left: vkey $panel; padding: 0 1; }
     """
 
