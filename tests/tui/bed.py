@@ -6,18 +6,23 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeVar
 
 import msgspec
 from textual.pilot import Pilot
 
 from stui_sessiond.client import LastingClient
-from stui_sessiond.tui.app import StuiApp
+from stui_sessiond.tui.app import Start, StuiApp
+from stui_sessiond.tui.autosave import Pace
+from stui_sessiond.tui.connection import Connection
 from stui_sessiond.tui.session_screen import SessionScreen
 from stui_sessiond.tui.tools.tool import AnyTool
 from stui_sessiond.wire.messages.session import CreateSession
 from tests.e2e.harness import IMAGE_ID, Amber, Daemon, folder
 from tests.e2e.squeak import Squeak
+from tests.unit.bed.clock import FakeClock
+from tests.unit.tui.bed import NEVER, household, screen_text
 
 DEADLINE_S = 20.0
 """Far more than anything takes."""
@@ -31,7 +36,6 @@ class World:
 
     url: str
     image_id: str
-    token: str | None = None
 
 
 @contextmanager
@@ -63,7 +67,7 @@ class Desk:
         session_id: the session.
     """
 
-    def __init__(self, app: StuiApp, pilot: Pilot[None], other: LastingClient, session_id: str) -> None:
+    def __init__(self, app: StuiApp, pilot: Pilot[str], other: LastingClient, session_id: str) -> None:
         self.app = app
         self.pilot = pilot
         self.other = other
@@ -96,18 +100,22 @@ class Desk:
                 while not fact():
                     await self.pilot.pause(0.01)
         except TimeoutError:
-            raise AssertionError(what or "it did not come to be") from None
+            msg = f"{what or 'it did not come to be'}; the screen says\n{screen_text(self.app)}"
+            raise AssertionError(msg) from None
 
 
 @asynccontextmanager
-async def desk(world: World, size: tuple[int, int] = (80, 24)) -> AsyncIterator[Desk]:
-    """A new session of the image, opened in the front end."""
-    async with LastingClient(world.url, client_id="me", token=world.token) as other:
-        session_id = (await other.create_session(CreateSession("me", image_id=world.image_id))).session_id
-        client = LastingClient(world.url, client_id="me", token=world.token)
-        app = StuiApp(client, session_id, image_id=world.image_id)
+async def desk(
+    world: World, files: Path, size: tuple[int, int] = (80, 24), *, pace: Pace = NEVER, session_id: str | None = None
+) -> AsyncIterator[Desk]:
+    """A session of the image, a new one if none is named, opened in the front end, whose files are in a folder."""
+    async with LastingClient(world.url, client_id="me") as other:
+        if session_id is None:
+            wish = CreateSession("me", name="first steps", image_id=world.image_id)
+            session_id = (await other.create_session(wish)).session_id
+        house = household(files, world.url, clock=FakeClock(), pace=pace)
+        app = StuiApp(house, Start(Connection(world.url, name="lab", client_id="me"), session_id))
         async with app.run_test(size=size) as pilot:
             made = Desk(app, pilot, other, session_id)
-            await made.until(lambda: isinstance(app.screen, SessionScreen), "no session on the screen")
-            await made.until(lambda: client.status.online, "no connection")
+            await made.until(lambda: isinstance(app.screen, SessionScreen) and app.screen.ready, "no session")
             yield made

@@ -23,6 +23,10 @@ class AskingTool(PadTool[S]):
     DEFAULT_CSS = """
     AskingTool > .status { height: 1; padding: 0 1; background: $panel; }
     AskingTool > .status.-error { color: $text-error; }
+    AskingTool OptionList, AskingTool OptionList:focus {
+        border: none; padding: 0; text-wrap: nowrap; text-overflow: ellipsis; scrollbar-size-vertical: 1;
+    }
+    AskingTool Tree, AskingTool Tree:focus { border: none; padding: 0; scrollbar-size: 0 1; }
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("alt+e", "explain", "Error", show=False)]

@@ -46,7 +46,7 @@ class Inspector(AskingTool[InspectorState]):
 
     DEFAULT_CSS = """
     Inspector Horizontal { height: 2fr; }
-    Inspector Tree { width: 3fr; padding: 0; scrollbar-size: 0 1; }
+    Inspector Tree { width: 3fr; }
     Inspector VerticalScroll { width: 2fr; border-left: vkey $panel; padding: 0 1; scrollbar-size-vertical: 1; }
     Inspector CodePad { height: 1fr; min-height: 4; border-top: solid $panel; }
     """

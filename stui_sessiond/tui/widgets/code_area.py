@@ -59,7 +59,9 @@ class CodeArea(TextArea):
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("alt+w", "select_passage", "Select the code at the cursor", show=False),
+        Binding("alt+a", "select_passage", "Select the code at the cursor", show=False),
+        Binding("ctrl+home", "go_to_end(False)", "To the beginning", show=False),
+        Binding("ctrl+end", "go_to_end(True)", "To the end", show=False),
     ]
 
     def __init__(
@@ -181,6 +183,10 @@ class CodeArea(TextArea):
         found = passage_at(self.document.lines, self.cursor_location[0])
         if found is not None:
             self.selection = type(self.selection)(found.start, found.end)
+
+    def action_go_to_end(self, end: bool) -> None:  # noqa: FBT001 -- actions are called so
+        """Go to the end of the text, or to its beginning."""
+        self.move_cursor(self.document.end if end else (0, 0))
 
     def find_matching_bracket(self, bracket: str, search_from: tuple[int, int]) -> tuple[int, int] | None:
         """Find the partner of a bracket; those in strings and comments are none."""

@@ -65,7 +65,7 @@ class CodePad(Widget):
         Binding("alt+i", "run('inspect')", "Inspect", priority=True),
         Binding("ctrl+d", "run('do')", "Do", show=False, priority=True),
         Binding("f5", "run('print')", "Print", show=False, priority=True),
-        Binding("f6", "run('inspect')", "Inspect", show=False, priority=True),
+        Binding("f7", "run('inspect')", "Inspect", show=False, priority=True),
         Binding("ctrl+c", "stop", "Stop", priority=True),
         Binding("alt+full_stop", "stop", "Stop", show=False),
         Binding("alt+e", "explain", "Error"),
@@ -193,7 +193,8 @@ class CodePad(Widget):
         end = self.area.take(f"end {name}") or passage.end
         self.area.take(f"start {name}")
         self._long = done if len(done.text) > MAX_PRINTED_CHARS or done.result.truncated is True else None
-        took = f"{done.result.execution_time:.0f} ms"
+        kind = printable(done.result.result_type or "")
+        took = f"  ({done.result.execution_time:.0f} ms, {kind})" if kind else ""
         if how == "print":
             self._print(done.text, end, (self.area.selection, len(self.area.history.undo_stack)) == before)
         elif how == "inspect":
@@ -201,7 +202,7 @@ class CodePad(Widget):
             self.post_message(self.Inspect(passage.code, handle if isinstance(handle, str) else None))
         total = done.result.total_chars if isinstance(done.result.total_chars, int) else len(done.text)
         more = f"  [{total:,} characters, alt+m reads all]" if self._long else ""
-        self.say(f"⇒ {printable(done.text, 200)}{more}  ({took}, {printable(done.result.result_type or '')})")
+        self.say(f"⇒ {printable(done.text, 200)}{more}{took}")
 
     def _print(self, text: str, end: Place, untouched: bool) -> None:  # noqa: FBT001 -- a fact, not a switch
         """Insert a result below the line of its code, selected, so that Delete takes it away."""
