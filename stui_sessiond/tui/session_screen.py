@@ -86,12 +86,15 @@ class SessionScreen(Screen[None]):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("f3", "new_tool", "New tool"),
-        Binding("f7", "pin", "Pin"),
-        Binding("shift+f7", "turn", "Beside or below", show=False),
-        Binding("alt+q", "close_tool", "Close tool", show=False),
+        Binding("f8", "pin", "Pin"),
+        Binding("shift+f8", "turn", "Beside or below", show=False),
+        Binding("alt+q", "close_tool", "Close tool", show=False, priority=True),
         Binding("ctrl+pagedown", "step(1)", "Next tool", show=False),
         Binding("ctrl+pageup", "step(-1)", "Previous tool", show=False),
-        *(Binding(f"alt+{number}", f"go_to({number})", f"Tool {number}", show=False) for number in NUMBERS),
+        *(
+            Binding(f"alt+{number}", f"go_to({number})", f"Tool {number}", show=False, priority=True)
+            for number in NUMBERS
+        ),
     ]
 
     DEFAULT_CSS = """
@@ -320,7 +323,7 @@ class SessionScreen(Screen[None]):
         desk = self.query_one(Desk)
         desk.pin(None if desk.pinned == desk.active else desk.active)
         if desk.pinned is not None and len(desk.tools) == 1:
-            self.notify("It stays in sight when another tool is in front. F7: let go of it")
+            self.notify("It stays in sight when another tool is in front. F8: let go of it")
 
     def action_turn(self) -> None:
         """Put the pinned tool beside or below."""

@@ -65,7 +65,7 @@ async def test_everything_is_restored_on_another_machine(tmp_path: Path) -> None
         async with at_work(tmp_path / "here", running, session_id) as (app, screen, pilot):
             await type_text(pilot, screen, "one")
             await screen.open_tool("workspace", title="second")
-            await pilot.press("f7")
+            await pilot.press("f8")
             await type_text(pilot, screen, "two")
             await pilot.press("left", "alt+1")
             app.theme = LIGHT
