@@ -353,7 +353,8 @@ class SessionScreen(Screen[None]):
                     if isinstance(item, Gap):
                         self._host.note_gap()
                     for tool in self.query(Tool):
-                        tool.hear(item)
+                        if tool.is_mounted:  # what is just being made asks for itself
+                            tool.hear(item)
                     if events.position is not None:
                         self._host.note_seen(session_id, events.position)
                     if not isinstance(item, Gap) and item.event in PRESENCE_EVENTS:
