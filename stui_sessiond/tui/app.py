@@ -172,6 +172,8 @@ class StuiApp(App[str], StatusSource):
     async def _watch_status(self, client: LastingClient, connection: Connection) -> None:
         noted, checked = "", False
         async for status in client.statuses():
+            if self.client is not client:
+                return  # we have left it
             self._follow(status)
             result = "connected" if status.online else ""
             failed = status.state is ConnectionState.FAILED
