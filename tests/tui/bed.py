@@ -110,6 +110,7 @@ async def desk(
 ) -> AsyncIterator[Desk]:
     """A session of the image, a new one if none is named, opened in the front end, whose files are in a folder."""
     async with LastingClient(world.url, client_id="me") as other:
+        kept = session_id is not None
         if session_id is None:
             wish = CreateSession("me", name="first steps", image_id=world.image_id)
             session_id = (await other.create_session(wish)).session_id
@@ -119,3 +120,5 @@ async def desk(
             made = Desk(app, pilot, other, session_id)
             await made.until(lambda: isinstance(app.screen, SessionScreen) and app.screen.ready, "no session")
             yield made
+        if not kept:
+            await other.close_session(session_id, save_state=False)

@@ -85,6 +85,7 @@ class CodeArea(TextArea):
             compact=True,
         )
         self.indent_width = 4
+        self.highlight_cursor_line = False  # its colour would take the place of those of the code
 
     # ---- drawing
 
