@@ -70,9 +70,7 @@ async def test_self_is_the_object_that_is_shown(amber: World, tmp_path: Path) ->
 async def test_restored_inspector_shows_the_same_object(amber: World, tmp_path: Path) -> None:
     """A restored inspector looks at the same object where it was; nothing is evaluated again."""
     async with desk(amber, tmp_path) as made:
-        tool = await inspector(
-            made, "Random new next -> 2"
-        )
+        tool = await inspector(made, "Random new next -> 2")
         state = tool.present_state()
         again = await made.open(Inspector, state)
         await made.until(lambda: again.parts.root.children)
