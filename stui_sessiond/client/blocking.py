@@ -188,6 +188,7 @@ class BlockingClient:
     create_session = _blocking(Commands.create_session)
     restore_session = _blocking(Commands.restore_session)
     update_session_state = _blocking(Commands.update_session_state)
+    rename_session = _blocking(Commands.rename_session)
     close_session = _blocking(Commands.close_session)
     get_session_info = _blocking(Commands.get_session_info)
     list_client_sessions = _blocking(Commands.list_client_sessions)

@@ -50,6 +50,10 @@ class Commands(abc.ABC):
         """Change a session's state."""
         return await self.ask(parameters, session.UpdateSessionStateResult)
 
+    async def rename_session(self, session_id: str, name: str | None) -> session.RenameSessionResult:
+        """Give a session another name, or none."""
+        return await self.ask(session.RenameSession(session_id, name), session.RenameSessionResult)
+
     async def close_session(self, session_id: str, *, save_state: bool = True) -> session.CloseSessionResult:
         """End a session."""
         return await self.ask(session.CloseSession(session_id, save_state), session.CloseSessionResult)

@@ -61,6 +61,7 @@ class SessionCommands:
             Command("create_session", wire.CreateSession, self.create),
             Command("restore_session", wire.RestoreSession, self.restore),
             Command("update_session_state", wire.UpdateSessionState, self.update),
+            Command("rename_session", wire.RenameSession, self.rename),
             Command("close_session", wire.CloseSession, self.close),
             Command("get_session_info", wire.GetSessionInfo, self.info),
             Command("list_client_sessions", wire.ListClientSessions, self.list_of_client),
@@ -154,6 +155,11 @@ class SessionCommands:
             update_successful=True,
             version=session.header.version,
         )
+
+    async def rename(self, caller: Caller, asked: wire.RenameSession) -> wire.RenameSessionResult:
+        """Carry out `rename_session`."""
+        header = await self._manager.rename(asked.session_id, asked.name, by=caller.client_id)
+        return wire.RenameSessionResult(header.session_id, header.name)
 
     async def close(self, caller: Caller, asked: wire.CloseSession) -> wire.CloseSessionResult:
         """Carry out `close_session`, and let the image forget what it keeps for the session."""

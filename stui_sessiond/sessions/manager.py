@@ -381,6 +381,20 @@ class SessionManager:
             news = (self._keeper.news("session.shared", {"client_id": client, "role": role, "by": by}),)
             return (await self._keeper.store(entry, session, news)).header
 
+    async def rename(self, session_id: str, name: str | None, *, by: str | None) -> SessionHeader:
+        """Call a session something else; None takes its name away.
+
+        Raises:
+            SessionError, ParameterError, StorageError: as for `update`.
+        """
+        self._keeper.validator.check_text(name, "name")
+        async with self._keeper.hold(session_id) as entry:
+            self._require_active(entry)
+            data = {"name": name, "previous": entry.header.name, "client_id": by}
+            session = transitions.rename(await self._keeper.load(entry), name)
+            news = (self._keeper.news("session.renamed", data),)
+            return (await self._keeper.store(entry, session, news)).header
+
     # ---- for requests that are relayed to an image
 
     def use(self, session_id: str) -> SessionHeader:

@@ -222,6 +222,11 @@ def share(session: Session, client: ClientId, role: Role) -> Session:
     return replace(session, header=replace(header, shares=shares))
 
 
+def rename(session: Session, name: str | None) -> Session:
+    """Call the session something else."""
+    return replace(session, header=replace(session.header, name=name))
+
+
 def close(session: Session, now: float) -> Session:
     """End the session, keeping what is in it."""
     return replace(session, header=replace(session.header, closed_at=now))

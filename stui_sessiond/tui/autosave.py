@@ -82,15 +82,17 @@ class Autosave:
         self._told = told
         self._pace = pace or Pace()
         self._tasks = TaskOwner(f"autosave.{session_id}")
-        self._number = 0
+        self._revisions: dict[str, int] = {}
+        """How often each tool has changed: a draft and what is sent have the same number if they say the same."""
+        self._acknowledged: dict[str, int] = {}
         self._stored: dict[str, Stamp] = {}
+        self._refused: set[str] = set()
         self._to_draft: set[str] = set()
         self._to_save: set[str] = set()
         self._under_way: set[str] = set()
         self._draft_news = asyncio.Event()
         self._save_news = asyncio.Event()
         self._disk = asyncio.Lock()
-        self._written: dict[str, Draft] = {}
 
     def start(self) -> None:
         """Begin."""
@@ -103,6 +105,7 @@ class Autosave:
 
     def changed(self, tool_id: str) -> None:
         """There is something to keep."""
+        self._revisions[tool_id] = self._revisions.get(tool_id, 0) + 1
         self._to_draft.add(tool_id)
         self._to_save.add(tool_id)
         self._draft_news.set()
@@ -110,10 +113,21 @@ class Autosave:
 
     def closed(self, tool_id: str) -> None:
         """A tool is not wanted any more: its draft neither."""
+        self._refused.discard(tool_id)
         self._to_draft.discard(tool_id)
         self._to_save.discard(tool_id)
-        if tool_id in self._written:
-            self._tasks.start(self._done(tool_id, self._number), "closed")
+        self._tasks.start(self._done(tool_id, self._revisions.get(tool_id, 0)), "closed")
+
+    @property
+    def refused(self) -> int:
+        """How many tools the session did not take."""
+        return len(self._refused)
+
+    def retry(self) -> None:
+        """Something has changed about who may save: try again what was refused."""
+        self._to_save |= self._refused
+        self._refused.clear()
+        self._save_news.set()
 
     @property
     def unsaved(self) -> int:
@@ -162,7 +176,8 @@ class Autosave:
     async def _write_drafts(self) -> None:
         self._draft_news.clear()
         wanted, self._to_draft = self._to_draft, set()
-        drafts = [draft for tool_id in sorted(wanted) if (draft := self._draft(tool_id)) is not None]
+        fresh = [each for each in sorted(wanted) if self._acknowledged.get(each, 0) < self._revisions[each]]
+        drafts = [draft for tool_id in fresh if (draft := self._draft(tool_id)) is not None]
         if not drafts:
             return
         async with self._disk:
@@ -175,15 +190,11 @@ class Autosave:
         state = self._source.state_of(tool_id)
         if state is None:
             return None
-        self._number += 1
-        stamp, tool = Stamp(self._writer, self._number), self._source.tool_of(tool_id)
-        draft = Draft(tool_id, state, stamp, self._stored.get(tool_id), tool)
-        self._written[tool_id] = draft
-        return draft
+        stamp, tool = Stamp(self._writer, self._revisions[tool_id]), self._source.tool_of(tool_id)
+        return Draft(tool_id, state, stamp, self._stored.get(tool_id), tool)
 
     async def _done(self, tool_id: str, number: int) -> None:
-        if (written := self._written.get(tool_id)) is not None and written.stamp.number <= number:
-            del self._written[tool_id]
+        self._acknowledged[tool_id] = number
         async with self._disk:
             try:
                 await asyncio.to_thread(self._journal.done, tool_id, number)
@@ -210,8 +221,7 @@ class Autosave:
             state = self._source.state_of(tool_id)
             if state is None:
                 continue
-            self._number += 1
-            stamp = Stamp(self._writer, self._number)
+            stamp = Stamp(self._writer, self._revisions[tool_id])
             document = msgspec.to_builtins(Kept(state, stamp))
             update = SaveContext(self._session_id, context_id(tool_id), ContextSections(client=document))
             try:
@@ -227,8 +237,11 @@ class Autosave:
         try:
             await delivery.result()
         except ClientError as error:
-            self._told(f"{tool_id} is not saved in the session, and kept on this machine: {error}")
+            if not self._refused:
+                self._told(f"Not saved in the session, and kept on this machine: {error}")
+            self._refused.add(tool_id)
         else:
+            self._refused.discard(tool_id)
             self._stored[tool_id] = stamp
             await self._done(tool_id, stamp.number)
         finally:

@@ -139,8 +139,6 @@ def check(form: Form) -> dict[str, str]:
         parse_url(form.url.strip())
     except ValueError:
         wrong["url"] = "wss://HOST:PORT/, tls:// or tcp://HOST:PORT, unix:///PATH"
-    except OSError as error:
-        wrong["url"] = f"A file of the address cannot be read: {error.strerror or error}"
     if len(form.name) > NAME_CHARS or not form.name.isprintable():
         wrong["name"] = f"At most {NAME_CHARS} letters, on one line"
     if form.client_id and not form.client_id.isprintable():

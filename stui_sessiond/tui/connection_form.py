@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import ClassVar, cast
 
 from textual.app import ComposeResult
@@ -159,7 +160,7 @@ class ConnectionForm(Dialog[Connection]):
         connection = self._checked()
         if connection is not None:
             self.query_one("#result", Static).update(Content("trying ..."))
-            self.run_worker(self._test(connection), group="test", exclusive=True)
+            self.run_worker(partial(self._test, connection), group="test", exclusive=True)
 
     async def _test(self, connection: Connection) -> None:
         worked, text = await try_out(self._opener, connection)

@@ -84,7 +84,7 @@ class Desk(Vertical):
             ValueError: there are too many tools.
         """
         if len(self.query(Tool)) >= MAX_TOOLS:
-            msg = f"{MAX_TOOLS} tools are open; close one first (Alt+W)"
+            msg = f"{MAX_TOOLS} tools are open; close one first (Alt+Q)"
             raise ValueError(msg)
         tool: AnyTool = KINDS[kept.kind](kept.tool_id, self.link, state, kept.title)
         await self.query_one("#places").mount(tool)

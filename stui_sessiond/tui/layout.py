@@ -21,6 +21,9 @@ FORMAT = 1
 MAX_TOOLS = 40
 """Open tools in a session: more than anybody tells apart by their tabs, and few enough to restore at once."""
 
+MAX_DIGITS = 10
+"""Of the number in a tool's id; one that is longer is none of ours."""
+
 Direction = Literal["beside", "below"]
 
 
@@ -131,6 +134,12 @@ def unsaved_of(records: list[Draft | Done]) -> dict[str, Draft]:
     return left
 
 
+def number_of(tool_id: str) -> int:
+    """The number at the end of a tool's id; 0 where there is none."""
+    end = tool_id.rpartition("-")[2]
+    return int(end) if end.isascii() and end.isdecimal() and len(end) < MAX_DIGITS else 0
+
+
 def plan(stored_layout: Kept | None, stored: dict[str, Kept], drafts: dict[str, Draft]) -> Plan:
     """Tell what to open, from what the session has and what was left on this machine. Nothing of either is left out."""
     layout = _layout(stored_layout)
@@ -142,7 +151,7 @@ def plan(stored_layout: Kept | None, stored: dict[str, Kept], drafts: dict[str, 
     tools = list(layout.tools)
     tools += [one.tool for one in drafts.values() if one.tool is not None and one.tool.tool_id not in known]
     openings: list[Opening] = []
-    opened, recovered, beside = layout.opened, 0, 0
+    opened, recovered, beside = max([layout.opened, *(number_of(tool.tool_id) for tool in tools)]), 0, 0
     for tool in tools[:MAX_TOOLS]:
         kept, draft = stored.get(tool.tool_id), drafts.get(tool.tool_id)
         choice = "stored" if draft is None else choose(kept, draft)

@@ -45,9 +45,9 @@ def commands(app: Orders, screen: Screen[object], usual: Iterable[SystemCommand]
     yield SystemCommand("Restore by itself", "Begin with the last session, or not", app.action_restore_always)
     yield SystemCommand("Quit", "Keep everything, and leave (F10)", app.action_leave)
     if isinstance(screen, SessionScreen):
-        yield SystemCommand("Pin", "Keep this tool in sight beside the others (F6)", screen.action_pin)
-        yield SystemCommand("Beside or below", "Where the pinned tool is (Shift+F6)", screen.action_turn)
-        yield SystemCommand("Close tool", "The one in front (Alt+W)", screen.action_close_tool)
+        yield SystemCommand("Pin", "Keep this tool in sight beside the others (F8)", screen.action_pin)
+        yield SystemCommand("Beside or below", "Where the pinned tool is (Shift+F8)", screen.action_turn)
+        yield SystemCommand("Close tool", "The one in front (Alt+Q)", screen.action_close_tool)
         for kind, tool in KINDS.items():
             yield SystemCommand(f"Open: {tool.label}", "Another one, with variables of its own", _opening(screen, kind))
 

@@ -8,12 +8,16 @@ from collections.abc import Sequence
 import msgspec
 
 from stui_sessiond.printable import printable
+from stui_sessiond.tui.column import cut
 from stui_sessiond.tui.moment import since
 from stui_sessiond.wire.messages.image import ImageSession, ListedImage
 from stui_sessiond.wire.messages.session import ListedSession
 
-NAME_CHARS = 24
+NAME_CHARS = 26
 """Of a name: with state, people and time it fits into 80 columns."""
+
+OWNER_CHARS = 12
+"""Of the owner of a session that is not ours."""
 
 
 class Row(msgspec.Struct, frozen=True):
@@ -118,24 +122,22 @@ def image_line(of: Group) -> str:
         return "- without an image"
     image = of.image
     if image is None:
-        return f"- {printable(of.image_id, NAME_CHARS)}: never seen"
+        return f"- {cut(of.image_id, NAME_CHARS)}: never seen"
     what = " ".join(printable(part) for part in (image.dialect, image.version) if part)
     condition = "" if image.condition in {"idle", "unknown"} else f", {image.condition.replace('_', ' ')}"
     doubt = ", in conflict with another one" if image.conflicts else ""
     health = "" if image.status != "connected" else f", {image.health}"
     mark = _MARKS[image.health] if image.status == "connected" else "x"
-    return (
-        f"{mark} {printable(of.image_id, NAME_CHARS)} ({what or 'Smalltalk'}): {image.status}{health}{condition}{doubt}"
-    )
+    return f"{mark} {cut(of.image_id, NAME_CHARS)} ({what or 'Smalltalk'}): {image.status}{health}{condition}{doubt}"
 
 
 def row_line(row: Row, now: float, own: str, *, text_mode: bool = False) -> str:
     """The line of a session."""
     people = "" if not row.attached else f"{row.attached} here"
-    whose = "" if row.client_id == own else f"of {printable(row.client_id, 12)}"
+    whose = "" if row.client_id == own else f"of {cut(row.client_id, OWNER_CHARS)}"
     used = since(row.used_at, now)
-    name = printable(row.shown_name, NAME_CHARS)
+    name = cut(row.shown_name, NAME_CHARS)
     if text_mode:
         return ", ".join(part for part in (name, row.state, people, whose, f"used {used}") if part)
     marks = {"active": " ", "orphaned": "!", "closed": "x"}
-    return f"  {marks[row.state]} {name:<{NAME_CHARS + 3}} {row.state:<9} {people:<7} {used:<10} {whose}".rstrip()
+    return f"  {marks[row.state]} {name:<{NAME_CHARS}} {row.state:<9} {people:<7} {used:<10} {whose}".rstrip()

@@ -1,6 +1,7 @@
 """How does a person work in one session? The desk with its tools, kept in the session, and who else is there."""
 
 import asyncio
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
@@ -31,8 +32,19 @@ from stui_sessiond.wire.messages.sharing import GetPresenceResult
 
 NUMBERS = range(1, 10)
 
+WIDE = 120
+"""Columns from which two tools beside each other are a pleasure."""
+
 PRESENCE_EVENTS = frozenset(
-    {"client.attached", "client.detached", "driver.changed", "driver.requested", "session.image_switched"}
+    {
+        "client.attached",
+        "client.detached",
+        "driver.changed",
+        "driver.requested",
+        "session.image_switched",
+        "session.renamed",
+        "session.shared",
+    }
 )
 """After these it is asked again who is there."""
 
@@ -74,12 +86,15 @@ class SessionScreen(Screen[None]):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("f3", "new_tool", "New tool"),
-        Binding("f6", "pin", "Pin"),
-        Binding("shift+f6", "turn", "Beside or below", show=False),
-        Binding("alt+w", "close_tool", "Close tool", show=False),
+        Binding("f8", "pin", "Pin"),
+        Binding("shift+f8", "turn", "Beside or below", show=False),
+        Binding("alt+q", "close_tool", "Close tool", show=False, priority=True),
         Binding("ctrl+pagedown", "step(1)", "Next tool", show=False),
         Binding("ctrl+pageup", "step(-1)", "Previous tool", show=False),
-        *(Binding(f"alt+{number}", f"go_to({number})", f"Tool {number}", show=False) for number in NUMBERS),
+        *(
+            Binding(f"alt+{number}", f"go_to({number})", f"Tool {number}", show=False, priority=True)
+            for number in NUMBERS
+        ),
     ]
 
     DEFAULT_CSS = """
@@ -101,7 +116,7 @@ class SessionScreen(Screen[None]):
         self._ending = False
         self._journal = DraftJournal(host.drafts, link.session_id, host.writer)
         self._autosave = Autosave(
-            link.session_id, self, link.client, self._journal, host.writer, self._complain, host.pace
+            link.session_id, self, link.client, self._journal, host.writer, self._not_saved, host.pace
         )
 
     def compose(self) -> ComposeResult:
@@ -115,7 +130,7 @@ class SessionScreen(Screen[None]):
     def on_mount(self) -> None:
         """Put everything back, then listen."""
         self.query_one(Desk).display = False
-        self.run_worker(self._begin(), name="begin", exit_on_error=True)
+        self.run_worker(self._begin, name="begin", exit_on_error=True)
 
     # ---- beginning and ending
 
@@ -136,7 +151,7 @@ class SessionScreen(Screen[None]):
         await self._autosave.settle()
         self.ready = True
         self._heading()
-        self.run_worker(self._listen(), name="listen")
+        self.run_worker(self._listen, name="listen")
         await self._look_who_is_there()
 
     async def _restore(self, begin: Plan) -> None:
@@ -186,9 +201,10 @@ class SessionScreen(Screen[None]):
         for kind in FIRST:
             await desk.add(desk.new_tool(kind), KINDS[kind].state_type())
         if desk.tools:
-            if len(desk.tools) > 1:
+            if len(desk.tools) > 1 and self.size.width >= WIDE:
                 desk.pinned = desk.tools[1].tool_id
             desk.bring_to_front(desk.tools[0].tool_id)
+        self._autosave.changed(LAYOUT_ID)
 
     async def leave(self) -> int:
         """Keep everything before the screen goes; tell how many tools have work that only this machine has."""
@@ -307,7 +323,7 @@ class SessionScreen(Screen[None]):
         desk = self.query_one(Desk)
         desk.pin(None if desk.pinned == desk.active else desk.active)
         if desk.pinned is not None and len(desk.tools) == 1:
-            self.notify("It stays in sight when another tool is in front. F6: let go of it")
+            self.notify("It stays in sight when another tool is in front. F8: let go of it")
 
     def action_turn(self) -> None:
         """Put the pinned tool beside or below."""
@@ -329,7 +345,7 @@ class SessionScreen(Screen[None]):
         session_id, seen = self.link.session_id, self._host.seen(self.link.session_id)
         since, at = seen if seen is not None else (None, 0.0)
         if since is not None:
-            self.run_worker(self._tell_news(since, self._host.now() - at), name="digest")
+            self.run_worker(partial(self._tell_news, since, self._host.now() - at), name="digest")
         try:
             async with self.link.client.watch(session_id, since=since, deltas=True) as events:
                 async for item in events:
@@ -340,7 +356,8 @@ class SessionScreen(Screen[None]):
                     if events.position is not None:
                         self._host.note_seen(session_id, events.position)
                     if not isinstance(item, Gap) and item.event in PRESENCE_EVENTS:
-                        self.run_worker(self._look_who_is_there(), group="presence", exclusive=True)
+                        self._autosave.retry()
+                        self.run_worker(self._look_who_is_there, group="presence", exclusive=True)
         except ClientError as error:
             self._complain(f"no events any more: {error}")
 
@@ -382,7 +399,14 @@ class SessionScreen(Screen[None]):
                 )
             if who.driver_requests and who.driver == self._own:
                 parts.append(f"{printable(who.driver_requests[0], 20)} asks to drive (F2)")
-        self.query_one("#heading", Static).update(Content(" | ".join(parts)))
+        if self._autosave.refused:
+            parts.append("not saved in the session")
+        for heading in self.query("#heading").results(Static):  # none, if the screen has gone meanwhile
+            heading.update(Content(" | ".join(parts)))
+
+    def _not_saved(self, text: str) -> None:
+        self._complain(text)
+        self._heading()
 
     def _complain(self, text: str) -> None:
         self.notify(printable(text), severity="warning", title="stui", markup=False, timeout=10)

@@ -1,6 +1,7 @@
 """Which session next? All that this client may see, by image, with what can be done about each."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -18,6 +19,13 @@ from stui_sessiond.tui.session_list import Group, Row, group, image_line, row_li
 from stui_sessiond.tui.status_bar import StatusBar
 from stui_sessiond.tui.tools.tool import TEXT_MODE
 from stui_sessiond.wire.messages.sharing import GetPresenceResult
+
+NOBODY = (
+    "No image has connected yet, and there is no session.\nAn image dials the daemon; it is listed as soon as it does."
+)
+
+REFRESH_S = 3.0
+"""While the list is in front it is asked for again: images come and go by themselves. Some kilobytes each time."""
 
 
 class SessionsScreen(Screen[None]):
@@ -83,19 +91,23 @@ class SessionsScreen(Screen[None]):
     def on_mount(self) -> None:
         """Ask for the list."""
         self.query_one(OptionList).focus()
-        self.show_groups([])
+        self.show_groups(None)
         self.action_refresh_list()
+        self.set_interval(REFRESH_S, self._again)
 
     def on_screen_resume(self) -> None:
         """Ask again: something may have been done elsewhere."""
-        if self._groups:
-            self.action_refresh_list()
+        self.action_refresh_list()
 
     # ---- the list
 
     def action_refresh_list(self) -> None:
         """Ask for the list again."""
-        self.run_worker(self.refresh_list(), group="list", exclusive=True)
+        self.run_worker(self.refresh_list, group="list", exclusive=True)
+
+    def _again(self) -> None:
+        if self.app.screen is self and self.client.status.online:
+            self.action_refresh_list()
 
     async def refresh_list(self, select: str | None = None) -> None:
         """Ask for images and sessions, and show them."""
@@ -111,10 +123,13 @@ class SessionsScreen(Screen[None]):
             return
         self.show_groups(group(images, of_images, own.sessions, self.own), select)
 
-    def show_groups(self, groups: list[Group], select: str | None = None) -> None:
-        """Show a list; the line in front stays where it is, or goes to `select`."""
+    def show_groups(self, found: list[Group] | None, select: str | None = None) -> None:
+        """Show a list, None before there is one; the line in front stays where it is, or goes to `select`."""
         options = self.query_one(OptionList)
         wanted = select or self._current_id()
+        groups = found or []
+        if found == self._groups and found and select is None:
+            return
         self._groups = groups
         self._rows = {row.session_id: row for each in groups for row in each.rows}
         lines: list[Option] = []
@@ -126,7 +141,7 @@ class SessionsScreen(Screen[None]):
                 for row in each.rows
             ]
         if not lines:
-            lines = [Option(Content("waiting for the daemon"), disabled=True)]
+            lines = [Option(Content("waiting for the daemon" if found is None else NOBODY), disabled=True)]
         options.set_options(lines)
         ids = [option.id for option in options.options]
         first = next((row.session_id for each in groups for row in each.rows), None)
@@ -164,7 +179,7 @@ class SessionsScreen(Screen[None]):
     def on_option_list_option_highlighted(self) -> None:
         """Tell more about it."""
         if self.row is not None:
-            self.run_worker(self._look_at(self.row), group="details", exclusive=True)
+            self.run_worker(partial(self._look_at, self.row), group="details", exclusive=True)
         else:
             self._details(self._image_details())
 
@@ -202,7 +217,7 @@ class SessionsScreen(Screen[None]):
 
     def action_act(self, what: str) -> None:
         """Do something about the line in front."""
-        self.run_worker(self._actions.run(what, self.row, self.image_id), group="act", exclusive=True)
+        self.run_worker(partial(self._actions.run, what, self.row, self.image_id), group="act", exclusive=True)
 
     def action_back(self) -> None:
         """Go back."""

@@ -40,7 +40,7 @@ def status_line(status: Status, now: float, *, visit: Visit | None = None, gap_a
     if state is ConnectionState.FAILED:
         why = status.reason.text if status.reason else "it will not connect by itself"
         advice = f" - {status.advice}" if status.advice else ""
-        return StatusLine("!", f"failed: {printable(why)}{printable(advice)} (F4: what you can do)", "bad")
+        return StatusLine("!", f"failed (F4: what you can do): {printable(why)}{printable(advice)}", "bad")
     if state is ConnectionState.PAUSED:
         return StatusLine("=", f"working offline as you asked{_unsaved(status)} (F4: reconnect)", "quiet")
     if state is ConnectionState.CLOSED:
@@ -50,7 +50,7 @@ def status_line(status: Status, now: float, *, visit: Visit | None = None, gap_a
         return StatusLine("?", f"{text}, but some events are missing (F4: why){_unsaved(status)}", "doubtful")
     slow = status.health in {Health.WARNING, Health.CRITICAL}
     if slow:
-        text += ", the daemon answers slowly"
+        text += ", the daemon is slow to answer"
     return StatusLine("?" if slow else "*", text + _unsaved(status), "doubtful" if slow else "good")
 
 

@@ -3,6 +3,7 @@
 import msgspec
 
 from stui_sessiond.printable import printable
+from stui_sessiond.tui.column import cut
 from stui_sessiond.tui.connection import LOCAL_NAME, Connection, Connections
 from stui_sessiond.tui.moment import ago
 
@@ -83,12 +84,6 @@ def details(one: Connection | None, client_id: str) -> list[str]:
     if one.session_id is not None:
         lines.append(f"last session: {printable(one.session_name or one.session_id)}")
     return lines
-
-
-def cut(text: str, width: int) -> str:
-    """Printable text of at most so many columns; what is left out is marked."""
-    shown = printable(text)
-    return shown if len(shown) <= width else f"{shown[: width - 1]}~"
 
 
 def _used(one: Connection, now: float) -> str:

@@ -15,5 +15,5 @@ KINDS: dict[str, type[AnyTool]] = {
 }
 """In the order in which menus show them."""
 
-FIRST: tuple[str, ...] = ("workspace",)
+FIRST: tuple[str, ...] = ("workspace", "transcript")
 """What a new session opens: the first in front, the second pinned beside it."""

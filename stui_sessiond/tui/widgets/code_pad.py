@@ -67,9 +67,9 @@ class CodePad(Widget):
         Binding("f5", "run('print')", "Print", show=False, priority=True),
         Binding("f7", "run('inspect')", "Inspect", show=False, priority=True),
         Binding("ctrl+c", "stop", "Stop", priority=True),
-        Binding("alt+full_stop", "stop", "Stop", show=False),
-        Binding("alt+e", "explain", "Error"),
-        Binding("alt+m", "read_on", "Whole result", show=False),
+        Binding("alt+full_stop", "stop", "Stop", show=False, priority=True),
+        Binding("alt+e", "explain", "Error", priority=True),
+        Binding("alt+m", "read_on", "Whole result", show=False, priority=True),
     ]
 
     class Inspect(Message):

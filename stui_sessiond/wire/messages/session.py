@@ -104,6 +104,20 @@ class UpdateSessionStateResult(Struct):
     version: int
 
 
+class RenameSession(Struct):
+    """Parameters of `rename_session`."""
+
+    session_id: Name
+    name: Name | None
+
+
+class RenameSessionResult(Struct):
+    """Result of `rename_session`."""
+
+    session_id: str
+    name: str | None
+
+
 class CloseSession(Struct):
     """Parameters of `close_session`."""
 

@@ -29,6 +29,6 @@ async def test_tools_opened_and_closed(tmp_path: Path) -> None:
             await until(
                 pilot, lambda: all("session.updated" in str(tool.query_one(Log).lines) for tool in screen.tools)
             )
-            await pilot.press("alt+1", "alt+w")
+            await pilot.press("alt+1", "alt+q")
             await pilot.pause()
             assert [tool.tool_id for tool in screen.tools] == ["events-2"]
