@@ -116,6 +116,7 @@ async def desk(
             session_id = (await other.create_session(wish)).session_id
         house = household(files, world.url, clock=FakeClock(), pace=pace)
         app = StuiApp(house, Start(Connection(world.url, name="lab", client_id="me"), session_id))
+        app.animation_level = "none"
         async with app.run_test(size=size) as pilot:
             made = Desk(app, pilot, other, session_id)
             await made.until(lambda: isinstance(app.screen, SessionScreen) and app.screen.ready, "no session")
