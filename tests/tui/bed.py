@@ -98,7 +98,7 @@ class Desk:
         try:
             async with asyncio.timeout(DEADLINE_S):
                 while not fact():
-                    await self.pilot.pause(0.01)
+                    await self.pilot.pause(0.02)
         except TimeoutError:
             msg = f"{what or 'it did not come to be'}; the screen says\n{screen_text(self.app)}"
             raise AssertionError(msg) from None

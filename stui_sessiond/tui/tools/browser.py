@@ -1,5 +1,6 @@
 """How does a person read and change the image's code? Packages, classes, protocols, methods, the source."""
 
+from functools import partial
 from typing import ClassVar
 
 import msgspec
@@ -23,6 +24,9 @@ from stui_sessiond.tui.tools.conflict_screen import Clash, ConflictScreen, Decis
 from stui_sessiond.tui.widgets.completion import CompletingArea
 from stui_sessiond.wire.forms import EventMessage
 from stui_sessiond.wire.messages import development
+
+NEWS_S = 1.0
+"""After the event of a change, before it is told: its own maker knows by then."""
 
 
 class Browser(AskingTool[BrowserState]):
@@ -100,7 +104,12 @@ class Browser(AskingTool[BrowserState]):
         here = self.class_info.class_info.name if self.class_info is not None else None
         if here is not None and data.get("class_name") == here:
             who = printable(str(data.get("client_id") or data.get("origin") or "somebody"))
-            self.say(f"{here} was changed by {who}; r reads it again.")
+            # the event may come before the answer that tells that the change was made here
+            self.set_timer(NEWS_S, partial(self._news, str(data.get("change_id")), f"{here} was changed by {who}"))
+
+    def _news(self, change_id: str, text: str) -> None:
+        if change_id not in self.code.own_changes:
+            self.say(f"{text}; r reads it again.")
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Offer to compile what was changed."""
