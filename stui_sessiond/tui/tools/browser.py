@@ -67,7 +67,7 @@ class Browser(AskingTool[BrowserState]):
         """What the source shows."""
         self.base: str | None = None
         """The source that the one in the editor was made from; None for a new method."""
-        self.drafts = list(state.drafts)
+        self.lists.drafts = list(state.drafts)
         self._loading = False
         self.lists.is_class_side = state.method is not None and state.method.is_class_method
 
@@ -81,6 +81,15 @@ class Browser(AskingTool[BrowserState]):
         """List the packages, and go where the last terminal was."""
         self.source.read_only = True
         self.ask(self._begin(), "packages")
+
+    @property
+    def drafts(self) -> list[Draft]:
+        """What is not compiled yet."""
+        return self.lists.drafts
+
+    @drafts.setter
+    def drafts(self, drafts: list[Draft]) -> None:
+        self.lists.drafts = drafts
 
     @property
     def class_info(self) -> development.BrowseClassResult | None:
@@ -204,7 +213,6 @@ class Browser(AskingTool[BrowserState]):
             self.drafts = keep(self.drafts, Draft(self.method, self.source.text, self.base))
         else:
             self.drafts = drop(self.drafts, self.method)
-        self.lists.drafts = self.drafts
 
     def on_text_area_changed(self, event: TextArea.Changed) -> None:
         """Save what is typed."""
@@ -340,11 +348,7 @@ class Browser(AskingTool[BrowserState]):
         def chosen(what: str | None) -> None:
             if what == "change":
                 one = info.class_info
-                wish = ClassWish(
-                    name, one.superclass or "", " ".join(info.instance_vars), " ".join(info.class_vars),
-                    one.package or "", one.comment or "",
-                )  # fmt: skip
-                self._form(wish, one.definition if isinstance(one.definition, str) else None)
+                self._form(ClassWish.of(info), one.definition if isinstance(one.definition, str) else None)
             elif what is not None:
                 above = name if what == "below" else "Object"
                 self._form(ClassWish(superclass=above, package=self.lists.package), None)
