@@ -11,6 +11,7 @@ from textual.screen import Screen
 
 from stui_sessiond.client import ConnectionState, LastingClient, Status, Visit
 from stui_sessiond.printable import printable
+from stui_sessiond.tui import work
 from stui_sessiond.tui.beginning import Beginning
 from stui_sessiond.tui.connection import Connection, Seen, note_seen, put
 from stui_sessiond.tui.dialogs import Read
@@ -95,7 +96,7 @@ class StuiApp(App[str], StatusSource):
             await self.connect(start.connection, start.session_id)
         elif (start.restore or self.household.preferences.restore) and last is not None:
             await self.connect(last, last.session_id)
-        self.run_worker(self._beginning.look, group="welcome")
+        work.start(self, self._beginning.look, group="welcome")
 
     async def action_leave(self) -> None:
         """Keep everything, then go."""
@@ -157,7 +158,7 @@ class StuiApp(App[str], StatusSource):
         self._connection = connection
         self.client = client
         await client.__aenter__()
-        self.run_worker(partial(self._watch_status, client, connection), group="status", exclusive=True)
+        work.start(self, partial(self._watch_status, client, connection), group="status", exclusive=True)
         own = self.household.name_for(connection)
         self._sessions = SessionsScreen(client, own, self.now)
         while len(self.screen_stack) > 2:  # noqa: PLR2004 -- Textual's own, and the welcome screen
@@ -258,11 +259,11 @@ class StuiApp(App[str], StatusSource):
 
     async def on_welcome_screen_chosen(self, message: WelcomeScreen.Chosen) -> None:
         """Go where the user wants."""
-        self.run_worker(partial(self._beginning.choose, message.option), group="welcome")
+        work.start(self, partial(self._beginning.choose, message.option), group="welcome")
 
     async def on_welcome_screen_changed(self, message: WelcomeScreen.Changed) -> None:
         """Do something about a line."""
-        self.run_worker(partial(self._beginning.change, message.what, message.option), group="welcome")
+        work.start(self, partial(self._beginning.change, message.what, message.option), group="welcome")
 
     # ---- the connection, by hand
 

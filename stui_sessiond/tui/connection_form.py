@@ -13,6 +13,7 @@ from textual.widgets import Button, Input, Label, Select, Static
 
 from stui_sessiond.client import ClientError, LastingClient, Patience
 from stui_sessiond.printable import printable
+from stui_sessiond.tui import work
 from stui_sessiond.tui.connection import Connection, Form, ProofSource, check, connection_of, form_of
 from stui_sessiond.tui.dialogs import Dialog
 from stui_sessiond.tui.moment import latency
@@ -160,7 +161,7 @@ class ConnectionForm(Dialog[Connection]):
         connection = self._checked()
         if connection is not None:
             self.query_one("#result", Static).update(Content("trying ..."))
-            self.run_worker(partial(self._test, connection), group="test", exclusive=True)
+            work.start(self, partial(self._test, connection), group="test", exclusive=True)
 
     async def _test(self, connection: Connection) -> None:
         worked, text = await try_out(self._opener, connection)

@@ -4,10 +4,13 @@ import asyncio
 
 import msgspec
 
-from stui_sessiond.client import LastingClient
+from stui_sessiond.client import CallFailedError, LastingClient
 from stui_sessiond.tui.layout import LAYOUT_ID, Draft, Kept, KeptTool, Layout, context_id
 from stui_sessiond.wire.messages.context import LoadContextResult
 from stui_sessiond.wire.messages.session import GetSessionInfoResult
+
+OVER = frozenset({"session_closed", "session_expired"})
+"""What the daemon says of sessions that can be opened again."""
 
 
 class Found(msgspec.Struct, frozen=True):
@@ -24,9 +27,16 @@ async def fetch(client: LastingClient, session_id: str, drafts: dict[str, Draft]
 
     Raises what `LastingClient.ask` raises.
     """
-    info = await client.get_session_info(session_id)
-    if not info.is_active:
+    try:
+        info = await client.get_session_info(session_id)
+        over = not info.is_active
+    except CallFailedError as error:
+        if error.code not in OVER:
+            raise
+        over = True
+    if over:
         await client.restore_session(session_id, reopen=True)
+        info = await client.get_session_info(session_id)
     problems: list[str] = []
     layout = _kept(await client.load_context(session_id, context_id(LAYOUT_ID)), "the layout", problems)
     layout, listed = _tools(layout, problems)

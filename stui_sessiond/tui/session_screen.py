@@ -14,6 +14,7 @@ from textual.widgets import Footer, Static
 
 from stui_sessiond.client import CallFailedError, ClientError, Gap
 from stui_sessiond.printable import printable
+from stui_sessiond.tui import work
 from stui_sessiond.tui.autosave import Autosave, Pace
 from stui_sessiond.tui.desk import Desk
 from stui_sessiond.tui.dialogs import Choose, Read
@@ -130,7 +131,7 @@ class SessionScreen(Screen[None]):
     def on_mount(self) -> None:
         """Put everything back, then listen."""
         self.query_one(Desk).display = False
-        self.run_worker(self._begin, name="begin", exit_on_error=True)
+        work.start(self, self._begin)
 
     # ---- beginning and ending
 
@@ -151,7 +152,7 @@ class SessionScreen(Screen[None]):
         await self._autosave.settle()
         self.ready = True
         self._heading()
-        self.run_worker(self._listen, name="listen")
+        work.start(self, self._listen)
         await self._look_who_is_there()
 
     async def _restore(self, begin: Plan) -> None:
@@ -345,19 +346,20 @@ class SessionScreen(Screen[None]):
         session_id, seen = self.link.session_id, self._host.seen(self.link.session_id)
         since, at = seen if seen is not None else (None, 0.0)
         if since is not None:
-            self.run_worker(partial(self._tell_news, since, self._host.now() - at), name="digest")
+            work.start(self, partial(self._tell_news, since, self._host.now() - at))
         try:
             async with self.link.client.watch(session_id, since=since, deltas=True) as events:
                 async for item in events:
                     if isinstance(item, Gap):
                         self._host.note_gap()
                     for tool in self.query(Tool):
-                        tool.hear(item)
+                        if tool.is_mounted:  # what is just being made asks for itself
+                            tool.hear(item)
                     if events.position is not None:
                         self._host.note_seen(session_id, events.position)
                     if not isinstance(item, Gap) and item.event in PRESENCE_EVENTS:
                         self._autosave.retry()
-                        self.run_worker(self._look_who_is_there, group="presence", exclusive=True)
+                        work.start(self, self._look_who_is_there, group="presence", exclusive=True)
         except ClientError as error:
             self._complain(f"no events any more: {error}")
 

@@ -14,6 +14,7 @@ from textual.widgets.option_list import Option
 
 from stui_sessiond.client import CallFailedError, ClientError, LastingClient
 from stui_sessiond.printable import printable
+from stui_sessiond.tui import work
 from stui_sessiond.tui.session_actions import SessionActions
 from stui_sessiond.tui.session_list import Group, Row, group, image_line, row_line
 from stui_sessiond.tui.status_bar import StatusBar
@@ -103,7 +104,7 @@ class SessionsScreen(Screen[None]):
 
     def action_refresh_list(self) -> None:
         """Ask for the list again."""
-        self.run_worker(self.refresh_list, group="list", exclusive=True)
+        work.start(self, self.refresh_list, group="list", exclusive=True)
 
     def _again(self) -> None:
         if self.app.screen is self and self.client.status.online:
@@ -179,7 +180,7 @@ class SessionsScreen(Screen[None]):
     def on_option_list_option_highlighted(self) -> None:
         """Tell more about it."""
         if self.row is not None:
-            self.run_worker(partial(self._look_at, self.row), group="details", exclusive=True)
+            work.start(self, partial(self._look_at, self.row), group="details", exclusive=True)
         else:
             self._details(self._image_details())
 
@@ -217,7 +218,7 @@ class SessionsScreen(Screen[None]):
 
     def action_act(self, what: str) -> None:
         """Do something about the line in front."""
-        self.run_worker(partial(self._actions.run, what, self.row, self.image_id), group="act", exclusive=True)
+        work.start(self, partial(self._actions.run, what, self.row, self.image_id), group="act", exclusive=True)
 
     def action_back(self) -> None:
         """Go back."""

@@ -24,7 +24,9 @@ class Terminal:
     def __init__(self, home: Path, *arguments: str, size: tuple[int, int] = (110, 32), **environment: str) -> None:
         if shutil.which("tmux") is None:
             pytest.skip("LOUD: tmux is missing, so the front end is not driven in a real terminal (apt install tmux)")
-        self._server = ["tmux", "-L", f"stui-{os.getpid()}-{home.name}", "-f", "/dev/null"]
+        self._name = f"stui-{os.getpid()}-{home.name}"
+        self._starts = 0
+        self._server = ["tmux"]
         self._command = [sys.executable, "-m", "stui_sessiond.tui", *arguments]
         self._size = size
         self._environment = {
@@ -39,6 +41,8 @@ class Terminal:
 
     def start(self, *more: str) -> None:
         """Start it."""
+        self._starts += 1  # a server that ends is not one to start anew on
+        self._server = ["tmux", "-L", f"{self._name}-{self._starts}", "-f", "/dev/null"]
         settings = [f"{name}={value}" for name, value in self._environment.items()]
         command = shlex.join(["env", *settings, *self._command, *more])
         width, height = self._size

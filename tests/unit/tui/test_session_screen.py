@@ -8,6 +8,7 @@ from textual.widgets import Log
 
 from stui_sessiond.client import LastingClient
 from stui_sessiond.tui.session_screen import SessionScreen
+from stui_sessiond.tui.tools.events import Events
 from stui_sessiond.wire.messages.session import CreateSession, UpdateSessionState
 from tests.unit.bed.daemon import running_daemon
 from tests.unit.tui.bed import ME, front_end, until, url_of
@@ -23,12 +24,12 @@ async def test_tools_opened_and_closed(tmp_path: Path) -> None:
             screen = app.screen
             assert isinstance(screen, SessionScreen)
             await screen.open_tool("events")
-            assert [tool.tool_id for tool in screen.tools] == ["events-1", "events-2"]
+            await screen.open_tool("events")
+            names = [tool.tool_id for tool in screen.tools]
+            assert names == ["workspace-1", "transcript-2", "events-3", "events-4"]
             await until(pilot, lambda: app.status is not None and app.status.latency_s is not None, "a latency")
             await other.update_session_state(UpdateSessionState(session_id, {"n": 1}))
-            await until(
-                pilot, lambda: all("session.updated" in str(tool.query_one(Log).lines) for tool in screen.tools)
-            )
-            await pilot.press("alt+1", "alt+q")
-            await pilot.pause()
-            assert [tool.tool_id for tool in screen.tools] == ["events-2"]
+            logs = [tool.query_one(Log) for tool in screen.tools if isinstance(tool, Events)]
+            await until(pilot, lambda: all("session.updated" in str(log.lines) for log in logs), "the event")
+            await pilot.press("alt+3", "alt+q")
+            await until(pilot, lambda: [tool.tool_id for tool in screen.tools] == [*names[:2], "events-4"], "the end")
