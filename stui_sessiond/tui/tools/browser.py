@@ -18,15 +18,12 @@ from stui_sessiond.tui.smalltalk.passage import Place
 from stui_sessiond.tui.tools.asking import AskingTool
 from stui_sessiond.tui.tools.browser_state import BrowserState, Draft, Method, drop, find, keep, template
 from stui_sessiond.tui.tools.class_form import ClassForm, ClassWish
-from stui_sessiond.tui.tools.code_base import SEARCHES, CodeBase, Row, Search
+from stui_sessiond.tui.tools.code_base import NEWS_S, SEARCHES, CodeBase, Row, Search
 from stui_sessiond.tui.tools.code_lists import Branch, CodeLists
 from stui_sessiond.tui.tools.conflict_screen import Clash, ConflictScreen, Decision
 from stui_sessiond.tui.widgets.completion import CompletingArea
 from stui_sessiond.wire.forms import EventMessage
 from stui_sessiond.wire.messages import development
-
-NEWS_S = 1.0
-"""After the event of a change, before it is told: its own maker knows by then."""
 
 
 class Browser(AskingTool[BrowserState]):
@@ -229,12 +226,11 @@ class Browser(AskingTool[BrowserState]):
 
     def action_reread(self) -> None:
         """Read the class and the method again."""
-        method, info = self.method, self.class_info
         self._keep_draft()
-        if method is not None and method.selector:
-            self.ask(self._go_to(method), "class")
-        elif info is not None:
-            self.ask(self._show_class(info.class_info.name), "class")
+        if self.method is not None and self.method.selector:
+            self.ask(self._go_to(self.method), "class")
+        elif self.class_info is not None:
+            self.ask(self._show_class(self.class_info.class_info.name), "class")
 
     async def _go_to(self, method: Method) -> None:
         """Show a method, with the lists as if somebody had chosen it."""
@@ -381,14 +377,15 @@ class Browser(AskingTool[BrowserState]):
         method, info = self.method, self.class_info
         if info is None:
             return
-        what = method.title if method is not None and method.selector else info.class_info.name
-        kind = "method" if method is not None and method.selector else "class"
+        kind, what = ("class", info.class_info.name)
+        if method is not None and method.selector:
+            kind, what = "method", method.title
 
         def answered(yes: bool | None) -> None:  # noqa: FBT001 -- the answer of a dialog
             if yes:
                 self.ask(self._remove(), "remove")
 
-        lines = [f"The {kind} {what} is removed from the image.", "What it was is kept: see the image's code changes."]
+        lines = [f"The {kind} is removed from the image.", "What it was is kept: see the image's code changes."]
         self.app.push_screen(Confirm(f"Remove {what}?", lines, dangerous=True), answered)
 
     async def _remove(self) -> None:

@@ -21,6 +21,9 @@ MAX_FOUND = 200
 MAX_OWN_CHANGES = 100
 """Changes whose events may still be on their way."""
 
+NEWS_S = 1.0
+"""After the event of a change, before it is told: its own maker knows by then."""
+
 Search = Literal["classes", "implementors", "senders", "references", "source"]
 SEARCHES: dict[Search, str] = {
     "classes": "Classes with a name like",
