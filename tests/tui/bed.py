@@ -98,7 +98,7 @@ class Desk:
         try:
             async with asyncio.timeout(DEADLINE_S):
                 while not fact():
-                    await self.pilot.pause(0.01)
+                    await self.pilot.pause(0.02)
         except TimeoutError:
             msg = f"{what or 'it did not come to be'}; the screen says\n{screen_text(self.app)}"
             raise AssertionError(msg) from None
@@ -110,12 +110,16 @@ async def desk(
 ) -> AsyncIterator[Desk]:
     """A session of the image, a new one if none is named, opened in the front end, whose files are in a folder."""
     async with LastingClient(world.url, client_id="me") as other:
+        kept = session_id is not None
         if session_id is None:
             wish = CreateSession("me", name="first steps", image_id=world.image_id)
             session_id = (await other.create_session(wish)).session_id
         house = household(files, world.url, clock=FakeClock(), pace=pace)
         app = StuiApp(house, Start(Connection(world.url, name="lab", client_id="me"), session_id))
+        app.animation_level = "none"
         async with app.run_test(size=size) as pilot:
             made = Desk(app, pilot, other, session_id)
             await made.until(lambda: isinstance(app.screen, SessionScreen) and app.screen.ready, "no session")
             yield made
+        if not kept:
+            await other.close_session(session_id, save_state=False)

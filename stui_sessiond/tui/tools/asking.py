@@ -26,6 +26,7 @@ class AskingTool(PadTool[S]):
     AskingTool OptionList, AskingTool OptionList:focus {
         border: none; padding: 0; text-wrap: nowrap; text-overflow: ellipsis; scrollbar-size-vertical: 1;
     }
+    AskingTool VerticalScroll { background: $surface; scrollbar-size-vertical: 1; }
     AskingTool Tree, AskingTool Tree:focus { border: none; padding: 0; scrollbar-size: 0 1; }
     """
 

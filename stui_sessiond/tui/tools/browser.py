@@ -1,5 +1,6 @@
 """How does a person read and change the image's code? Packages, classes, protocols, methods, the source."""
 
+from functools import partial
 from typing import ClassVar
 
 import msgspec
@@ -17,7 +18,7 @@ from stui_sessiond.tui.smalltalk.passage import Place
 from stui_sessiond.tui.tools.asking import AskingTool
 from stui_sessiond.tui.tools.browser_state import BrowserState, Draft, Method, drop, find, keep, template
 from stui_sessiond.tui.tools.class_form import ClassForm, ClassWish
-from stui_sessiond.tui.tools.code_base import SEARCHES, CodeBase, Row, Search
+from stui_sessiond.tui.tools.code_base import NEWS_S, SEARCHES, CodeBase, Row, Search
 from stui_sessiond.tui.tools.code_lists import Branch, CodeLists
 from stui_sessiond.tui.tools.conflict_screen import Clash, ConflictScreen, Decision
 from stui_sessiond.tui.widgets.completion import CompletingArea
@@ -63,7 +64,7 @@ class Browser(AskingTool[BrowserState]):
         """What the source shows."""
         self.base: str | None = None
         """The source that the one in the editor was made from; None for a new method."""
-        self.drafts = list(state.drafts)
+        self.lists.drafts = list(state.drafts)
         self._loading = False
         self.lists.is_class_side = state.method is not None and state.method.is_class_method
 
@@ -77,6 +78,15 @@ class Browser(AskingTool[BrowserState]):
         """List the packages, and go where the last terminal was."""
         self.source.read_only = True
         self.ask(self._begin(), "packages")
+
+    @property
+    def drafts(self) -> list[Draft]:
+        """What is not compiled yet."""
+        return self.lists.drafts
+
+    @drafts.setter
+    def drafts(self, drafts: list[Draft]) -> None:
+        self.lists.drafts = drafts
 
     @property
     def class_info(self) -> development.BrowseClassResult | None:
@@ -100,7 +110,12 @@ class Browser(AskingTool[BrowserState]):
         here = self.class_info.class_info.name if self.class_info is not None else None
         if here is not None and data.get("class_name") == here:
             who = printable(str(data.get("client_id") or data.get("origin") or "somebody"))
-            self.say(f"{here} was changed by {who}; r reads it again.")
+            # the event may come before the answer that tells that the change was made here
+            self.set_timer(NEWS_S, partial(self._news, str(data.get("change_id")), f"{here} was changed by {who}"))
+
+    def _news(self, change_id: str, text: str) -> None:
+        if change_id not in self.code.own_changes:
+            self.say(f"{text}; r reads it again.")
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Offer to compile what was changed."""
@@ -195,7 +210,6 @@ class Browser(AskingTool[BrowserState]):
             self.drafts = keep(self.drafts, Draft(self.method, self.source.text, self.base))
         else:
             self.drafts = drop(self.drafts, self.method)
-        self.lists.drafts = self.drafts
 
     def on_text_area_changed(self, event: TextArea.Changed) -> None:
         """Save what is typed."""
@@ -212,12 +226,11 @@ class Browser(AskingTool[BrowserState]):
 
     def action_reread(self) -> None:
         """Read the class and the method again."""
-        method, info = self.method, self.class_info
         self._keep_draft()
-        if method is not None and method.selector:
-            self.ask(self._go_to(method), "class")
-        elif info is not None:
-            self.ask(self._show_class(info.class_info.name), "class")
+        if self.method is not None and self.method.selector:
+            self.ask(self._go_to(self.method), "class")
+        elif self.class_info is not None:
+            self.ask(self._show_class(self.class_info.class_info.name), "class")
 
     async def _go_to(self, method: Method) -> None:
         """Show a method, with the lists as if somebody had chosen it."""
@@ -331,11 +344,7 @@ class Browser(AskingTool[BrowserState]):
         def chosen(what: str | None) -> None:
             if what == "change":
                 one = info.class_info
-                wish = ClassWish(
-                    name, one.superclass or "", " ".join(info.instance_vars), " ".join(info.class_vars),
-                    one.package or "", one.comment or "",
-                )  # fmt: skip
-                self._form(wish, one.definition if isinstance(one.definition, str) else None)
+                self._form(ClassWish.of(info), one.definition if isinstance(one.definition, str) else None)
             elif what is not None:
                 above = name if what == "below" else "Object"
                 self._form(ClassWish(superclass=above, package=self.lists.package), None)
@@ -368,14 +377,15 @@ class Browser(AskingTool[BrowserState]):
         method, info = self.method, self.class_info
         if info is None:
             return
-        what = method.title if method is not None and method.selector else info.class_info.name
-        kind = "method" if method is not None and method.selector else "class"
+        kind, what = ("class", info.class_info.name)
+        if method is not None and method.selector:
+            kind, what = "method", method.title
 
         def answered(yes: bool | None) -> None:  # noqa: FBT001 -- the answer of a dialog
             if yes:
                 self.ask(self._remove(), "remove")
 
-        lines = [f"The {kind} {what} is removed from the image.", "What it was is kept: see the image's code changes."]
+        lines = [f"The {kind} is removed from the image.", "What it was is kept: see the image's code changes."]
         self.app.push_screen(Confirm(f"Remove {what}?", lines, dangerous=True), answered)
 
     async def _remove(self) -> None:

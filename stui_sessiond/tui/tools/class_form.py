@@ -9,6 +9,8 @@ from textual.containers import Horizontal, Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Footer, Input, Label, Static
 
+from stui_sessiond.wire.messages.development import BrowseClassResult
+
 FIELDS = (
     ("class_name", "Name", "Counter"),
     ("superclass", "Superclass", "Object"),
@@ -28,6 +30,13 @@ class ClassWish(msgspec.Struct):
     class_vars: str = ""
     package: str = ""
     comment: str = ""
+
+    @classmethod
+    def of(cls, info: BrowseClassResult) -> "ClassWish":
+        """Write a class as it is."""
+        one = info.class_info
+        variables, shared = " ".join(info.instance_vars), " ".join(info.class_vars)
+        return cls(one.name, one.superclass or "", variables, shared, one.package or "", one.comment or "")
 
     @property
     def wrong(self) -> str | None:

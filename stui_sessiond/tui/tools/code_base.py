@@ -3,6 +3,7 @@
 Every method raises what `LastingClient.ask` raises.
 """
 
+from collections import deque
 from typing import Literal, NamedTuple
 
 from msgspec import UNSET
@@ -16,6 +17,12 @@ from stui_sessiond.wire.messages import code, development
 
 MAX_FOUND = 200
 """Methods and classes that a search shows: more are searched again with other words."""
+
+MAX_OWN_CHANGES = 100
+"""Changes whose events may still be on their way."""
+
+NEWS_S = 1.0
+"""After the event of a change, before it is told: its own maker knows by then."""
 
 Search = Literal["classes", "implementors", "senders", "references", "source"]
 SEARCHES: dict[Search, str] = {
@@ -52,6 +59,8 @@ class CodeBase:
     def __init__(self, link: SessionLink, tool_id: str) -> None:
         self.link = link
         self.tool_id = tool_id
+        self.own_changes: deque[str] = deque(maxlen=MAX_OWN_CHANGES)
+        """Ids of the changes made here: events about them are no news."""
 
     # ---- looking
 
@@ -109,6 +118,7 @@ class CodeBase:
             tool_id=self.tool_id,
         )
         answer = await self.link.client.compile_method(asked)
+        self._note(answer.change_id)
         return Method(answer.class_name, answer.selector, answer.is_class_method, answer.category)
 
     async def define(self, wish: ClassWish, base: str | None, before: ClassWish) -> str:
@@ -127,7 +137,9 @@ class CodeBase:
             session_id=self.link.session_id,
             tool_id=self.tool_id,
         )
-        return (await self.link.client.define_class(asked)).class_name
+        answer = await self.link.client.define_class(asked)
+        self._note(answer.change_id)
+        return answer.class_name
 
     async def remove_method(self, method: Method, base: str | None) -> None:
         """Remove a method, if it is still what was seen."""
@@ -139,14 +151,18 @@ class CodeBase:
             session_id=self.link.session_id,
             tool_id=self.tool_id,
         )
-        await self.link.client.remove_method(asked)
+        self._note((await self.link.client.remove_method(asked)).change_id)
 
     async def remove_class(self, one: development.ClassInfo) -> None:
         """Remove a class, if it is still what was seen."""
         asked = code.RemoveClass(
             class_name=one.name, base_definition=one.definition, session_id=self.link.session_id, tool_id=self.tool_id
         )
-        await self.link.client.remove_class(asked)
+        self._note((await self.link.client.remove_class(asked)).change_id)
+
+    def _note(self, change_id: object) -> None:
+        if isinstance(change_id, str):
+            self.own_changes.append(change_id)
 
 
 def hierarchy_rows(name: str, answer: code.GetHierarchyResult) -> list[Row]:

@@ -70,7 +70,7 @@ class CodeLists(Horizontal):
         """Whether the methods are those of the class itself."""
         self.info: BrowseClassResult | None = None
         """The class that is shown."""
-        self.drafts: Sequence[Draft] = ()
+        self.drafts: list[Draft] = []
         """What is not compiled yet; marked in the list."""
         self._rows: list[str] = [ALL]
         self._shown: list[MethodName] = []
@@ -178,7 +178,7 @@ class CodeLists(Horizontal):
 
     def _label(self, selector: str) -> Text:
         name = "" if self.info is None else self.info.class_info.name
-        changed = find(list(self.drafts), Method(name, selector, self.is_class_side)) is not None
+        changed = find(self.drafts, Method(name, selector, self.is_class_side)) is not None
         return Text(f"{'*' if changed else ''}{printable(selector)}", no_wrap=True)
 
     def on_option_list_option_highlighted(self, event: OptionList.OptionHighlighted) -> None:

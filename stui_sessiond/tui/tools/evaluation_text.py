@@ -58,8 +58,8 @@ def evaluation_line(one: ListedEvaluation, now: float, *, plain: bool = False) -
         plain: for a screen reader: words with commas, no columns.
     """
     mark, word = outcome(one)
-    code = " ".join(printable(one.code or one.command, 300).split())
-    value = "" if one.display is None else " ".join(shown(one.display, 200).split())
+    code = printable(" ".join((one.code or one.command).split()), 300)
+    value = "" if one.display is None else printable(" ".join(one.display[:400].split()), 200)
     took = duration_text(seconds(one, now))
     if plain:
         parts = [word, took.strip(), code, value, "a process waits" if isinstance(one.debugger_id, str) else ""]

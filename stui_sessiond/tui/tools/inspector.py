@@ -154,7 +154,7 @@ class Inspector(AskingTool[InspectorState]):
         root.expand()
         self.parts.move_cursor(root)
         self._tell(self.path, answer.object_info, answer.elements_total)
-        self.say(f"{path_text(self.path)}   {printable(self.initial.expression, 60)}")
+        self.say(f"{path_text(self.path)}   {printable(' '.join(self.initial.expression.split()), 60)}")
         self.refresh_bindings()
 
     def _lose(self, error: CallFailedError) -> None:

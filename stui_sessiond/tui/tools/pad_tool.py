@@ -24,7 +24,7 @@ class PadTool(Tool[S]):
     def open_inspector(self, expression: str, handle: str | None) -> None:
         """Open an inspector on an object that the image keeps."""
         state = InspectorState(expression, handle)
-        self.post_message(self.Open("inspector", state, f"Inspect {printable(expression, 20)}"))
+        self.post_message(self.Open("inspector", state, f"Inspect {printable(' '.join(expression.split()), 20)}"))
 
     def on_code_pad_debug(self, wish: CodePad.Debug) -> None:
         """Open a debugger."""

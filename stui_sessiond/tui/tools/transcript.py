@@ -78,9 +78,9 @@ class TranscriptView(ScrollView, can_focus=True):
         gone, self._gone = self._gone, 0
         self.virtual_size = Size(self._width, len(self.ring))
         if self.following:
-            self.scroll_to(y=len(self.ring), animate=False, immediate=True)
+            self.scroll_end(animate=False, immediate=True, force=True, x_axis=False)
         elif gone:
-            self.scroll_to(y=self.scroll_y - gone, animate=False, immediate=True)
+            self.scroll_to(y=self.scroll_y - gone, animate=False, immediate=True, force=True)
         self.refresh()
 
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:

@@ -72,6 +72,8 @@ class Versions(AskingTool[VersionsState]):
         self._newest = 0
         self._version = state.version
         self._soon: Timer | None = None
+        self._whole: int | None = None
+        """The version that the right side shows whole; None while it shows a difference."""
 
     def compose(self) -> ComposeResult:
         """The list left, the difference right."""
@@ -118,7 +120,9 @@ class Versions(AskingTool[VersionsState]):
             self._list.highlighted = at if self.rows else None
         more = "; m shows older ones" if self.rows and versions[-1] > self._oldest else ""
         self.say(f"version {self._newest}, {len(self.rows)} shown, kept from {self._oldest} on{more}")
-        self._compare()
+        chosen = self._chosen()
+        if chosen is None or self._whole != chosen.version:  # who reads one whole goes on reading
+            self._compare()
 
     def _line(self, one: Version) -> Text:
         names = "".join(f" '{printable(name, 30)}'" for name in self._names.get(one.version, ()))
@@ -162,6 +166,7 @@ class Versions(AskingTool[VersionsState]):
             older, newer = sorted((self.marked, chosen.version))
         else:
             older, newer = chosen.version - 1, chosen.version
+        self._whole = None
         self.ask(self._difference(older, newer), "compare")
 
     async def _difference(self, older: int, newer: int) -> None:
@@ -183,6 +188,7 @@ class Versions(AskingTool[VersionsState]):
         """Show all of the version at the cursor."""
         chosen = self._chosen()
         if chosen is not None:
+            self._whole = chosen.version
             self.ask(self._look(chosen.version), "compare")
 
     async def _look(self, version: int) -> None:

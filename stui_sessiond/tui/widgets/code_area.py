@@ -45,7 +45,7 @@ class CodeArea(TextArea):
     DEFAULT_CSS = """
     CodeArea { border: none; padding: 0; }
     CodeArea:focus { border: none; }
-    CodeArea .code-area--comment { color: $text-muted; text-style: italic; }
+    CodeArea .code-area--comment { text-style: italic dim; }
     CodeArea .code-area--string { color: $text-success; }
     CodeArea .code-area--symbol { color: $text-success; }
     CodeArea .code-area--character { color: $text-success; }
@@ -85,6 +85,7 @@ class CodeArea(TextArea):
             compact=True,
         )
         self.indent_width = 4
+        self.highlight_cursor_line = False  # its colour would take the place of those of the code
 
     # ---- drawing
 
