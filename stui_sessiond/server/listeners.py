@@ -24,6 +24,7 @@ from stui_sessiond.security.principal import Principal
 from stui_sessiond.security.tls import TlsFiles
 from stui_sessiond.server.binding import bind_tcp, bind_unix
 from stui_sessiond.server.certificate import LiveCertificate
+from stui_sessiond.server.connections import ConnectionTally
 from stui_sessiond.server.door import Door
 from stui_sessiond.server.peer import ImageEvents, Peer, PeerLimits, hello_watch
 from stui_sessiond.sessions.feed import Feed
@@ -106,6 +107,7 @@ class Server:
         self.limits = limits
         self.tasks = TaskOwner("server")
         self.draining = False
+        self.connections = ConnectionTally()
         self._rules = rules
         self._peers: set[Peer] = set()
         self._by_token: Counter[str | None] = Counter()
@@ -133,7 +135,7 @@ class Server:
             unauthenticated_per_address=rules.unauthenticated_per_address,
             failures=rules.failed_authentications,
         )
-        self._admission = Admission(admission, time.monotonic)
+        self.admission = Admission(admission, time.monotonic)
         self._turn = Turn()
 
     # ---- listening
@@ -201,9 +203,7 @@ class Server:
         self, kind: Literal["lines", "http"], place: tuple[str, int], make: Callable[[Ticket], asyncio.Protocol]
     ) -> tuple[str, int]:
         sockets = bind_tcp(place, kind)
-        door = Door(
-            kind, sockets, make, self._admission, self.close_reasons, self._certificate, self._rules.handshake_s
-        )
+        door = Door(kind, sockets, make, self.admission, self.close_reasons, self._certificate, self._rules.handshake_s)
         self._doors.append(door)
         door.open()
         return place[0], sockets[0].getsockname()[1]
@@ -226,17 +226,22 @@ class Server:
         peer = Peer(pipe, self, must_greet=must_greet)
         if pipe.ticket is not None and not self._rules.access.rules.addresses.admits(pipe.ticket.address):
             _log.warning("peer.address_not_allowed", address=pipe.ticket.address)
-            peer.refuse("address_not_allowed")
+            self._refuse(peer, "address_not_allowed")
             return None
         if len(self._peers) >= self._rules.max_connections or self.draining:
-            peer.refuse("shutting_down" if self.draining else "too_many_connections")
+            self._refuse(peer, "shutting_down" if self.draining else "too_many_connections")
             return None
         self._peers.add(peer)
+        self.connections.enter(peer.transport_name)
         if must_greet:
             self._watches.start(hello_watch(peer, self._rules.hello_s), "watch")
         elif pipe.ticket is not None:
             pipe.ticket.known()
         return peer
+
+    def _refuse(self, peer: Peer, close_name: str) -> None:
+        self.connections.refused[peer.transport_name, close_name] += 1
+        peer.refuse(close_name)
 
     def crowded(self, principal: Principal) -> bool:
         """Tell whether somebody has as many connections as one token may have. The daemon's own user is not counted."""
@@ -248,13 +253,17 @@ class Server:
         """End the connections of peers that may not stay; tell how many."""
         ended = [peer for peer in self._peers if not may_stay(peer)]
         for peer in ended:
-            _log.warning("peer.access_revoked", client_id=peer.client_id, role=peer.role)
+            _log.warning(
+                "peer.access_revoked", client_id=peer.client_id, connection_id=peer.connection_id, role=peer.role
+            )
             peer.close("access_revoked")
         return len(ended)
 
     def forget(self, peer: Peer) -> None:
         """The peer is gone. While it is owed answers its name is kept, so that it can be resumed with them."""
         self._peers.discard(peer)
+        lasted_s = time.monotonic() - peer.began_at
+        self.connections.leave(peer.transport_name, peer.role, peer.end_reason, lasted_s)
         name = peer.connection_id
         if name is not None and peer.principal is not None:
             token_id = peer.principal.token_id
@@ -279,6 +288,7 @@ class Server:
         name = peer.connection_id
         if name is None or peer.principal is None:
             return None
+        self.connections.greet(peer.transport_name, peer.role or "")
         self._by_token[peer.principal.token_id] += 1
         elder, self._by_name[name] = self._by_name.get(name), peer
         if name in self._parked:

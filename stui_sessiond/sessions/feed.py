@@ -28,6 +28,22 @@ class Start(msgspec.Struct, frozen=True):
     missing: str | None
 
 
+class Resumes:
+    """What became of subscriptions that went on from a position, since the start."""
+
+    __slots__ = ("gaps", "recovered", "replayed", "with_gap")
+
+    def __init__(self) -> None:
+        self.recovered = 0
+        """Subscriptions that were told all they had missed."""
+        self.with_gap = 0
+        """Subscriptions of which some of that was not kept."""
+        self.gaps = 0
+        """Times that a subscriber was told so later, because it did not read for too long."""
+        self.replayed = 0
+        """Events that were sent from a session's log."""
+
+
 class Feed:
     """Makes subscriptions and keeps them going."""
 
@@ -36,6 +52,7 @@ class Feed:
         self._hub = hub
         self._driving = driving
         self._retention_s = retention_s
+        self.resumes = Resumes()
 
     # ---- coming
 
@@ -55,6 +72,9 @@ class Feed:
             here = session.header.position
             start = since or here
             missing = log.follow_up(session.header, session.log, start).missing
+            if since is not None:
+                self.resumes.recovered += missing is None
+                self.resumes.with_gap += missing is not None
             known = self._hub.remove(session.header.session_id, subscriber)
             made = Subscription(session.header.session_id, subscriber, start, self._keeper.clock(), deltas=deltas)
             made.by_topic = by_topic
@@ -89,6 +109,7 @@ class Feed:
         subscriber = subscription.subscriber
         if replay.missing is not None:
             first = replay.events[0].seq if replay.events else header.seq + 1
+            self.resumes.gaps += 1
             subscriber.deliver(self._hub.gap(subscription, header, first, replay.missing))
             subscription.position = Position(header.epoch, first - 1)
         messages = self._hub.encode(session, replay.events, deltas=subscription.deltas)
@@ -97,6 +118,7 @@ class Feed:
                 subscriber.fell_behind(subscription)
                 return
             subscriber.deliver(message)
+            self.resumes.replayed += 1
             subscription.position = Position(header.epoch, event.seq)
         subscription.live = True
 

@@ -16,6 +16,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from secrets import token_bytes
+from typing import NamedTuple
 
 import msgspec
 import structlog
@@ -118,6 +119,18 @@ class _Found(msgspec.Struct, frozen=True):
     notes: list[_Draft]
 
 
+class AuditState(NamedTuple):
+    """How a log is, since the daemon started."""
+
+    written: int
+    """Entries that are durable."""
+    waiting: int
+    lost: int
+    """Entries that the log has no place for; it says so itself."""
+    failing: bool
+    """Whether its disk did not take the newest entries."""
+
+
 class FileAudit:
     """The log of one data folder. A `security.audit.AuditLog`."""
 
@@ -132,6 +145,7 @@ class FileAudit:
         self._waiting: deque[_Draft] = deque()
         self._folds: dict[tuple[object, ...], _Fold] = {}
         self._lost = 0
+        self._lost_ever = 0
         self._lost_since = ""
         self._taken = 0
         """How many drafts were ever put into the queue, and how many of them are durable."""
@@ -189,6 +203,11 @@ class FileAudit:
                 self._idle = False
                 self._changed.notify_all()
 
+    @property
+    def state(self) -> AuditState:
+        """How it is, as far as can be told without waiting for its thread."""
+        return AuditState(self._durable, len(self._waiting), self._lost_ever, self._failing)
+
     def flush(self, timeout_s: float = CLOSE_S) -> bool:
         """Wait until what was recorded is durable; False when the disk does not let it."""
         with self._changed:
@@ -212,6 +231,7 @@ class FileAudit:
         if len(self._waiting) >= MAX_WAITING:
             self._lost_since = self._lost_since if self._lost else draft.at
             self._lost += 1
+            self._lost_ever += 1
             return
         self._waiting.append(draft)
         self._taken += 1

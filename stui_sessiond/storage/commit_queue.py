@@ -10,9 +10,11 @@ import queue
 import threading
 import time
 from collections.abc import Callable
+from typing import NamedTuple
 
 import structlog
 
+from stui_sessiond.counting import FAST_S, SIZES, Histogram
 from stui_sessiond.errors import StorageBusyError, StorageError, StorageFullError
 from stui_sessiond.storage.segments import DiskFailedError, DiskFullError, JournalWriter
 
@@ -37,6 +39,34 @@ _Waiter = tuple[bytes, asyncio.Future[int], Note | None]
 _Batch = list[_Waiter]
 
 
+class JournalTally:
+    """How the journal did since the start. Written by its thread."""
+
+    __slots__ = ("batches", "syncs", "written_bytes")
+
+    def __init__(self) -> None:
+        self.syncs = Histogram(FAST_S)
+        """How long it took to write and sync a batch, in seconds; also one that failed."""
+        self.batches = Histogram(SIZES)
+        """How many records shared a sync."""
+        self.written_bytes = 0
+        """Of records that were handed to the disk."""
+
+
+class JournalState(NamedTuple):
+    """How the journal does."""
+
+    tally: JournalTally
+    waiting: int
+    """Records that wait to be written."""
+    waiting_bytes: int
+    """Of those, and of those that are being written."""
+    refused: int
+    """Changes that were not taken because the disk does not keep up, since the start."""
+    segments: int
+    """Its files."""
+
+
 class CommitQueue:
     """Appends records to the journal from the event loop."""
 
@@ -44,6 +74,9 @@ class CommitQueue:
         self.writer = writer
         self.trouble: StorageError | None = None
         self.slowest_s = 0.0
+        self.tally = JournalTally()
+        self.refused = 0
+        """Changes that were not taken because the disk does not keep up."""
         self._on_failure = on_failure
         self._loop = asyncio.get_running_loop()
         self._waiting: _Batch = []
@@ -66,6 +99,7 @@ class CommitQueue:
         if self.trouble is not None:
             raise self.trouble
         if self._waiting_bytes + len(payload) > MAX_WAITING_BYTES:
+            self.refused += 1
             msg = "too many changes wait for the disk; try again in a moment"
             raise StorageBusyError(msg)
         waiter: asyncio.Future[int] = self._loop.create_future()
@@ -76,6 +110,11 @@ class CommitQueue:
             self._scheduled = True
             self._loop.call_soon(self._hand_over)
         return waiter
+
+    @property
+    def waiting(self) -> tuple[int, int]:
+        """How many records wait to be written, and how many bytes wait or are being written."""
+        return len(self._waiting), self._waiting_bytes
 
     def resume(self) -> None:
         """Take changes again after the disk was full."""
@@ -158,6 +197,14 @@ class CommitQueue:
             failed = StorageError(f"{error}; the change was not stored")
             self._loop.call_soon_threadsafe(self._refused, batch, failed)
         took = time.monotonic() - started
+        if batch:
+            self._count(batch, took)
         self.slowest_s = max(self.slowest_s, took)
         if took > SLOW_SYNC_S:
             _log.warning("storage.slow_sync", seconds=round(took, 3), records=len(batch))
+
+    def _count(self, batch: _Batch, took_s: float) -> None:
+        tally = self.tally
+        tally.syncs.note(took_s)
+        tally.batches.note(len(batch))
+        tally.written_bytes += sum(len(payload) for payload, _, _ in batch)

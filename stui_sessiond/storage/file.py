@@ -16,6 +16,7 @@ from typing import Literal, TypeVar
 
 import structlog
 
+from stui_sessiond.counting import SLOW_S, Histogram
 from stui_sessiond.errors import SessionDamagedError, StorageError, StorageFullError
 from stui_sessiond.ids import SessionId
 from stui_sessiond.model.session import SessionHeader
@@ -23,7 +24,7 @@ from stui_sessiond.security.sealing import CLEAR, CLEAR_ID, KeyMissingError, Sea
 from stui_sessiond.storage import rekey
 from stui_sessiond.storage.api import BackupInfo, Commit, Loaded, Opened, StorageStatus, StoredHeader
 from stui_sessiond.storage.backups import Backups
-from stui_sessiond.storage.commit_queue import CommitQueue, Note
+from stui_sessiond.storage.commit_queue import CommitQueue, JournalState, Note
 from stui_sessiond.storage.fs import FileSystem, LocalFileSystem
 from stui_sessiond.storage.records import (
     ChangeRecord,
@@ -64,6 +65,20 @@ RESUME_INTERVAL_S = 1.0
 """How often a full disk is tried again."""
 
 
+class BackupTally:
+    """How backups went. Times are seconds since 1970."""
+
+    __slots__ = ("failed", "last_good_at", "made", "took")
+
+    def __init__(self) -> None:
+        self.made = 0
+        self.failed = 0
+        self.took = Histogram(SLOW_S)
+        """Of those that were made, in seconds."""
+        self.last_good_at: float | None = None
+        """Of all that are there, also those of earlier daemons; None: there is none."""
+
+
 class FileStorage:
     """Keeps sessions in a folder."""
 
@@ -93,6 +108,7 @@ class FileStorage:
         self._kick = asyncio.Event()
         self._checkpointing = asyncio.Lock()
         self._closing = False
+        self.backup_tally = BackupTally()
         self._retired: tuple[str, ...] = ()
         """Keys that this process has made needless for the store."""
 
@@ -113,6 +129,8 @@ class FileStorage:
         self._tasks.start(self._keep_checkpoints(), "checkpoint")
         if self._backup_interval_s is not None:
             self._tasks.start(self._keep_backups(self._backup_interval_s), "backup")
+        known = await self._on_thread(self._backups.list)
+        self.backup_tally.last_good_at = known[-1].made_at if known else None
         places = self._store.places.values()
         found = [StoredHeader(place.header, place.size_bytes) for place in places]
         damaged = frozenset(self._store.damaged.keys() - self._store.places.keys())
@@ -307,8 +325,44 @@ class FileStorage:
             OSError: the disk failed.
         """
         await self.checkpoint()
-        async with self._checkpointing:  # files stand still meanwhile; changes go on into the journal
-            return await self._on_thread(self._backups.create, self._clock(), reason)
+        tally, started = self.backup_tally, time.monotonic()
+        try:
+            async with self._checkpointing:  # files stand still meanwhile; changes go on into the journal
+                made = await self._on_thread(self._backups.create, self._clock(), reason)
+        except (OSError, StorageError):
+            tally.failed += 1
+            raise
+        tally.made += 1
+        tally.took.note(time.monotonic() - started)
+        tally.last_good_at = made.made_at
+        return made
+
+    # ---- how it is
+
+    @property
+    def trouble(self) -> StorageError | None:
+        """Why no change is taken at present."""
+        return self._trouble
+
+    @property
+    def journal(self) -> JournalState | None:
+        """How the journal does; None before it is open."""
+        if self._commits is None:
+            return None
+        records, size_bytes = self._commits.waiting
+        return JournalState(
+            self._commits.tally, records, size_bytes, self._commits.refused, len(self._commits.writer.segments)
+        )
+
+    @property
+    def unwritten(self) -> int:
+        """Sessions that are in the journal, and whose files are not written yet."""
+        return len(self._store.pending)
+
+    @property
+    def damage(self) -> tuple[int, int]:
+        """Sessions that lost acknowledged changes, and files in quarantine."""
+        return len(self._store.damaged), self._store.snapshots.kept_aside
 
     # ---- trouble
 
