@@ -10,13 +10,12 @@ import queue
 import threading
 import time
 from collections.abc import Callable
-from typing import NamedTuple
 
 import structlog
 
-from stui_sessiond.counting import FAST_S, SIZES, Histogram
 from stui_sessiond.errors import StorageBusyError, StorageError, StorageFullError
 from stui_sessiond.storage.segments import DiskFailedError, DiskFullError, JournalWriter
+from stui_sessiond.storage.tally import JournalState, JournalTally
 
 _log = structlog.get_logger(__name__)
 
@@ -37,34 +36,6 @@ Note = Callable[[int | None], None]
 
 _Waiter = tuple[bytes, asyncio.Future[int], Note | None]
 _Batch = list[_Waiter]
-
-
-class JournalTally:
-    """How the journal did since the start. Written by its thread."""
-
-    __slots__ = ("batches", "syncs", "written_bytes")
-
-    def __init__(self) -> None:
-        self.syncs = Histogram(FAST_S)
-        """How long it took to write and sync a batch, in seconds; also one that failed."""
-        self.batches = Histogram(SIZES)
-        """How many records shared a sync."""
-        self.written_bytes = 0
-        """Of records that were handed to the disk."""
-
-
-class JournalState(NamedTuple):
-    """How the journal does."""
-
-    tally: JournalTally
-    waiting: int
-    """Records that wait to be written."""
-    waiting_bytes: int
-    """Of those, and of those that are being written."""
-    refused: int
-    """Changes that were not taken because the disk does not keep up, since the start."""
-    segments: int
-    """Its files."""
 
 
 class CommitQueue:
@@ -112,9 +83,10 @@ class CommitQueue:
         return waiter
 
     @property
-    def waiting(self) -> tuple[int, int]:
-        """How many records wait to be written, and how many bytes wait or are being written."""
-        return len(self._waiting), self._waiting_bytes
+    def state(self) -> JournalState:
+        """How it does."""
+        segments = len(self.writer.segments)
+        return JournalState(self.tally, len(self._waiting), self._waiting_bytes, self.refused, segments)
 
     def resume(self) -> None:
         """Take changes again after the disk was full."""

@@ -16,7 +16,6 @@ from typing import Literal, TypeVar
 
 import structlog
 
-from stui_sessiond.counting import SLOW_S, Histogram
 from stui_sessiond.errors import SessionDamagedError, StorageError, StorageFullError
 from stui_sessiond.ids import SessionId
 from stui_sessiond.model.session import SessionHeader
@@ -24,7 +23,7 @@ from stui_sessiond.security.sealing import CLEAR, CLEAR_ID, KeyMissingError, Sea
 from stui_sessiond.storage import rekey
 from stui_sessiond.storage.api import BackupInfo, Commit, Loaded, Opened, StorageStatus, StoredHeader
 from stui_sessiond.storage.backups import Backups
-from stui_sessiond.storage.commit_queue import CommitQueue, JournalState, Note
+from stui_sessiond.storage.commit_queue import CommitQueue, Note
 from stui_sessiond.storage.fs import FileSystem, LocalFileSystem
 from stui_sessiond.storage.records import (
     ChangeRecord,
@@ -37,6 +36,7 @@ from stui_sessiond.storage.records import (
 )
 from stui_sessiond.storage.segments import SEGMENT_BYTES, DiskFailedError, DiskFullError
 from stui_sessiond.storage.store import KEEP_SEGMENTS, Pending, Store
+from stui_sessiond.storage.tally import BackupTally, StorageGauges
 from stui_sessiond.tasks import TaskOwner
 
 T = TypeVar("T")
@@ -63,20 +63,6 @@ BALLAST_BYTES = 16 * 1024 * 1024
 
 RESUME_INTERVAL_S = 1.0
 """How often a full disk is tried again."""
-
-
-class BackupTally:
-    """How backups went. Times are seconds since 1970."""
-
-    __slots__ = ("failed", "last_good_at", "made", "took")
-
-    def __init__(self) -> None:
-        self.made = 0
-        self.failed = 0
-        self.took = Histogram(SLOW_S)
-        """Of those that were made, in seconds."""
-        self.last_good_at: float | None = None
-        """Of all that are there, also those of earlier daemons; None: there is none."""
 
 
 class FileStorage:
@@ -337,41 +323,11 @@ class FileStorage:
         tally.last_good_at = made.made_at
         return made
 
-    # ---- how it is
-
-    @property
-    def trouble(self) -> StorageError | None:
-        """Why no change is taken at present."""
-        return self._trouble
-
-    @property
-    def journal(self) -> JournalState | None:
-        """How the journal does; None before it is open."""
-        if self._commits is None:
-            return None
-        records, size_bytes = self._commits.waiting
-        return JournalState(
-            self._commits.tally, records, size_bytes, self._commits.refused, len(self._commits.writer.segments)
-        )
-
-    @property
-    def unwritten(self) -> int:
-        """Sessions that are in the journal, and whose files are not written yet."""
-        return len(self._store.pending)
-
-    @property
-    def damage(self) -> tuple[int, int]:
-        """Sessions that lost acknowledged changes, and files in quarantine."""
-        return len(self._store.damaged), self._store.snapshots.kept_aside
-
     # ---- trouble
 
     def status(self) -> StorageStatus:
         """Tell how it is."""
-        trouble = self._trouble
-        status: Literal["ok", "full", "failed"] = "ok"
-        if trouble is not None:
-            status = "full" if isinstance(trouble, StorageFullError) else "failed"
+        trouble, status = self._trouble, self._word()
         store = self._store
         detail = trouble.message if trouble is not None else None
         if detail is None and store.damaged:
@@ -385,6 +341,22 @@ class FileStorage:
             size_bytes=sum(place.size_bytes for place in store.places.values()),
             quarantined=store.snapshots.kept_aside,
             detail=detail,
+        )
+
+    def _word(self) -> Literal["ok", "full", "failed"]:
+        if self._trouble is None:
+            return "ok"
+        return "full" if isinstance(self._trouble, StorageFullError) else "failed"
+
+    def gauges(self) -> StorageGauges:
+        """Tell how it is, without looking at its sessions."""
+        return StorageGauges(
+            status=self._word(),
+            journal=None if self._commits is None else self._commits.state,
+            unwritten=len(self._store.pending),
+            damaged=len(self._store.damaged),
+            quarantined=self._store.snapshots.kept_aside,
+            backups=self.backup_tally,
         )
 
     def _fail(self, error: StorageError) -> None:
