@@ -11,9 +11,10 @@ from typing import Any
 import msgspec
 import structlog
 
-from stui_sessiond import __version__, config, rules
+from stui_sessiond import __version__, config, logs, rules
 from stui_sessiond.commands.approval import Approvals
 from stui_sessiond.commands.auditing import RequestAudit
+from stui_sessiond.commands.authentication import Authenticator
 from stui_sessiond.commands.code import CodeCommands
 from stui_sessiond.commands.connection import ConnectionCommands
 from stui_sessiond.commands.context import ContextCommands
@@ -30,6 +31,7 @@ from stui_sessiond.commands.interruption import InterruptionCommands
 from stui_sessiond.commands.kept import SWEEP_INTERVAL_S, Kept
 from stui_sessiond.commands.many import ManyImagesCommands
 from stui_sessiond.commands.mirror import Mirror
+from stui_sessiond.commands.operation import OperationCommands
 from stui_sessiond.commands.paging import LongResults
 from stui_sessiond.commands.reapply import ReapplyCommands
 from stui_sessiond.commands.relay import Relay
@@ -46,6 +48,8 @@ from stui_sessiond.images.registry import ImageRegistry
 from stui_sessiond.images.watch import TICK_S
 from stui_sessiond.model.event import Position
 from stui_sessiond.model.request import RequestEntry
+from stui_sessiond.observe.parts import ObservedParts
+from stui_sessiond.observe.sampler import Sampler
 from stui_sessiond.ready import Ready, remove_ready, shown, write_ready
 from stui_sessiond.security.access import Access
 from stui_sessiond.security.audit import (
@@ -83,7 +87,9 @@ from stui_sessiond.storage.fs import LocalFileSystem
 from stui_sessiond.storage.image_store import TABLES as IMAGE_TABLES
 from stui_sessiond.storage.image_store import DatabaseImages
 from stui_sessiond.tasks import TaskOwner
-from stui_sessiond.transports.health import Health
+from stui_sessiond.web.caller import Callers
+from stui_sessiond.web.health import Health
+from stui_sessiond.web.parts import WebParts
 from stui_sessiond.wire.forms import EventMessage, encode_event
 from stui_sessiond.wire.timestamp import format_time
 
@@ -144,6 +150,7 @@ class Daemon:
             sealer=self._sealer,
         )
         validator = SessionValidator(rules.session_rules(settings), self._access)
+        self._authenticator = Authenticator(self._find_token, validator)
         hub = Hub(_encode_event, clock, self.server_id)
         keeper = Keeper(self._storage, validator, hub, rules.log_rules(settings), clock, ledger_rules=LEDGER)
         self.manager = SessionManager(keeper, life := rules.life_rules(settings))
@@ -185,6 +192,7 @@ class Daemon:
             ReapplyCommands(self.images, mirror, approvals, clock),
             HistoryCommands(self.manager),
             StorageCommands(self._storage),
+            OperationCommands(logs.LEVELS),
             EvaluationCommands(book, relay, running, long_results),
             *self._asking,
             self._image_sessions,
@@ -192,7 +200,7 @@ class Daemon:
             approvals,
             EventCommands(self.manager, book, relay, feed, hub, settings.limits.subscriptions),
             SharingCommands(self.manager, feed, hub, driving),
-            ConnectionCommands(
+            greeting := ConnectionCommands(
                 rules.server_facts(self.server_id, settings),
                 contract,
                 validator,
@@ -201,7 +209,7 @@ class Daemon:
                 self.images,
                 self._image_commands,
                 lambda link, reply: code.receive_stray(link, reply) or relay.receive_stray(link, reply),
-                self._find_token,
+                self._authenticator,
                 self._access,
                 self._crowded,
                 lambda: self._resume_tokens,
@@ -224,6 +232,20 @@ class Daemon:
             rules.peer_limits(settings),
             rules.server_rules(settings, self._access),
             self.audit,
+        )
+        self._sampler = Sampler(keeper.shelf, clock)
+        self.observed = ObservedParts(
+            version=__version__,
+            uptime_s=self.uptime_s,
+            server=self.server,
+            connections=greeting,
+            quotas=self._quotas,
+            running=running,
+            images=self.images,
+            storage=lambda: self._storage.gauges() if isinstance(self._storage, FileStorage) else None,
+            audit=lambda: self.audit.state if isinstance(self.audit, FileAudit) else None,
+            sampler=self._sampler,
+            log=logs.SINK.tally,
         )
 
     def _image_families(
@@ -272,7 +294,7 @@ class Daemon:
                 lines=None if server.lines is None else config.parse_address(server.lines, "server.lines"),
                 unix=config.unix_path(server),
             )
-            found = await self.server.listen(asked, self._health)
+            found = await self.server.listen(asked, self._make_web)
             tls = self.settings.tls.certificate is not None
             self.ready = Ready(os.getpid(), self.server_id, shown(found.http), shown(found.lines), str(found.unix), tls)
             if server.ready_file is not None:
@@ -289,6 +311,9 @@ class Daemon:
         self._tasks.start(_every(SWEEP_INTERVAL_S, self._keeping.sweep), "kept")
         self._tasks.start(_every(TICK_S, self._image_commands.watch.tick), "images")
         self._tasks.start(_every(ORPHANED_INTERVAL_S, self._image_sessions.close_orphaned), "orphaned")
+        if server.http is not None:  # somebody may want to know
+            self._tasks.start(self._sampler.watch_loop(), "loop_lag")
+            self._tasks.start(self._sampler.watch_sessions(), "census")
         _log.info("daemon.ready", version=__version__, **msgspec.to_builtins(self.ready))
         return self.ready
 
@@ -403,6 +428,17 @@ class Daemon:
 
     def _remembered(self, request: RequestEntry) -> bytes | None:
         return self.server.dispatcher.remembered(request)
+
+    def _make_web(self) -> Any:  # noqa: ANN401 -- an ASGI application
+        from stui_sessiond.web.app import make_app  # noqa: PLC0415 -- a daemon on its unix socket needs no Starlette
+
+        needed = self.settings.server.auth == "token"
+        callers = Callers(self._authenticator, self._access, self.audit, token_needed=needed)
+        is_open = self.settings.observe.metrics_open
+        observed = self.observed
+        return make_app(
+            WebParts(health=self._health, callers=callers, observed=observed, metrics_open=is_open, server=self.server)
+        )
 
     def _health(self) -> Health:
         storage = self._storage.status()

@@ -1,8 +1,8 @@
 """How does the daemon log? structlog to standard error or a file: for people (console) or for machines (json).
 
 Events are stable `noun.verb` words with ids as fields; never payloads, never secrets. Text from outside cannot forge
-lines or steer a terminal: what is not printable is escaped, and the lines of a traceback are indented. A process has one
-log, as it has one standard error.
+lines or steer a terminal: what is not printable is escaped, and the lines of a traceback are indented. A process has
+one log, as it has one standard error.
 """
 
 import logging
@@ -172,7 +172,7 @@ def set_up_logs(log_format: LogFormat, level: LogLevel, file: Path | None = None
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     if log_format == "json":
-        processors.append(structlog.processors.dict_tracebacks)
+        processors.append(_DICT_TRACEBACKS)
     else:
         processors.append(_escape)
     structlog.configure(
@@ -195,6 +195,11 @@ class _LibraryHandler(logging.Handler):
         log = structlog.get_logger(record.name)
         tell = log.error if record.levelno >= logging.ERROR else log.warning
         tell("library.said", library=record.name, text=record.getMessage(), exc_info=record.exc_info)
+
+
+_DICT_TRACEBACKS = structlog.processors.ExceptionRenderer(
+    structlog.tracebacks.ExceptionDictTransformer(show_locals=False)  # they hold payloads and tokens
+)
 
 
 def _add_request(_logger: WrappedLogger, _method: str, fields: EventDict) -> EventDict:

@@ -52,12 +52,13 @@ def _connections(parts: ObservedParts) -> Iterator[Metric]:
 
 def _doors(parts: ObservedParts) -> Iterator[Metric]:
     admission, quotas = parts.server.admission, parts.quotas
-    refused = {("tcp_or_http", name): count for name, count in admission.refused.items()}
+    refused: dict[tuple[str, str], int] = dict(parts.server.connections.refused)
+    refused |= {("tcp_or_http", name): count for name, count in admission.refused.items()}
     yield counters(
         "connections_refused",
         "Connections that were not let in, by the close code they were told.",
         ("transport", "reason"),
-        {**parts.server.connections.refused, **refused}.items(),
+        refused.items(),
     )
     yield counter("authentication_failures", "Attempts to authenticate that failed.", admission.failed)
     yield gauge("connections_unauthenticated", "TCP and HTTP connections that have not said who they are.",
@@ -71,7 +72,8 @@ def _doors(parts: ObservedParts) -> Iterator[Metric]:
 
 
 def _subscribers(parts: ObservedParts) -> Iterator[Metric]:
-    hub, resumes = parts.hub, parts.feed.resumes
+    feed = parts.server.feed
+    hub, resumes = feed.hub, feed.resumes
     yield gauges(
         "subscriptions",
         "Subscriptions that are there, to sessions and to topics.",
@@ -79,9 +81,7 @@ def _subscribers(parts: ObservedParts) -> Iterator[Metric]:
         ((("session",), hub.subscriptions), (("topic",), hub.subscribed_topics)),
     )
     yield counter("events_published", "Events that happened.", hub.published)
-    yield counter(
-        "events_delivered", "Events handed to subscribers at once, one for each subscriber.", hub.deliveries
-    )
+    yield counter("events_delivered", "Events handed to subscribers at once, one for each subscriber.", hub.deliveries)
     yield counter(
         "subscribers_fell_behind",
         "Times that a subscriber did not take an event at once, and was given it later from the session's log.",

@@ -7,7 +7,6 @@ images, of which there are at most `NAMED_IMAGES` (`observe.image`).
 from collections.abc import Iterable, Mapping
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
-from prometheus_client.utils import floatToGoString
 
 from stui_sessiond.counting import Histogram
 
@@ -57,6 +56,11 @@ def histograms(
     """The same with labels."""
     family = HistogramMetricFamily(f"stui_{name}", help_text, labels=labels)
     for label_values, value in values.items():
-        buckets = [(floatToGoString(bound), count) for bound, count in value.cumulative()]
+        buckets = [(_bound(bound), count) for bound, count in value.cumulative()]
         family.add_metric(label_values, buckets, value.total)
     return family
+
+
+def _bound(value: float) -> str:
+    """Write the upper bound of a bucket as Prometheus does."""
+    return "+Inf" if value == float("inf") else str(float(value))

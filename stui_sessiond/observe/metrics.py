@@ -56,7 +56,10 @@ class Metrics:
 
     async def write(self, accept: str) -> tuple[bytes, str]:
         """Write all metrics in the newest form that `accept` takes (a header); tell its content type as well."""
-        encode, content_type = choose_encoder(accept)
+        try:
+            encode, content_type = choose_encoder(accept)
+        except (TypeError, ValueError):  # a version that is none
+            encode, content_type = choose_encoder("")
         ends = encode(_Nothing())
         pieces = []
         for family in self.registry.collect():

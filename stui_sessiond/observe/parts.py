@@ -11,9 +11,6 @@ from stui_sessiond.images.registry import ImageRegistry
 from stui_sessiond.logs import LogTally
 from stui_sessiond.observe.sampler import Sampler
 from stui_sessiond.server.listeners import Server
-from stui_sessiond.sessions.feed import Feed
-from stui_sessiond.sessions.hub import Hub
-from stui_sessiond.sessions.shelf import Shelf
 from stui_sessiond.storage.audit_log import AuditState
 from stui_sessiond.storage.tally import StorageGauges
 
@@ -24,11 +21,9 @@ class ObservedParts(msgspec.Struct, frozen=True, kw_only=True):
     version: str
     uptime_s: Callable[[], float]
     server: Server
+    """Who has the dispatcher with its commands, and the feed with its sessions."""
     connections: ConnectionCommands
     quotas: Quotas
-    shelf: Shelf
-    hub: Hub
-    feed: Feed
     running: RunningTable
     images: ImageRegistry
     storage: Callable[[], StorageGauges | None]

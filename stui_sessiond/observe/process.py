@@ -11,7 +11,7 @@ from stui_sessiond.tasks import tasks_by_owner
 
 
 def families(parts: ObservedParts) -> Iterator[Metric]:
-    """Make the metrics. Memory, descriptors and the collector are those of prometheus_client (`process_`, `python_`)."""
+    """Make the metrics. Memory, descriptors and the collector are told by prometheus_client (`process_`, `python_`)."""
     yield InfoMetricFamily("stui_build", "Which stui_sessiond this is.", value={"version": parts.version})
     yield gauge("uptime_seconds", "Since the daemon started.", parts.uptime_s())
     yield gauge("threads", "Threads of the process.", threading.active_count())

@@ -45,7 +45,7 @@ RIGHTS_OF_ROLE = {
 
 
 @functools.lru_cache(maxsize=256)
-def _rights(role: str, rights: frozenset[str]) -> frozenset[str]:
+def rights_in_role(role: str, rights: frozenset[str]) -> frozenset[str]:
     """What somebody with these rights may do in a role: one set for all the peers that are alike."""
     return RIGHTS_OF_ROLE[role] & (rights | _NOBODY)
 
@@ -320,9 +320,9 @@ class Peer:
     def lost(self) -> None:
         """The pipe is gone: leave everything this peer took part in."""
         self._lost = True
-        lasted_s = round(time.monotonic() - self.began_at, 3)
-        tell = _log.info if self.greeted else _log.debug
-        tell("peer.left", reason=self.end_reason, lasted_s=lasted_s, **self._shown())
+        if self.greeted:
+            lasted_s = round(time.monotonic() - self.began_at, 3)
+            _log.info("peer.left", reason=self.end_reason, lasted_s=lasted_s, **self._shown())
         self._leave_sessions()
         if self._link is not None and self._host.leave_image(self._link):
             self._host.image_events.announce(self._link, connected=False)
@@ -356,7 +356,7 @@ class Peer:
         self.role = hello.role
         self.client_id = hello.client_id
         self.principal = principal
-        self.rights = _rights(hello.role, principal.rights)
+        self.rights = rights_in_role(hello.role, principal.rights)
         self._link = link
         messages = self._host.limits.messages
         self._limit_bytes = messages.client_bytes if link is None else messages.image_bytes

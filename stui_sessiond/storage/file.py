@@ -115,8 +115,9 @@ class FileStorage:
         self._tasks.start(self._keep_checkpoints(), "checkpoint")
         if self._backup_interval_s is not None:
             self._tasks.start(self._keep_backups(self._backup_interval_s), "backup")
-        known = await self._on_thread(self._backups.list)
-        self.backup_tally.last_good_at = known[-1].made_at if known else None
+        with contextlib.suppress(OSError):  # it is only told of
+            known = await self._on_thread(self._backups.list)
+            self.backup_tally.last_good_at = known[-1].made_at if known else None
         places = self._store.places.values()
         found = [StoredHeader(place.header, place.size_bytes) for place in places]
         damaged = frozenset(self._store.damaged.keys() - self._store.places.keys())

@@ -1,0 +1,4 @@
+"""Reads the metrics of a daemon, over HTTP and as Prometheus would."""
+
+
+
