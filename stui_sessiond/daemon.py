@@ -19,7 +19,6 @@ from stui_sessiond.commands.code import CodeCommands
 from stui_sessiond.commands.connection import ConnectionCommands
 from stui_sessiond.commands.context import ContextCommands
 from stui_sessiond.commands.development import DevelopmentCommands
-from stui_sessiond.commands.dispatch import Dispatcher
 from stui_sessiond.commands.evaluation import EvaluationCommands
 from stui_sessiond.commands.event import EventCommands
 from stui_sessiond.commands.gate import SessionGate
@@ -48,18 +47,12 @@ from stui_sessiond.images.registry import ImageRegistry
 from stui_sessiond.images.watch import TICK_S
 from stui_sessiond.model.event import Position
 from stui_sessiond.model.request import RequestEntry
+from stui_sessiond.observe.choice import make_dispatcher
 from stui_sessiond.observe.parts import ObservedParts
 from stui_sessiond.observe.sampler import Sampler
 from stui_sessiond.ready import Ready, remove_ready, shown, write_ready
 from stui_sessiond.security.access import Access
-from stui_sessiond.security.audit import (
-    NO_AUDIT,
-    AuditLog,
-    Word,
-    config_reloaded,
-    token_created,
-    token_revoked,
-)
+from stui_sessiond.security.audit import NO_AUDIT, AuditLog, Word, config_reloaded
 from stui_sessiond.security.keys import gather
 from stui_sessiond.security.policy import Policy
 from stui_sessiond.security.principal import Principal
@@ -68,7 +61,7 @@ from stui_sessiond.security.sealing import CLEAR
 from stui_sessiond.security.token import Tokens
 from stui_sessiond.server.listeners import Endpoints, Server
 from stui_sessiond.server.peer import Peer
-from stui_sessiond.server.reload import Reloader
+from stui_sessiond.server.reload import Reloader, reload_tokens
 from stui_sessiond.sessions.belonging import Belonging
 from stui_sessiond.sessions.custody import CustodyTable
 from stui_sessiond.sessions.driving import Driving
@@ -211,14 +204,16 @@ class Daemon:
                 lambda link, reply: code.receive_stray(link, reply) or relay.receive_stray(link, reply),
                 self._authenticator,
                 self._access,
-                self._crowded,
+                lambda who: self.server.crowded(who),  # noqa: PLW0108 -- it is made later
                 lambda: self._resume_tokens,
                 self._remembered,
             ),
         )
         table = CommandTable(contract, [command for family in families for command in family.commands()])
         self.server = Server(
-            Dispatcher(
+            make_dispatcher(
+                settings.observe,
+                self.server_id,
                 table,
                 contract.errors,
                 clock,
@@ -322,6 +317,7 @@ class Daemon:
         _log.info("daemon.draining", grace_s=self.settings.server.drain_timeout)
         await self.server.drain(self.settings.server.drain_timeout)
         await self._tasks.close()
+        await self.server.dispatcher.close()
         for asking in self._asking:
             await asking.close()
         await self._relay.close()
@@ -376,9 +372,6 @@ class Daemon:
     def _find_token(self, token: str) -> tuple[Principal | None, str]:
         return (None, "unknown") if self._tokens is None else self._tokens.find(token)
 
-    def _crowded(self, principal: Principal) -> bool:
-        return self.server.crowded(principal)
-
     def _may_stay(self, peer: Peer) -> bool:
         if peer.principal is None:
             return True
@@ -397,22 +390,12 @@ class Daemon:
         fresh = rules.quotas(settings)
         self._quotas.requests, self._quotas.evaluations = fresh.requests, fresh.evaluations
 
-    def _reload_tokens(self) -> None:
-        for change in self._tokens.reload() if self._tokens is not None else ():
-            record = change.record
-            _log.info(f"token.{change.what}", name=record.name)
-            if change.what == "created":
-                expires_at = None if record.expires_at is None else format_time(record.expires_at)
-                token_created(self.audit, None, record.name, record.rights, expires_at)
-            else:
-                token_revoked(self.audit, None, record.name)
-
     def reloader(self, reread: config.Reread) -> Reloader:
         """Make what looks at the files of settings and tokens."""
         return Reloader(
             reread.file,
             lambda: self.apply(reread.read()),
-            self._reload_tokens,
+            lambda: reload_tokens(self._tokens, self.audit),
             self._recheck,
         )
 

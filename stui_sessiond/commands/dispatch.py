@@ -25,6 +25,7 @@ from stui_sessiond.errors import (
 )
 from stui_sessiond.model.request import RequestEntry
 from stui_sessiond.sessions.ledger import failure_of
+from stui_sessiond.tracing import pass_on
 from stui_sessiond.wire.codec import decode_parameters
 from stui_sessiond.wire.forms import ErrorBody, Request, encode_failure, encode_success
 from stui_sessiond.wire.timestamp import format_time
@@ -97,6 +98,9 @@ class Dispatcher:
         self.broken: Counter[str] = Counter()
         """Messages that were no requests and were answered so, by error code, since the start."""
 
+    async def close(self) -> None:
+        """Nothing is asked any more."""
+
     def relays(self, request: Request) -> bool:
         """Tell whether the answer may have to wait for an image."""
         entry = self.table.find(request.command)
@@ -135,6 +139,8 @@ class Dispatcher:
         begun_at: float,
     ) -> Answer:
         asked.set((request, caller))  # of this task, and of those that it starts
+        if request.traceparent is not None:
+            pass_on(request.traceparent)
         try:
             answer = self._success(request, await result)
         except Exception as error:  # noqa: BLE001 -- the boundary: every failure becomes an answer

@@ -33,6 +33,7 @@ from stui_sessiond.errors import (
 from stui_sessiond.ids import ImageId
 from stui_sessiond.images.pulse import Pulse
 from stui_sessiond.images.tally import EvaluationTally
+from stui_sessiond.tracing import trace
 from stui_sessiond.wire.codec import decode_result
 from stui_sessiond.wire.forms import Reply, encode_request
 from stui_sessiond.wire.messages.connection import ImageIdentity
@@ -248,8 +249,10 @@ class ImageLink:
         self.tally.requests += 1
         self.tally.last_asked_at = self._clock()
         outcome, started = "given_up", time.monotonic()
+        traced = trace.get()
+        leg = None if traced is None else traced.asking(command, self.image_id)
         try:
-            self.pipe.send(encode_request(request_id, command, parameters))
+            self.pipe.send(encode_request(request_id, command, parameters, None if leg is None else leg.traceparent))
             told = await self._answer(answer, command, wanted, timeout_s)
             outcome = outcome_of(told)
         except BaseException as error:
@@ -261,6 +264,8 @@ class ImageLink:
             self._asked.pop(request_id, None)
             if command in RUNS_CODE:
                 self.evaluations.note(outcome, time.monotonic() - started)
+            if leg is not None:
+                leg.end(outcome)
         return told
 
     async def _answer(self, answer: asyncio.Future[Reply], command: str, wanted: type[T], timeout_s: float | None) -> T:
