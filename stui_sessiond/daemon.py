@@ -82,12 +82,10 @@ from stui_sessiond.storage.image_store import DatabaseImages
 from stui_sessiond.tasks import TaskOwner
 from stui_sessiond.web.caller import Callers
 from stui_sessiond.web.health import Health
-from stui_sessiond.web.parts import WebParts
 from stui_sessiond.wire.forms import EventMessage, encode_event
 from stui_sessiond.wire.timestamp import format_time
 
 _log = structlog.get_logger(__name__)
-
 
 ORPHANED_INTERVAL_S = 15.0
 """Between looks for sessions whose images have been gone for too long."""
@@ -228,7 +226,6 @@ class Daemon:
             rules.server_rules(settings, self._access),
             self.audit,
         )
-        self._sampler = Sampler(keeper.shelf, clock)
         self.observed = ObservedParts(
             version=__version__,
             uptime_s=self.uptime_s,
@@ -239,7 +236,7 @@ class Daemon:
             images=self.images,
             storage=lambda: self._storage.gauges() if isinstance(self._storage, FileStorage) else None,
             audit=lambda: self.audit.state if isinstance(self.audit, FileAudit) else None,
-            sampler=self._sampler,
+            sampler=Sampler(keeper.shelf, clock),
             log=logs.SINK.tally,
         )
 
@@ -307,8 +304,7 @@ class Daemon:
         self._tasks.start(_every(TICK_S, self._image_commands.watch.tick), "images")
         self._tasks.start(_every(ORPHANED_INTERVAL_S, self._image_sessions.close_orphaned), "orphaned")
         if server.http is not None:  # somebody may want to know
-            self._tasks.start(self._sampler.watch_loop(), "loop_lag")
-            self._tasks.start(self._sampler.watch_sessions(), "census")
+            self._tasks.start(self.observed.sampler.run(), "sampler")
         _log.info("daemon.ready", version=__version__, **msgspec.to_builtins(self.ready))
         return self.ready
 
@@ -413,15 +409,19 @@ class Daemon:
         return self.server.dispatcher.remembered(request)
 
     def _make_web(self) -> Any:  # noqa: ANN401 -- an ASGI application
-        from stui_sessiond.web.app import make_app  # noqa: PLC0415 -- a daemon on its unix socket needs no Starlette
+        # A daemon on its unix socket needs no Starlette.
+        from stui_sessiond.web.app import Failures, WebParts, make_app  # noqa: PLC0415
 
         needed = self.settings.server.auth == "token"
         callers = Callers(self._authenticator, self._access, self.audit, token_needed=needed)
-        is_open = self.settings.observe.metrics_open
-        observed = self.observed
-        return make_app(
-            WebParts(health=self._health, callers=callers, observed=observed, metrics_open=is_open, server=self.server)
-        )
+        return make_app(WebParts(
+            health=self._health,
+            callers=callers,
+            failures=Failures(load_contract().errors, self.server.dispatcher.refuse),
+            observed=self.observed,
+            metrics_open=self.settings.observe.metrics_open,
+            server=self.server,
+        ))  # fmt: skip
 
     def _health(self) -> Health:
         storage = self._storage.status()

@@ -33,19 +33,17 @@ class Sampler:
         self.sessions: Counter[str] = Counter()
         """By state: `active`, `expired`, `closed`."""
 
-    async def watch_loop(self) -> None:
-        """Note how late the loop is, without end."""
+    async def run(self) -> None:
+        """Look again and again, without end."""
         loop = asyncio.get_running_loop()
+        count_at = loop.time()
         while True:
             due = loop.time() + LAG_INTERVAL_S
             await asyncio.sleep(LAG_INTERVAL_S)
             self.lag.note(max(0.0, loop.time() - due))
-
-    async def watch_sessions(self) -> None:
-        """Count the sessions, without end."""
-        while True:
-            await self.count_sessions()
-            await asyncio.sleep(CENSUS_INTERVAL_S + CENSUS_PER_SESSION_S * len(self._shelf))
+            if loop.time() >= count_at:
+                await self.count_sessions()
+                count_at = loop.time() + CENSUS_INTERVAL_S + CENSUS_PER_SESSION_S * len(self._shelf)
 
     async def count_sessions(self) -> None:
         """Count the sessions once."""

@@ -5,7 +5,6 @@ peer asked for goes on when it leaves, and the answer is kept for a while for th
 """
 
 import asyncio
-import functools
 import itertools
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -23,6 +22,7 @@ from stui_sessiond.model.request import Origin
 from stui_sessiond.security.audit import Actor, AuditLog
 from stui_sessiond.security.principal import LOCAL, Principal
 from stui_sessiond.server.connections import LEFT
+from stui_sessiond.server.rights import EVERYTHING, NOBODY, rights_in_role
 from stui_sessiond.sessions.feed import Feed
 from stui_sessiond.sessions.hub import Subscription, Topic
 from stui_sessiond.tasks import TaskOwner
@@ -33,22 +33,6 @@ from stui_sessiond.wire.limits import MessageLimits
 from stui_sessiond.wire.messages.connection import Hello
 
 _log = structlog.get_logger(__name__)
-
-_EVERYTHING = frozenset({"connect", "session", "eval", "observe", "admin"})
-_NOBODY = frozenset({"connect"})
-RIGHTS_OF_ROLE = {
-    "client": _EVERYTHING,
-    "observer": frozenset({"connect", "observe"}),
-    "image": frozenset({"connect", "image"}),
-}
-"""What a peer may do once it was let in, by the role it took up."""
-
-
-@functools.lru_cache(maxsize=256)
-def rights_in_role(role: str, rights: frozenset[str]) -> frozenset[str]:
-    """What somebody with these rights may do in a role: one set for all the peers that are alike."""
-    return RIGHTS_OF_ROLE[role] & (rights | _NOBODY)
-
 
 _serials = itertools.count()
 """Numbers requests over all peers, so that one means the same to the peer that resumes another."""
@@ -111,8 +95,8 @@ class Peer:
     __slots__ = (
         "_behind", "_catching_up", "_claimed", "_close_name", "_ended", "_holding", "_host", "_kept", "_kept_bytes",
         "_limit_bytes", "_link", "_lost", "_open", "_owed", "_own", "_pipe", "_refused", "_relayed", "_successor",
-        "_understood", "began_at", "client_id", "connection_id", "greeted", "must_greet", "origin", "principal",
-        "process_id", "proof", "rights", "role", "subscriptions", "take", "topics",
+        "_understood", "began_at", "client_id", "connection_id", "counted", "greeted", "must_greet", "once", "origin",
+        "principal", "process_id", "proof", "rights", "role", "subscriptions", "take", "topics",
     )  # fmt: skip
 
     def __init__(self, pipe: Pipe, host: PeerHost, *, must_greet: bool) -> None:
@@ -121,10 +105,13 @@ class Peer:
         self.must_greet = must_greet
         self.greeted = False
         self.principal: Principal | None = None if must_greet else LOCAL
-        self.rights = _NOBODY if must_greet else _EVERYTHING
+        self.rights = NOBODY if must_greet else EVERYTHING
         self.proof = pipe.bearer
         self.process_id = pipe.process_id
         self.connection_id: ConnectionId | None = None
+        self.counted = False
+        """Whether the host counts it among the connections of its token."""
+        self.once = False
         self.origin: Origin | None = None
         self.subscriptions: dict[SessionId, Subscription] = {}
         self.topics: set[Topic] = set()
@@ -320,7 +307,7 @@ class Peer:
     def lost(self) -> None:
         """The pipe is gone: leave everything this peer took part in."""
         self._lost = True
-        if self.greeted:
+        if self.greeted and not self.once:
             lasted_s = round(time.monotonic() - self.began_at, 3)
             _log.info("peer.left", reason=self.end_reason, lasted_s=lasted_s, **self._shown())
         self._leave_sessions()
@@ -368,6 +355,17 @@ class Peer:
         _log.info("peer.greeted", role=hello.role, **self._shown())
         elder = self._host.take_over(self)
         return [] if elder is None else self._inherit(elder)
+
+    def enter(self, principal: Principal, client_id: str | None, connection_id: ConnectionId | None) -> None:
+        """Be a client that the transport's own handshake told of. Without a name it is there for one request."""
+        self.greeted = True
+        self.once = connection_id is None
+        self.role = "client"
+        self.client_id = client_id
+        self.principal = principal
+        self.rights = rights_in_role("client", principal.rights)
+        self.connection_id = connection_id
+        self._host.take_over(self)
 
     def send(self, message: bytes) -> None:
         """Send one message."""
@@ -419,6 +417,8 @@ class Peer:
         """Forget a subscription that was ended."""
         self.subscriptions.pop(subscription.session_id, None)
         self._behind.pop(subscription.session_id, None)
+        if self._pipe.only_events and not self.subscriptions and not self.topics:
+            self._pipe.finish()
 
     def close(self, close_name: str) -> None:
         """End the connection."""

@@ -7,6 +7,7 @@ import msgspec
 from stui_sessiond.observe.parts import ObservedParts
 from stui_sessiond.server.listeners import Server
 from stui_sessiond.web.caller import Callers
+from stui_sessiond.web.failure import Failures
 from stui_sessiond.web.health import Health
 
 
@@ -15,6 +16,7 @@ class WebParts(msgspec.Struct, frozen=True, kw_only=True):
 
     health: Callable[[], Health]
     callers: Callers
+    failures: Failures
     observed: ObservedParts
     metrics_open: bool = False
     """Whether `/metrics` takes no token."""
