@@ -27,8 +27,8 @@ from stui_sessiond.errors import StuiError
 from stui_sessiond.tracing import read_traceparent, trace
 from stui_sessiond.wire.forms import Request
 
-CLOSE_MS = 2000
-"""How long the end of the daemon waits for the collector to take the last spans."""
+EXPORT_S = 2.0
+"""How long the collector may take over spans, further attempts included: the end of the daemon waits for the last."""
 
 _propagator = TraceContextTextMapPropagator()
 
@@ -82,17 +82,12 @@ class TracedDispatcher(Dispatcher):
             {"service.name": "stui-sessiond", "service.version": __version__, "service.instance.id": server_id}
         )
         self._provider = TracerProvider(ParentBased(TraceIdRatioBased(ratio)), resource, shutdown_on_exit=False)
-        self._provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint)))
+        self._provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint, timeout=EXPORT_S)))
         self._tracer = self._provider.get_tracer("stui_sessiond", __version__)
 
     async def close(self) -> None:
         """Send what has not been sent, if the collector takes it."""
-
-        def finish() -> None:
-            self._provider.force_flush(CLOSE_MS)
-            self._provider.shutdown()
-
-        await asyncio.get_running_loop().run_in_executor(None, finish)
+        await asyncio.get_running_loop().run_in_executor(None, self._provider.shutdown)
 
     def answer(self, request: Request, caller: Caller) -> Answer | Awaitable[Answer]:
         """Carry a request out, within a span."""
