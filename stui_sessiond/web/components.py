@@ -44,7 +44,7 @@ class Components:
             "properties": {
                 "id": {"type": "string", "minLength": 1},
                 "command": {"const": command},
-                "parameters": reference(f"{command}.parameters"),
+                "parameters": {"anyOf": [reference(f"{command}.parameters"), {"type": "null"}]},
             },
             "required": ["id", "command"],
         }
