@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import schemathesis
@@ -52,7 +53,7 @@ def daemon() -> Iterator[Daemon]:
 
 @schema.exclude(path="/metrics").parametrize()
 @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
-def test_http_keeps_to_its_document(case: schemathesis.Case, daemon: Daemon) -> None:
+def test_http_keeps_to_its_document(case: schemathesis.Case[Any], daemon: Daemon) -> None:
     """Every answer has a status, a type and a shape that the document has; nothing is a fault of the daemon."""
     host, port = daemon.place("http")
     headers = {"Authorization": f"Bearer {daemon.token()}"}
