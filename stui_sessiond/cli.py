@@ -75,10 +75,11 @@ main.add_command(cli_image_conformance.image_conformance)
 @click.option("--tls-key", metavar="FILE", help="Its key. `stui-sessiond tls init` makes both.")
 @click.option("--tls-client-ca", metavar="FILE", help="Let in only clients and images with certificates of this CA.")
 @click.option("--ready-file", metavar="FILE", help="Write where the daemon listens, once it does.")
+@click.option("--log-file", metavar="FILE", help="Log there; opened anew at SIGHUP. Default: standard error.")
 @click.option("--log-format", metavar="console|json", help="For people (default) or for machines.")
 @click.option("--log-level", metavar="LEVEL", help="debug, info (default), warning or error.")
 def serve(config_file: Path | None, **given: str | None) -> None:
-    """Run the daemon until SIGTERM or Ctrl-C.
+    """Run the daemon until SIGTERM or Ctrl-C; at SIGUSR2 another process takes over.
 
     Every option is also a key of [server] or [tls] in the settings file and a variable STUI_SESSIOND_<OPTION>. Port 0
     takes a free port. A listener that is not named is off, except the unix socket. A certificate that changed is read
@@ -86,17 +87,16 @@ def serve(config_file: Path | None, **given: str | None) -> None:
     """
     gc.disable()  # until it has started: there is no garbage in what is imported and read
     _import_structlog()
-    from stui_sessiond import config, errors, logs, process  # noqa: PLC0415 -- the other commands start faster without
+    from stui_sessiond import errors, process  # noqa: PLC0415 -- the other commands start faster without
+    from stui_sessiond.service.succession import Arrival, SuccessionError  # noqa: PLC0415 -- as above
 
+    arrival = None
     try:
-
-        def read() -> config.Settings:
-            return config.load_settings(config_file, os.environ, given)
-
-        settings = read()
-        logs.set_up_logs(settings.server.log_format, settings.server.log_level)
-        _run(process.serve(settings, config.Reread(config_file, read)))
-    except (errors.ConfigError, errors.StorageError) as error:
+        arrival = Arrival.from_environment(os.environ)
+        _run(process.serve(process.launch(config_file, given, os.environ, arrival)))
+    except (errors.ConfigError, errors.StorageError, SuccessionError) as error:
+        if arrival is not None:
+            arrival.fail(str(error))
         fail(str(error), EXIT_USAGE)
 
 

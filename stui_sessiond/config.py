@@ -4,6 +4,7 @@ A wrong setting stops the start with the place, the key and what is allowed. Onl
 """
 
 import ipaddress
+import os
 import tomllib
 import warnings
 from collections.abc import Callable, Mapping
@@ -22,8 +23,8 @@ from stui_sessiond.security.tls import TlsFiles
 APP = "stui-sessiond"
 ENV_PREFIX = "STUI_SESSIOND_"
 SOCKET_NAME = "daemon.sock"
-NOT_SETTINGS = frozenset({"TOKEN", "URL", "CA_FILE", "CERT_FILE", "KEY_FILE"})
-"""Variables with our prefix that are for the client side."""
+NOT_SETTINGS = frozenset({"TOKEN", "URL", "CA_FILE", "CERT_FILE", "KEY_FILE", "SUCCESSION"})
+"""Variables with our prefix that are for the client side, and one that is between two daemons."""
 
 Positive = Annotated[float, Meta(gt=0, le=100 * 365 * 86400)]
 Quantity = Annotated[int, Meta(ge=1)]
@@ -41,7 +42,9 @@ class ServerSettings(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     ready_file: str | None = None
     log_format: LogFormat = "console"
     log_level: LogLevel = "info"
+    log_file: str | None = None
     drain_timeout: Annotated[float, Meta(ge=0)] = 10.0
+    drain_delay: Annotated[float, Meta(ge=0)] = 0.0
 
 
 class TlsSettings(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
@@ -399,6 +402,8 @@ def data_dir(server: ServerSettings) -> Path:
     """Where sessions are kept."""
     if server.data_dir:
         return Path(server.data_dir).absolute()
+    if (managed := _managed_folder("STATE_DIRECTORY")) is not None:
+        return managed
     import platformdirs  # noqa: PLC0415 -- 10 ms of a start that mostly names its folders
 
     return Path(platformdirs.user_data_dir(APP, appauthor=False)).absolute()
@@ -408,11 +413,19 @@ def runtime_dir(server: ServerSettings) -> Path:
     """Where the socket is."""
     if server.runtime_dir:
         return Path(server.runtime_dir).absolute()
+    if (managed := _managed_folder("RUNTIME_DIRECTORY")) is not None:
+        return managed
     import platformdirs  # noqa: PLC0415 -- as above
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # without XDG_RUNTIME_DIR it warns, and names a folder all the same
         return Path(platformdirs.user_runtime_dir(APP, appauthor=False)).absolute()
+
+
+def _managed_folder(variable: str) -> Path | None:
+    """The folder that systemd made for us (`StateDirectory=stui-sessiond`); one of another service's is not ours."""
+    folders = map(Path, filter(None, os.environ.get(variable, "").split(":")))
+    return next((folder for folder in folders if folder.name.startswith(APP) and folder.is_absolute()), None)
 
 
 def unix_path(server: ServerSettings) -> Path:

@@ -5,7 +5,6 @@ lines or steer a terminal: what is not printable is escaped, and the lines of a 
 """
 
 import logging
-import sys
 import traceback
 from typing import Literal, TextIO
 
@@ -13,19 +12,21 @@ import structlog
 from structlog.typing import EventDict, ExcInfo, WrappedLogger
 
 from stui_sessiond.printable import printable, printable_lines
+from stui_sessiond.sink import Sink
 
 LogFormat = Literal["console", "json"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 
 
-def set_up_logs(log_format: LogFormat, level: LogLevel) -> None:
+def set_up_logs(log_format: LogFormat, level: LogLevel, sink: Sink | None = None) -> None:
     """Set up structlog, and let the libraries' own logs pass only from warnings up."""
+    sink = sink or Sink()
     number = logging.getLevelNamesMapping()[level.upper()]
     renderer: structlog.typing.Processor
     if log_format == "json":
         renderer = structlog.processors.JSONRenderer()
     else:
-        renderer = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=_indented_traceback)
+        renderer = structlog.dev.ConsoleRenderer(colors=sink.colors, exception_formatter=_indented_traceback)
     processors: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
@@ -38,10 +39,10 @@ def set_up_logs(log_format: LogFormat, level: LogLevel) -> None:
     structlog.configure(
         processors=[*processors, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(number),
-        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
+        logger_factory=sink.logger,
         cache_logger_on_first_use=True,
     )
-    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(levelname)s %(name)s %(message)s")
+    logging.basicConfig(stream=sink, level=logging.WARNING, format="%(levelname)s %(name)s %(message)s")
 
 
 def _escape(_logger: WrappedLogger, _method: str, fields: EventDict) -> EventDict:

@@ -103,3 +103,15 @@ def server_facts(server_id: str, settings: Settings) -> ServerFacts:
         sessions_per_client=settings.sessions.max_per_client,
     )
     return ServerFacts(server_id, HEARTBEAT_S, told, replace(told, message_bytes=limits.image_message_bytes))
+
+
+HANDOVER_GRACE_S = 0.25
+"""How long a restart that hands over waits for requests: those that run no code take milliseconds, and all wait."""
+
+
+def parting(settings: Settings, *, hand_over: bool) -> tuple[float, float]:
+    """How long a daemon that ends waits for requests, and how long it serves before that and says it is not ready."""
+    server = settings.server
+    if hand_over:
+        return min(HANDOVER_GRACE_S, server.drain_timeout), 0.0
+    return server.drain_timeout, server.drain_delay

@@ -2,11 +2,13 @@
 
 import asyncio
 import functools
+import socket
+import sys
 import time
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 import structlog
@@ -22,7 +24,7 @@ from stui_sessiond.security.audit import NO_AUDIT, AuditLog
 from stui_sessiond.security.origin import allowed_hosts
 from stui_sessiond.security.principal import Principal
 from stui_sessiond.security.tls import TlsFiles
-from stui_sessiond.server.binding import bind_tcp, bind_unix
+from stui_sessiond.server.binding import BACKLOG, Handed, bind_tcp, bind_unix
 from stui_sessiond.server.certificate import LiveCertificate
 from stui_sessiond.server.door import Door
 from stui_sessiond.server.peer import ImageEvents, Peer, PeerLimits, hello_watch
@@ -47,6 +49,10 @@ PARKED_S = 600.0
 
 MAX_PARKED = 1024
 """Connections that answers are kept for; those gone longest are forgotten first."""
+
+
+_KEEP_PATH: dict[str, Any] = {"cleanup_socket": False} if sys.version_info >= (3, 13) else {}
+"""The path of the unix socket is removed here, if it is: another process may listen on it by then."""
 
 
 class Endpoints(msgspec.Struct, frozen=True, kw_only=True):
@@ -106,6 +112,10 @@ class Server:
         self.limits = limits
         self.tasks = TaskOwner("server")
         self.draining = False
+        self.leaving = False
+        """Whether the end has begun: then we say that we are not ready."""
+        self.hurried = asyncio.Event()
+        """Set when the end must not wait for anything."""
         self._rules = rules
         self._peers: set[Peer] = set()
         self._by_token: Counter[str | None] = Counter()
@@ -118,6 +128,9 @@ class Server:
         self._listeners: list[asyncio.AbstractServer] = []
         self._doors: list[Door] = []
         self._uvicorn: HttpServer | None = None
+        self._handed = Handed()
+        self.sockets: dict[str, Sequence[socket.socket]] = {}
+        """What listens, by listener. The listeners have descriptors of their own of the same sockets."""
         self._unix: Path | None = None
         self._hosts: set[str] = set()
         """What `Host` may be. Changes with the certificate; the listeners hold this very set."""
@@ -138,13 +151,16 @@ class Server:
 
     # ---- listening
 
-    async def listen(self, endpoints: Endpoints, health: Callable[[], Health]) -> Endpoints:
-        """Start to accept; tell where, with the real ports.
+    async def listen(
+        self, endpoints: Endpoints, health: Callable[[], Health], handed: Handed | None = None
+    ) -> Endpoints:
+        """Start to accept; tell where, with the real ports. A listener whose sockets are handed in binds none.
 
         Raises:
             ConfigError: a place cannot be listened on; the text says why and what to do.
         """
         http = lines = None
+        self._handed = handed or Handed()
         if self._rules.tls is not None and (endpoints.lines or endpoints.http):
             self._certificate = LiveCertificate(self._rules.tls, self._take_names)
             self._watches.start(self._certificate.watch(), "certificate")
@@ -157,10 +173,17 @@ class Server:
         return Endpoints(http=http, lines=lines, unix=endpoints.unix)
 
     async def _listen_unix(self, path: Path) -> None:
-        sock = bind_unix(path)
+        (sock,) = self._take_sockets("unix", lambda: [bind_unix(path)])
         self._unix = path
         factory = functools.partial(LineProtocol, self._accept, self._pipe_limits, turn=self._turn, same_user=True)
-        self._listeners.append(await asyncio.get_running_loop().create_unix_server(factory, sock=sock, backlog=1024))
+        loop = asyncio.get_running_loop()
+        self._listeners.append(await loop.create_unix_server(factory, sock=sock, backlog=BACKLOG, **_KEEP_PATH))
+
+    def _take_sockets(self, kind: str, bind: Callable[[], Sequence[socket.socket]]) -> Sequence[socket.socket]:
+        """Take the sockets that are handed in, or bind; return descriptors that their listener may close."""
+        given = self._handed.sockets.get(kind)
+        self.sockets[kind] = bind() if given is None else given
+        return [sock.dup() for sock in self.sockets[kind]]
 
     def _listen_lines(self, place: tuple[str, int]) -> tuple[str, int]:
         factory = functools.partial(LineProtocol, self._accept, self._pipe_limits, turn=self._turn, same_user=False)
@@ -200,7 +223,7 @@ class Server:
     def _open_door(
         self, kind: Literal["lines", "http"], place: tuple[str, int], make: Callable[[Ticket], asyncio.Protocol]
     ) -> tuple[str, int]:
-        sockets = bind_tcp(place, kind)
+        sockets = self._take_sockets(kind, lambda: bind_tcp(place, kind))
         door = Door(
             kind, sockets, make, self._admission, self.close_reasons, self._certificate, self._rules.handshake_s
         )
@@ -298,24 +321,51 @@ class Server:
 
     # ---- the end
 
-    async def drain(self, grace_s: float) -> None:
-        """Accept nobody and nothing new, wait for what is under way, then end all connections."""
+    async def drain(
+        self, grace_s: float, reason: str = "shutting_down", delay_s: float = 0.0, *, keep_sockets: bool = False
+    ) -> None:
+        """Accept nobody and nothing new, wait for what is under way, then end all connections.
+
+        Args:
+            grace_s: how long what is under way may take, in seconds.
+            reason: the name of the close code that peers are told.
+            delay_s: how long to serve on before that, for whoever asks whether we are ready and sends peers elsewhere.
+            keep_sockets: leave `sockets` open: who connects meanwhile waits in them for whoever accepts next.
+        """
+        self.leaving = True
+        await self._unless_hurried(asyncio.sleep(delay_s))
         self.draining = True
         for listener in self._listeners:
             listener.close()
         for door in self._doors:
             await door.close()
-        if self._unix is not None:
-            self._unix.unlink(missing_ok=True)
-        left = await self.tasks.drain(grace_s)
-        if left:
+        if not keep_sockets:
+            self.close_sockets()
+        await self._unless_hurried(self.tasks.drain(grace_s))
+        if left := len(self.tasks):
             _log.warning("server.drain_cut", unfinished=left, grace_s=grace_s)
         await self.tasks.close()
         for peer in list(self._peers):
-            peer.close("shutting_down")
+            peer.close(reason)
         for name in list(self._parked):
             self._let_go(name)
         if self._uvicorn is not None:
-            self._uvicorn.should_exit = True
+            self._uvicorn.end()
             await asyncio.wait([self._uvicorn_task], timeout=5)
         await self._watches.close()
+
+    async def _unless_hurried(self, waiting: Coroutine[Any, Any, object]) -> None:
+        tasks = {self._watches.start(waiting, "parting"), self._watches.start(self.hurried.wait(), "hurry")}
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in tasks:
+            task.cancel()
+
+    def close_sockets(self) -> None:
+        """Listen no more; who connects is refused, unless a service manager holds the socket."""
+        if self._unix is not None and "unix" not in self._handed.managed:
+            self._unix.unlink(missing_ok=True)
+        self._unix = None
+        for sockets in self.sockets.values():
+            for sock in sockets:
+                sock.close()
+        self.sockets.clear()
