@@ -63,7 +63,7 @@ from stui_sessiond.security.resume import KEY_BYTES, ResumeTokens, open_key
 from stui_sessiond.security.sealing import CLEAR
 from stui_sessiond.security.token import Tokens
 from stui_sessiond.server.binding import Handed
-from stui_sessiond.server.listeners import Endpoints, Server
+from stui_sessiond.server.listeners import Endpoints, Parting, Server
 from stui_sessiond.server.peer import Peer
 from stui_sessiond.server.reload import Reloader
 from stui_sessiond.sessions.belonging import Belonging
@@ -281,7 +281,7 @@ class Daemon:
             if server.ready_file is not None:
                 write_ready(Path(server.ready_file), self.ready)
         except BaseException:
-            await self.server.drain(0, keep_sockets=bool(self._handed.sockets))
+            await self.server.drain(Parting(), keep_sockets=bool(self._handed.sockets))
             await self.database.close()
             await self.manager.close()
             await self._note_stop("failed")
@@ -301,10 +301,10 @@ class Daemon:
         With `hand_over` somebody waits for the store and the sockets: requests are waited for only as long as most
         take; code that images run goes on there, and they tell the next process (PROTOCOL.md, Exactly once).
         """
-        grace_s, delay_s = rules.parting(self.settings, hand_over=hand_over)
-        _log.info("daemon.draining", grace_s=grace_s, hand_over=hand_over)
+        parting = rules.parting(self.settings, hand_over=hand_over)
+        _log.info("daemon.draining", grace_s=parting.grace_s, hand_over=hand_over)
         reason = "restarting" if hand_over else "shutting_down"
-        await self.server.drain(grace_s, reason, delay_s, keep_sockets=hand_over)
+        await self.server.drain(parting, reason, keep_sockets=hand_over)
         await self._tasks.close()
         for asking in self._asking:
             await asking.close()

@@ -63,6 +63,17 @@ class Endpoints(msgspec.Struct, frozen=True, kw_only=True):
     unix: Path | None = None
 
 
+class Parting(msgspec.Struct, frozen=True):
+    """How long the end waits for what, in seconds."""
+
+    grace_s: float = 0.0
+    """Requests that are under way."""
+    relayed_s: float = 0.0
+    """Those of them that wait for images."""
+    delay_s: float = 0.0
+    """Before that: all is served, and whoever asks whether we are ready hears no, and sends peers elsewhere."""
+
+
 class ServerRules(msgspec.Struct, frozen=True, kw_only=True):
     """Who is let in."""
 
@@ -111,6 +122,8 @@ class Server:
         self.feed = feed
         self.limits = limits
         self.tasks = TaskOwner("server")
+        self.relayed = TaskOwner("relayed")
+        """Requests that wait for images, which may be long."""
         self.draining = False
         self.leaving = False
         """Whether the end has begun: then we say that we are not ready."""
@@ -321,19 +334,16 @@ class Server:
 
     # ---- the end
 
-    async def drain(
-        self, grace_s: float, reason: str = "shutting_down", delay_s: float = 0.0, *, keep_sockets: bool = False
-    ) -> None:
+    async def drain(self, parting: Parting, reason: str = "shutting_down", *, keep_sockets: bool = False) -> None:
         """Accept nobody and nothing new, wait for what is under way, then end all connections.
 
         Args:
-            grace_s: how long what is under way may take, in seconds.
+            parting: how long to wait for what.
             reason: the name of the close code that peers are told.
-            delay_s: how long to serve on before that, for whoever asks whether we are ready and sends peers elsewhere.
             keep_sockets: leave `sockets` open: who connects meanwhile waits in them for whoever accepts next.
         """
         self.leaving = True
-        await self._unless_hurried(asyncio.sleep(delay_s))
+        await self._unless_hurried(asyncio.sleep(parting.delay_s))
         self.draining = True
         for listener in self._listeners:
             listener.close()
@@ -341,10 +351,11 @@ class Server:
             await door.close()
         if not keep_sockets:
             self.close_sockets()
-        await self._unless_hurried(self.tasks.drain(grace_s))
-        if left := len(self.tasks):
-            _log.warning("server.drain_cut", unfinished=left, grace_s=grace_s)
+        await self._unless_hurried(self._finish_requests(parting))
+        if left := len(self.tasks) + len(self.relayed):
+            _log.warning("server.drain_cut", unfinished=left)
         await self.tasks.close()
+        await self.relayed.close()
         for peer in list(self._peers):
             peer.close(reason)
         for name in list(self._parked):
@@ -353,6 +364,9 @@ class Server:
             self._uvicorn.end()
             await asyncio.wait([self._uvicorn_task], timeout=5)
         await self._watches.close()
+
+    async def _finish_requests(self, parting: Parting) -> None:
+        await asyncio.gather(self.tasks.drain(parting.grace_s), self.relayed.drain(parting.relayed_s))
 
     async def _unless_hurried(self, waiting: Coroutine[Any, Any, object]) -> None:
         tasks = {self._watches.start(waiting, "parting"), self._watches.start(self.hurried.wait(), "hurry")}
