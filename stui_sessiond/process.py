@@ -326,7 +326,8 @@ def _load_the_rest(settings: Settings) -> None:
     if settings.server.http is not None:
         import uvicorn  # noqa: F401, PLC0415
 
-        from stui_sessiond.transports import http, web, websocket  # noqa: F401, PLC0415
+        from stui_sessiond.transports import web, websocket  # noqa: F401, PLC0415
+        from stui_sessiond.web import app  # noqa: F401, PLC0415
 
 
 def _spare_collector() -> None:
