@@ -20,6 +20,7 @@ from stui_sessiond import (
     cli_fuzz,
     cli_image_conformance,
     cli_images,
+    cli_service,
     cli_store,
     cli_tls,
     cli_token,
@@ -54,6 +55,8 @@ main.add_command(cli_code.code)
 main.add_command(cli_eval.evaluate)
 main.add_command(cli_doctor.doctor)
 main.add_command(cli_images.images)
+main.add_command(cli_service.service)
+main.add_command(cli_service.restart)
 main.add_command(cli_fuzz.fuzz)
 main.add_command(cli_fuzz.fuzz_image)
 main.add_command(cli_image_conformance.image_conformance)

@@ -24,7 +24,7 @@ from stui_sessiond.service import activation
 from stui_sessiond.service.activation import Given, Inherited
 from stui_sessiond.service.heart import Heart
 from stui_sessiond.service.notify import Notifier
-from stui_sessiond.service.succession import Arrival, Outcome, SuccessionError, Successor, Word
+from stui_sessiond.service.succession import OUTCOME_FILE, Arrival, Outcome, SuccessionError, Successor, Word
 from stui_sessiond.sink import Sink
 from stui_sessiond.tasks import TaskOwner
 
@@ -45,8 +45,6 @@ PREPARE_S = 60.0
 
 TAKE_OVER_S = 60.0
 """How long it may take to open a store that was closed in order, before it is ended and we serve again."""
-
-OUTCOME_FILE = "restart.json"
 
 
 class Launch(msgspec.Struct, frozen=True):

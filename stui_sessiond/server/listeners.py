@@ -367,7 +367,8 @@ class Server:
             keep_sockets: leave `sockets` open: who connects meanwhile waits in them for whoever accepts next.
         """
         self.leaving = True
-        await self._unless_hurried(asyncio.sleep(parting.delay_s))
+        if parting.delay_s:
+            await self._unless_hurried(asyncio.sleep(parting.delay_s))
         self.draining = True
         for listener in self._listeners:
             listener.close()
@@ -393,10 +394,10 @@ class Server:
         await asyncio.gather(self.tasks.drain(parting.grace_s), self.relayed.drain(parting.relayed_s))
 
     async def _unless_hurried(self, waiting: Coroutine[Any, Any, object]) -> None:
-        tasks = {self._watches.start(waiting, "parting"), self._watches.start(self.hurried.wait(), "hurry")}
+        owner = TaskOwner("parting")
+        tasks = {owner.start(waiting, "wait"), owner.start(self.hurried.wait(), "hurry")}
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        for task in tasks:
-            task.cancel()
+        await owner.close()
 
     def close_sockets(self) -> None:
         """Listen no more; who connects is refused, unless a service manager holds the socket."""

@@ -41,6 +41,10 @@ END_S = 10.0
 """How long a successor that failed, or is not wanted any more, may take to end before it is killed."""
 
 
+OUTCOME_FILE = "restart.json"
+"""Beside the unix socket: how the last succession went."""
+
+
 class SuccessionError(Exception):
     """The other side is gone, or cannot."""
 
@@ -195,7 +199,7 @@ def _adopt(descriptor: int) -> socket.socket:
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """How the last succession went, for `stui-sessiond restart` and for people: `restart.json` beside the socket."""
+    """How the last succession went, for `stui-sessiond restart` and for people."""
 
     state: Literal["preparing", "handing_over", "taken_over", "failed"]
     pid: int
