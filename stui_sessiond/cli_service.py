@@ -38,6 +38,8 @@ def install(config_file: Path | None, listen: tuple[str, ...], *, system: bool, 
 
     config = None if config_file is None else str(config_file.absolute())
     try:
+        if system:
+            unit.check_reach([*_program(), os.path.realpath(sys.executable)])
         wish = unit.Wish(command=_program(), config=config, listen=_places(listen, system=system), system=system)
         here = manager.manager_here(system=system, environment=os.environ)
         if not dry_run:

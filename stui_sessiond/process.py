@@ -305,7 +305,7 @@ class Process:
         if token is None:
             return
         data = config.data_dir(self._launch.settings.server)
-        if self._launch.sink.kept:
+        if self._launch.sink.kept or self._notifier:
             path = data / "first-token"
             with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="ascii") as file:
                 file.write(f"{token}\n")

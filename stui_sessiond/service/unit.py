@@ -13,6 +13,9 @@ NAME = "stui-sessiond"
 LABEL = "io.github.stui-sessiond"
 """launchd's name of the job."""
 
+HOMES = ("/home/", "/root/", "/run/user/")
+"""What `ProtectHome=yes` takes away."""
+
 _TITLES = {"unix": "The unix socket", "lines": "The listener for lines over TCP", "http": "The listener for HTTP"}
 
 
@@ -51,6 +54,20 @@ def systemd_units(wish: Wish) -> Mapping[str, str]:
             text = text.replace(mark, value)
         units[socket_name(kind)] = text
     return units
+
+
+def check_reach(files: Sequence[str]) -> None:
+    """Make sure that a service of the machine can get at the program: it sees nobody's home.
+
+    Raises:
+        ConfigError: it cannot.
+    """
+    for file in files:
+        if file.startswith(HOMES):
+            msg = (
+                f"--system: {file} is in a home, which the service does not see; install the program into /opt or /usr"
+            )
+            raise ConfigError(msg)
 
 
 def socket_name(kind: str) -> str:
