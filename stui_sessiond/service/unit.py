@@ -44,7 +44,8 @@ def systemd_units(wish: Wish) -> Mapping[str, str]:
         ConfigError: a word cannot be written into a unit.
     """
     template = _template("system.service" if wish.system else "user.service")
-    command = " ".join(_quoted(word) for word in serve_command(wish))
+    program, *words = serve_command(wish)
+    command = " ".join([_program(program), *map(_quoted, words)])
     units = {f"{NAME}.service": template.replace("@SERVE@", command)}
     for kind, place in wish.listen.items():
         mode = "SocketMode=0600\nDirectoryMode=0700" if kind == "unix" else "NoDelay=yes"
@@ -111,6 +112,18 @@ def _plain(text: str) -> str:
         msg = f"{text!r} has a control character, which no unit can hold"
         raise ConfigError(msg)
     return text.replace("%", "%%")
+
+
+def _program(path: str) -> str:
+    """Write the path of a program: systemd takes no quotes in it, and reads no variables.
+
+    Raises:
+        ConfigError: it has a character that a unit cannot hold there.
+    """
+    if any(character in "\"'\\" for character in path):
+        msg = f"{path}: systemd runs no program with quotes or backslashes in its path; install it elsewhere"
+        raise ConfigError(msg)
+    return f'"{_plain(path)}"' if " " in path else _plain(path)
 
 
 def _quoted(word: str) -> str:
