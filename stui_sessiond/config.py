@@ -48,10 +48,14 @@ class ServerSettings(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
 
 class TlsSettings(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """[tls]: TLS 1.3 for the listeners on TCP and HTTP. Files in PEM; with `client_ca` peers show certificates too."""
+    """[tls]: TLS 1.3 for the listeners on TCP and HTTP. Files in PEM; with `client_ca` peers show certificates too.
+
+    The key is a file, or a credential of the service manager by its name.
+    """
 
     certificate: str | None = None
     key: str | None = None
+    key_credential: str | None = None
     client_ca: str | None = None
 
 
@@ -345,8 +349,13 @@ def parse_address(text: str, key: str) -> tuple[str, int]:
 
 def _check_tls(tls: TlsSettings) -> None:
     """A certificate needs its key, and the other way round."""
-    for key, other in (("certificate", tls.key), ("key", tls.certificate), ("certificate", tls.client_ca)):
-        if other is not None and getattr(tls, key) is None:
+    if tls.key is not None and tls.key_credential is not None:
+        msg = "tls: name one of key and key_credential, not both"
+        raise ConfigError(msg)
+    key_given = tls.key or tls.key_credential
+    given = {"certificate": tls.certificate, "key": key_given}
+    for key, other in (("certificate", key_given), ("key", tls.certificate), ("certificate", tls.client_ca)):
+        if other is not None and given[key] is None:
             msg = f"tls.{key}: missing; `stui-sessiond tls init` makes certificate and key"
             raise ConfigError(msg)
 
@@ -392,10 +401,27 @@ def policy_rules(policy: PolicySettings) -> PolicyRules:
 
 def tls_files(tls: TlsSettings) -> TlsFiles | None:
     """Where the certificates are; None without TLS."""
-    if tls.certificate is None or tls.key is None:
+    key = tls.key if tls.key_credential is None else str(credential(tls.key_credential, os.environ))
+    if tls.certificate is None or key is None:
         return None
     ca = None if tls.client_ca is None else Path(tls.client_ca).absolute()
-    return TlsFiles(certificate=Path(tls.certificate).absolute(), key=Path(tls.key).absolute(), client_ca=ca)
+    return TlsFiles(certificate=Path(tls.certificate).absolute(), key=Path(key).absolute(), client_ca=ca)
+
+
+def credential(name: str, environment: Mapping[str, str]) -> Path:
+    """Tell where the service manager put a credential (`LoadCredential=`, `SetCredentialEncrypted=`).
+
+    Raises:
+        ConfigError: there are none, or the name is no name.
+    """
+    folder = environment.get("CREDENTIALS_DIRECTORY")
+    if folder is None:
+        msg = f"there is no credential {name!r}: the service manager gives none (LoadCredential={name}:FILE)"
+        raise ConfigError(msg)
+    if "/" in name or name in {"", ".", ".."}:
+        msg = f"{name!r} is no name of a credential"
+        raise ConfigError(msg)
+    return Path(folder) / name
 
 
 def data_dir(server: ServerSettings) -> Path:
