@@ -78,6 +78,11 @@ class Sink:
         old.close()
         return True
 
+    def close(self) -> None:
+        """Close the file."""
+        if self._path is not None:
+            self._stream.close()
+
     def logger(self, *_: object) -> "LevelLogger":
         """Make what structlog writes to."""
         return LevelLogger(self)

@@ -54,14 +54,22 @@ def from_manager(environment: MutableMapping[str, str], first: int = FIRST_DESCR
         msg = f"LISTEN_FDS={count}: a number up to {MAX_DESCRIPTORS} was expected"
         raise ConfigError(msg)
     found: dict[str, list[socket.socket]] = {}
-    for number in range(int(count)):
-        name = names[number] if number < len(names) else ""
-        kind, sock = _take(first + number, name)
-        found.setdefault(kind, []).append(sock)
+    try:
+        for number in range(int(count)):
+            name = names[number] if number < len(names) else ""
+            _sort_in(found, *_take(first + number, name))
+    except ConfigError:
+        for sock in (sock for sockets in found.values() for sock in sockets):
+            sock.close()
+        raise
+    return {kind: Given(sockets, None) for kind, sockets in found.items()}
+
+
+def _sort_in(found: dict[str, list[socket.socket]], kind: str, sock: socket.socket) -> None:
+    found.setdefault(kind, []).append(sock)
     if len(found.get("unix", ())) > 1:
         msg = "the service manager hands in several unix sockets; there can be one"
         raise ConfigError(msg)
-    return {kind: Given(sockets, None) for kind, sockets in found.items()}
 
 
 def _take(descriptor: int, name: str) -> tuple[str, socket.socket]:
@@ -78,12 +86,13 @@ def _take(descriptor: int, name: str) -> tuple[str, socket.socket]:
     if kind is None:
         wrong = "nothing says what is spoken over it: FileDescriptorName=lines or FileDescriptorName=http"
     elif is_unix != (kind == "unix") or sock.family not in {socket.AF_UNIX, socket.AF_INET, socket.AF_INET6}:
-        wrong = f"it is of the family {sock.family.name}; `unix` wants a path, `lines` and `http` want an address"
+        wrong = f"it is of the family {sock.family.name}; `unix` wants a path, `lines` and `http` an address"
     elif sock.type != socket.SOCK_STREAM or not sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
         wrong = "it does not listen for streams: ListenStream=, with Accept=no"
     elif is_unix and not _path(sock):
         wrong = "it has no path in the file system; abstract sockets have no owner that could be checked"
     if wrong is not None:
+        sock.close()
         msg = f"the service manager hands in socket {descriptor} ({name or 'no name'}): {wrong}"
         raise ConfigError(msg)
     return str(kind), sock
