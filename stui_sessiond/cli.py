@@ -20,6 +20,7 @@ from stui_sessiond import (
     cli_fuzz,
     cli_image_conformance,
     cli_images,
+    cli_log_level,
     cli_service,
     cli_store,
     cli_tls,
@@ -55,6 +56,7 @@ main.add_command(cli_code.code)
 main.add_command(cli_eval.evaluate)
 main.add_command(cli_doctor.doctor)
 main.add_command(cli_images.images)
+main.add_command(cli_log_level.log_level)
 main.add_command(cli_service.service)
 main.add_command(cli_service.restart)
 main.add_command(cli_fuzz.fuzz)
@@ -78,8 +80,8 @@ main.add_command(cli_image_conformance.image_conformance)
 @click.option("--tls-key", metavar="FILE", help="Its key. `stui-sessiond tls init` makes both.")
 @click.option("--tls-client-ca", metavar="FILE", help="Let in only clients and images with certificates of this CA.")
 @click.option("--ready-file", metavar="FILE", help="Write where the daemon listens, once it does.")
-@click.option("--log-file", metavar="FILE", help="Log there; opened anew at SIGHUP. Default: standard error.")
 @click.option("--log-format", metavar="console|json", help="For people (default) or for machines.")
+@click.option("--log-file", metavar="FILE", help="Log into this file, opened anew at SIGHUP. Default: standard error.")
 @click.option("--log-level", metavar="LEVEL", help="debug, info (default), warning or error.")
 def serve(config_file: Path | None, **given: str | None) -> None:
     """Run the daemon until SIGTERM or Ctrl-C; at SIGUSR2 another process takes over.

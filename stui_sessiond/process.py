@@ -25,7 +25,6 @@ from stui_sessiond.service.activation import Given, Inherited
 from stui_sessiond.service.heart import Heart
 from stui_sessiond.service.notify import Notifier
 from stui_sessiond.service.succession import OUTCOME_FILE, Arrival, Outcome, SuccessionError, Successor, Word
-from stui_sessiond.sink import Sink
 from stui_sessiond.tasks import TaskOwner
 
 _log = structlog.get_logger(__name__)
@@ -55,7 +54,6 @@ class Launch(msgspec.Struct, frozen=True):
     inherited: Inherited
     arrival: Arrival | None
     notifier: Notifier
-    sink: Sink
 
 
 def launch(
@@ -79,9 +77,9 @@ def launch(
     inherited = activation.fitting(inherited, read({}))
     reader = functools.partial(read, activation.overrides(inherited))
     settings = reader()
-    sink = Sink.chosen(settings.server.log_file, environment)
-    logs.set_up_logs(settings.server.log_format, settings.server.log_level, sink)
-    return Launch(settings, config.Reread(file, reader), inherited, arrival, notifier, sink)
+    server = settings.server
+    logs.set_up_logs(server.log_format, server.log_level, config.log_file(server))
+    return Launch(settings, config.Reread(file, reader), inherited, arrival, notifier)
 
 
 async def serve(launched: Launch) -> None:
@@ -289,7 +287,10 @@ class Process:
         self._stop.set()
 
     def _reload(self) -> None:
-        self._launch.sink.reopen()
+        try:
+            logs.SINK.reopen()
+        except OSError as error:
+            _log.error("log.not_reopened", reason=error.strerror)
         self._notifier.reloading()
         self._daemon.reload(self._reloader)
         self._notifier.tell("READY=1")
@@ -305,7 +306,7 @@ class Process:
         if token is None:
             return
         data = config.data_dir(self._launch.settings.server)
-        if self._launch.sink.kept or self._notifier:
+        if logs.SINK.kept or self._notifier:
             path = data / "first-token"
             with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="ascii") as file:
                 file.write(f"{token}\n")

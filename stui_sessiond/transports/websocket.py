@@ -293,10 +293,7 @@ class WebSocketProtocol(StreamPipe):
         frames = bundle.frames
         if frames is None:
             frames = bundle.frames = b"".join(map(write_text, bundle.messages))
-        if not self._out:  # as `_queue` has it; a call less for each event and subscriber
-            self._turn.add(self)
-        self._out.append(frames)
-        self._out_bytes += len(frames)
+        self._send_shared(frames)
         return True
 
     def close(self, reason: CloseReason) -> None:
@@ -336,6 +333,7 @@ class WebSocketProtocol(StreamPipe):
         if transport is None or transport.is_closing():
             return
         if self._is_slow(transport):
+            self.broke = "slow_consumer"
             transport.abort()
             return
         if is_open and self._out:
@@ -366,6 +364,7 @@ class WebSocketProtocol(StreamPipe):
             return
         loop = asyncio.get_running_loop()
         if self._awaiting_pong and self._reads():  # while we do not read, silence says nothing
+            self.broke = "silent"
             self._ws.fail(1011, "no sign of life")
             self._flush()
             self.abort()
