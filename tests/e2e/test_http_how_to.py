@@ -38,6 +38,6 @@ def test_commands_of_the_page() -> None:
     ]
     assert done.stdout.count('"event":"connection.opened"') == 2
     assert '"session_state":{"page":8}}}}}' in done.stdout, "the state as the stream begins"
-    assert re.findall(r"^id: [0-9a-f]+:(\d)$", done.stdout, re.MULTILINE) == ["3", "1", "2", "3"]
+    assert re.findall(r"^id: [0-9a-f]+:(\d)$", done.stdout, re.MULTILINE) == ["3", "3", "4"]
     assert '"status":"ok"' in done.stdout
     assert '{"ready":true,"reasons":[]}' in done.stdout
