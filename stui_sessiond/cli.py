@@ -68,7 +68,7 @@ main.add_command(cli_image_conformance.image_conformance)
 @click.option("--config", "config_file", type=click.Path(path_type=Path), metavar="FILE", help="Settings, TOML.")
 @click.option("--data-dir", metavar="DIR", help="Where sessions are kept.")
 @click.option("--runtime-dir", metavar="DIR", help="Where the unix socket is.")
-@click.option("--http", metavar="HOST:PORT", help="Listen for WebSocket (at /) and HTTP (/healthz).")
+@click.option("--http", metavar="HOST:PORT", help="Listen for WebSocket (at /) and HTTP (/rpc, /events, /healthz).")
 @click.option("--lines", metavar="HOST:PORT", help="Listen for one JSON message per line over TCP.")
 @click.option("--unix", metavar="PATH", help="The unix socket. Default: in the runtime folder.")
 @click.option(
