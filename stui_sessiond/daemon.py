@@ -4,7 +4,7 @@ import asyncio
 import os
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from stui_sessiond.commands.development import DevelopmentCommands
 from stui_sessiond.commands.dispatch import Dispatcher
 from stui_sessiond.commands.evaluation import EvaluationCommands
 from stui_sessiond.commands.event import EventCommands
+from stui_sessiond.commands.figures import SAMPLE_S, Figures, Source
 from stui_sessiond.commands.gate import SessionGate
 from stui_sessiond.commands.history import HistoryCommands
 from stui_sessiond.commands.image import ImageCommands
@@ -30,6 +31,7 @@ from stui_sessiond.commands.interruption import InterruptionCommands
 from stui_sessiond.commands.kept import SWEEP_INTERVAL_S, Kept
 from stui_sessiond.commands.many import ManyImagesCommands
 from stui_sessiond.commands.mirror import Mirror
+from stui_sessiond.commands.operation import OperationCommands
 from stui_sessiond.commands.paging import LongResults
 from stui_sessiond.commands.reapply import ReapplyCommands
 from stui_sessiond.commands.relay import Relay
@@ -85,6 +87,7 @@ from stui_sessiond.storage.image_store import DatabaseImages
 from stui_sessiond.tasks import TaskOwner
 from stui_sessiond.transports.health import Health
 from stui_sessiond.wire.forms import EventMessage, encode_event
+from stui_sessiond.wire.messages.operation import ConnectionRow
 from stui_sessiond.wire.timestamp import format_time
 
 _log = structlog.get_logger(__name__)
@@ -185,6 +188,7 @@ class Daemon:
             ReapplyCommands(self.images, mirror, approvals, clock),
             HistoryCommands(self.manager),
             StorageCommands(self._storage),
+            self._operating(hub, running),
             EvaluationCommands(book, relay, running, long_results),
             *self._asking,
             self._image_sessions,
@@ -224,6 +228,29 @@ class Daemon:
             rules.peer_limits(settings),
             rules.server_rules(settings, self._access),
             self.audit,
+        )
+
+    def _operating(self, hub: Hub, running: RunningTable) -> OperationCommands:
+        """Make what shows an operator how this daemon is. The server that it counts at is made after it."""
+        source = Source(
+            requests=lambda: self.server.dispatcher.requests,
+            events=lambda: hub.told,
+            evaluations=running.evaluations,
+            syncs=self._storage.syncs,
+            connections=lambda: self.server.counts().total,
+            sessions=lambda: self.manager.totals().sessions,
+            running=lambda: running.evaluating().total(),
+        )
+        self._figures = Figures(source, self._clock)
+        return OperationCommands(
+            self.manager,
+            hub,
+            running,
+            self._storage,
+            self._figures,
+            self._connections,
+            self._clock,
+            self.server_id,
         )
 
     def _image_families(
@@ -287,6 +314,8 @@ class Daemon:
         self._tasks.start(_every(life.cleanup_interval_s, self.manager.sweep), "cleanup")
         self._tasks.start(_every(life.autosave_interval_s, self.manager.autosave), "autosave")
         self._tasks.start(_every(SWEEP_INTERVAL_S, self._keeping.sweep), "kept")
+        self._figures.start()
+        self._tasks.start(_every(SAMPLE_S, self._figures.sample), "figures")
         self._tasks.start(_every(TICK_S, self._image_commands.watch.tick), "images")
         self._tasks.start(_every(ORPHANED_INTERVAL_S, self._image_sessions.close_orphaned), "orphaned")
         _log.info("daemon.ready", version=__version__, **msgspec.to_builtins(self.ready))
@@ -347,6 +376,9 @@ class Daemon:
 
     def _presence(self) -> Presence:
         return Presence(round(self.uptime_s(), 3), self.server.counts())
+
+    def _connections(self) -> Sequence[ConnectionRow]:
+        return self.server.connections()
 
     def _find_token(self, token: str) -> tuple[Principal | None, str]:
         return (None, "unknown") if self._tokens is None else self._tokens.find(token)

@@ -90,6 +90,8 @@ class Dispatcher:
         self._clock = clock
         self._gate = gate
         self._audit = audit or RequestAudit()
+        self.requests = 0
+        """Requests since the start, whatever became of them."""
 
     def relays(self, request: Request) -> bool:
         """Tell whether the answer may have to wait for an image."""
@@ -98,6 +100,7 @@ class Dispatcher:
 
     def answer(self, request: Request, caller: Caller) -> Answer | Awaitable[Answer]:
         """Carry a request out: the answer at once, or something to await for it. Neither raises."""
+        self.requests += 1
         note = None
         try:
             entry, command = self._authorize(request, caller)

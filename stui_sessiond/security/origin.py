@@ -1,7 +1,8 @@
 """May a browser page talk to us? Any web page can reach a port on this machine; these two headers tell who asks.
 
 `Host` has to be one of the names this listener answers to, literally (against DNS rebinding). `Origin`, which browsers
-always send with a WebSocket handshake, has to be on the operator's list, exactly; programs send none.
+always send with a WebSocket handshake, has to be on the operator's list, exactly, or to be this server itself, which
+serves the operator's page; programs send none.
 """
 
 from collections.abc import Collection, Sequence
@@ -27,6 +28,15 @@ def allowed_hosts(host: str, port: int, extra: Collection[str], certified: Colle
     shown = {f"[{name}]" if ":" in name else name.lower() for name in names}
     found = {f"{name}:{port}" for name in shown} | {name.lower() for name in extra}
     return frozenset(found | shown) if port == HTTPS_PORT and certified else frozenset(found)
+
+
+def own_origins(hosts: Collection[str], *, secure: bool) -> frozenset[str]:
+    """List the values `Origin` has for a page that this server itself sent, by the names it answers to.
+
+    Only this server can put a script into such a page: of an attacker's the name, the port or the scheme differs.
+    """
+    scheme = "https" if secure else "http"
+    return frozenset(f"{scheme}://{host}" for host in hosts)
 
 
 def refusal(

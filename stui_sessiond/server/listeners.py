@@ -19,7 +19,7 @@ from stui_sessiond.images.link import ImageLink
 from stui_sessiond.security.access import Access
 from stui_sessiond.security.admission import Admission, AdmissionRules, Ticket
 from stui_sessiond.security.audit import NO_AUDIT, AuditLog
-from stui_sessiond.security.origin import allowed_hosts
+from stui_sessiond.security.origin import allowed_hosts, own_origins
 from stui_sessiond.security.principal import Principal
 from stui_sessiond.security.tls import TlsFiles
 from stui_sessiond.server.binding import bind_tcp, bind_unix
@@ -32,6 +32,7 @@ from stui_sessiond.transports.health import Health
 from stui_sessiond.transports.lines import LineProtocol
 from stui_sessiond.transports.pipe import Pipe, PipeLimits
 from stui_sessiond.transports.turn import Turn
+from stui_sessiond.wire.messages.operation import ConnectionRow
 from stui_sessiond.wire.messages.session import ConnectionCounts
 
 if TYPE_CHECKING:
@@ -121,6 +122,8 @@ class Server:
         self._unix: Path | None = None
         self._hosts: set[str] = set()
         """What `Host` may be. Changes with the certificate; the listeners hold this very set."""
+        self._origins: set[str] = set(rules.origins)
+        """Whose pages may talk to us: those on the operator's list, and our own."""
         self._http: tuple[str, int] | None = None
         self._certificate: LiveCertificate | None = None
         messages = limits.messages
@@ -173,12 +176,11 @@ class Server:
         from stui_sessiond.transports.http import make_app  # noqa: PLC0415
         from stui_sessiond.transports.web import HttpServer  # noqa: PLC0415
         from stui_sessiond.transports.websocket import WebSocketProtocol, WebSocketRules  # noqa: PLC0415
+        from stui_sessiond.web.static import page_routes  # noqa: PLC0415
 
-        rules = WebSocketRules(
-            hosts=self._hosts, origins=self._rules.origins, ping_interval_s=self._rules.ping_interval_s
-        )
+        rules = WebSocketRules(hosts=self._hosts, origins=self._origins, ping_interval_s=self._rules.ping_interval_s)
         config = uvicorn.Config(
-            make_app(health, lambda: self._hosts, self._rules.origins),
+            make_app(health, lambda: self._hosts, self._origins, page_routes()),
             ws=functools.partial(WebSocketProtocol, self._accept, self._pipe_limits, rules, turn=self._turn),  # type: ignore[arg-type]  # uvicorn only calls it
             lifespan="off",
             log_config=None,
@@ -213,6 +215,8 @@ class Server:
         if self._http is not None:
             self._hosts.clear()
             self._hosts.update(allowed_hosts(*self._http, self._rules.hosts, names))
+            self._origins.clear()
+            self._origins.update(self._rules.origins, own_origins(self._hosts, secure=self._certificate is not None))
 
     def reload_certificate(self) -> None:
         """Read certificate and key again; new connections get them. What is wrong with them is in the log."""
@@ -295,6 +299,10 @@ class Server:
             observers=roles.count("observer"),
             before_hello=roles.count(None),
         )
+
+    def connections(self) -> list[ConnectionRow]:
+        """Tell of every connection, in no order."""
+        return [peer.outline() for peer in self._peers]
 
     # ---- the end
 

@@ -7,6 +7,7 @@ peer asked for goes on when it leaves, and the answer is kept for a while for th
 import asyncio
 import functools
 import itertools
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Protocol
 
@@ -29,6 +30,8 @@ from stui_sessiond.wire.codec import decode_message, leading_id
 from stui_sessiond.wire.forms import PushedEvent, Reply, Request
 from stui_sessiond.wire.limits import MessageLimits
 from stui_sessiond.wire.messages.connection import Hello
+from stui_sessiond.wire.messages.operation import ConnectionRow
+from stui_sessiond.wire.timestamp import format_time
 
 _log = structlog.get_logger(__name__)
 
@@ -68,6 +71,9 @@ KEPT_ANSWERS = 256
 KEPT_BYTES = 4 * 1024 * 1024
 """The same bound in bytes."""
 
+
+SHOWN_SESSIONS = 20
+"""Subscriptions of a connection that are told by name."""
 
 _OWN = frozenset({"hello", "subscribe", "unsubscribe"})
 """Requests about the connection they come over: another one has no use for their answers."""
@@ -110,12 +116,14 @@ class Peer:
         "_behind", "_catching_up", "_claimed", "_ended", "_holding", "_host", "_kept", "_kept_bytes", "_limit_bytes",
         "_link", "_lost", "_open", "_owed", "_own", "_pipe", "_refused", "_relayed", "_successor", "_understood",
         "client_id", "connection_id", "greeted", "must_greet", "origin", "principal", "process_id", "proof", "rights",
-        "role", "subscriptions", "take", "topics",
+        "role", "since", "subscriptions", "take", "topics",
     )  # fmt: skip
 
     def __init__(self, pipe: Pipe, host: PeerHost, *, must_greet: bool) -> None:
         self.role: str | None = None
         self.client_id: str | None = None
+        self.since = time.time()
+        """When the connection was made; for people, so the wall clock does."""
         self.must_greet = must_greet
         self.greeted = False
         self.principal: Principal | None = None if must_greet else LOCAL
@@ -164,6 +172,24 @@ class Peer:
             role=self.role,
             transport=self._pipe.transport_name,
             address=self._pipe.address,
+        )
+
+    def outline(self) -> ConnectionRow:
+        """Who it is and what it takes part in, for people."""
+        named = [name for name, one in self.subscriptions.items() if not one.by_topic]
+        return ConnectionRow(
+            connection_id=self.connection_id,
+            transport=self._pipe.transport_name,
+            role=self.role,
+            client_id=self.client_id,
+            principal=None if self.principal is None else self.principal.name,
+            image_id=None if self._link is None else self._link.image_id,
+            address=self._pipe.address,
+            since=format_time(self.since),
+            subscriptions=len(named) + len(self.topics),
+            sessions=list(named[:SHOWN_SESSIONS]),
+            topics=[f"{topic.kind}:{topic.name}" if topic.name else topic.kind for topic in self.topics],
+            requests=len(self._open),
         )
 
     # ---- what comes in

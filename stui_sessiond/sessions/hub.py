@@ -93,6 +93,8 @@ class Hub:
         self._topics: dict[Topic, dict[Subscriber, bool]] = {}
         self.position = Position(daemon_epoch, 0)
         """Where the daemon's own stream is: events of no session."""
+        self.told = 0
+        """Events since the start, each counted once however many hear of it."""
 
     # ---- subscriptions
 
@@ -155,6 +157,7 @@ class Hub:
         """Tell of events that are stored, in their order."""
         if not events:
             return
+        self.told += len(events)
         header = session.header
         if self._topics:
             self._join(header, events[0].seq)
@@ -205,6 +208,7 @@ class Hub:
     def announce(self, name: str, data: dict[str, Any], topics: Iterable[Topic]) -> None:
         """Tell of something that concerns no session. It is told once and not kept."""
         self.position = Position(self.position.epoch, self.position.seq + 1)
+        self.told += 1
         bundle: Bundle | None = None
         told: set[Subscriber] = set()
         for topic in topics:

@@ -13,6 +13,7 @@ from stui_sessiond.ids import SessionId
 from stui_sessiond.model.event import Event
 from stui_sessiond.model.request import RequestEntry
 from stui_sessiond.model.session import HistoryEntry, Session, SessionHeader
+from stui_sessiond.timing import Timing
 
 
 class StoredHeader(msgspec.Struct, frozen=True):
@@ -85,8 +86,22 @@ class BackupInfo(msgspec.Struct, frozen=True):
     """Ids of the master keys that it takes to read it; empty when it is clear text."""
 
 
+class Survey(msgspec.Struct, frozen=True):
+    """What a storage takes on the disk, and its copies; None where there is no disk."""
+
+    journal_bytes: int | None = None
+    disk_free_bytes: int | None = None
+    disk_bytes: int | None = None
+    backup_interval_s: float | None = None
+    """None: no copies are made without being asked for."""
+    backups: Sequence[BackupInfo] = ()
+
+
 class SessionStorage(Protocol):
     """Keeps sessions. One caller at a time per session; different sessions do not wait for each other."""
+
+    syncs: Timing
+    """How long changes take to become durable, many in one go."""
 
     async def open(self) -> Opened:
         """Get ready and tell what is there.
@@ -139,6 +154,13 @@ class SessionStorage(Protocol):
 
     def status(self) -> StorageStatus:
         """Tell how it is, from memory."""
+
+    async def survey(self) -> Survey:
+        """Look at the disk, beside everything else that goes on.
+
+        Raises:
+            OSError: it does not tell.
+        """
 
 
 class ImageStore(Protocol):

@@ -15,6 +15,7 @@ import structlog
 
 from stui_sessiond.errors import StorageBusyError, StorageError, StorageFullError
 from stui_sessiond.storage.segments import DiskFailedError, DiskFullError, JournalWriter
+from stui_sessiond.timing import Timing
 
 _log = structlog.get_logger(__name__)
 
@@ -40,10 +41,14 @@ _Batch = list[_Waiter]
 class CommitQueue:
     """Appends records to the journal from the event loop."""
 
-    def __init__(self, writer: JournalWriter, on_failure: Callable[[StorageError], None]) -> None:
+    def __init__(
+        self, writer: JournalWriter, on_failure: Callable[[StorageError], None], timing: Timing | None = None
+    ) -> None:
         self.writer = writer
         self.trouble: StorageError | None = None
         self.slowest_s = 0.0
+        self.timing = timing or Timing()
+        """Of batches: written and synced."""
         self._on_failure = on_failure
         self._loop = asyncio.get_running_loop()
         self._waiting: _Batch = []
@@ -159,5 +164,7 @@ class CommitQueue:
             self._loop.call_soon_threadsafe(self._refused, batch, failed)
         took = time.monotonic() - started
         self.slowest_s = max(self.slowest_s, took)
+        if batch:
+            self.timing.add(took)
         if took > SLOW_SYNC_S:
             _log.warning("storage.slow_sync", seconds=round(took, 3), records=len(batch))

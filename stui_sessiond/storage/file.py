@@ -8,6 +8,7 @@ back by itself when there is room. `storage.layout` says what lies where, docs/e
 import asyncio
 import contextlib
 import functools
+import os
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -21,7 +22,7 @@ from stui_sessiond.ids import SessionId
 from stui_sessiond.model.session import SessionHeader
 from stui_sessiond.security.sealing import CLEAR, CLEAR_ID, KeyMissingError, Sealer
 from stui_sessiond.storage import rekey
-from stui_sessiond.storage.api import BackupInfo, Commit, Loaded, Opened, StorageStatus, StoredHeader
+from stui_sessiond.storage.api import BackupInfo, Commit, Loaded, Opened, StorageStatus, StoredHeader, Survey
 from stui_sessiond.storage.backups import Backups
 from stui_sessiond.storage.commit_queue import CommitQueue, Note
 from stui_sessiond.storage.fs import FileSystem, LocalFileSystem
@@ -37,6 +38,7 @@ from stui_sessiond.storage.records import (
 from stui_sessiond.storage.segments import SEGMENT_BYTES, DiskFailedError, DiskFullError
 from stui_sessiond.storage.store import KEEP_SEGMENTS, Pending, Store
 from stui_sessiond.tasks import TaskOwner
+from stui_sessiond.timing import Timing
 
 T = TypeVar("T")
 
@@ -85,6 +87,7 @@ class FileStorage:
         self._backup_interval_s = backup_interval_s
         self._clock = clock
         self._commits: CommitQueue | None = None
+        self.syncs = Timing()
         self._threads = ThreadPoolExecutor(FILE_THREADS, thread_name_prefix="storage")
         self._tasks = TaskOwner("storage")
         self._trouble: StorageError | None = None
@@ -107,7 +110,7 @@ class FileStorage:
         except (OSError, DiskFullError, DiskFailedError) as error:
             msg = f"the data folder {root} cannot be used: {getattr(error, 'strerror', None) or error}"
             raise StorageError(msg) from error
-        self._commits = CommitQueue(self._store.writer, self._fail)
+        self._commits = CommitQueue(self._store.writer, self._fail, self.syncs)
         await self._reserve_ballast()
         self._kick.set()  # many short lives leave many short segments
         self._tasks.start(self._keep_checkpoints(), "checkpoint")
@@ -331,6 +334,29 @@ class FileStorage:
             size_bytes=sum(place.size_bytes for place in store.places.values()),
             quarantined=store.snapshots.kept_aside,
             detail=detail,
+        )
+
+    async def survey(self) -> Survey:
+        """Look at the disk, on a thread.
+
+        Raises:
+            OSError: it does not tell.
+        """
+        return await self._on_thread(self._survey)
+
+    def _survey(self) -> Survey:
+        layout = self._store.layout
+        journal = 0
+        for first_lsn in tuple(self._store.writer.segments):
+            with contextlib.suppress(FileNotFoundError):  # it was needed no more
+                journal += layout.segment(first_lsn).stat().st_size
+        disk = os.statvfs(layout.root)
+        return Survey(
+            journal_bytes=journal,
+            disk_free_bytes=disk.f_bavail * disk.f_frsize,
+            disk_bytes=disk.f_blocks * disk.f_frsize,
+            backup_interval_s=self._backup_interval_s,
+            backups=self._backups.known(),
         )
 
     def _fail(self, error: StorageError) -> None:

@@ -3,8 +3,9 @@
 from stui_sessiond.errors import UnsupportedOperationError
 from stui_sessiond.ids import SessionId
 from stui_sessiond.model.session import Session
-from stui_sessiond.storage.api import BackupInfo, Commit, Loaded, Opened, StorageStatus, StoredHeader
+from stui_sessiond.storage.api import BackupInfo, Commit, Loaded, Opened, StorageStatus, StoredHeader, Survey
 from stui_sessiond.storage.records import decode_session, encode_session
+from stui_sessiond.timing import Timing
 
 _STORE = "memory"
 
@@ -15,6 +16,7 @@ class MemoryStorage:
     def __init__(self) -> None:
         self._files: dict[SessionId, bytes] = {}
         self.archived: dict[SessionId, bytes] = {}
+        self.syncs = Timing()
 
     async def open(self) -> Opened:
         """List what is there."""
@@ -52,6 +54,10 @@ class MemoryStorage:
         """Always well."""
         size = sum(map(len, self._files.values()))
         return StorageStatus("memory", "ok", len(self._files), size, 0)
+
+    async def survey(self) -> Survey:
+        """There is no disk."""
+        return Survey()
 
 
 def _read(data: bytes) -> Session:

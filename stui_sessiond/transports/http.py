@@ -1,13 +1,13 @@
 """The HTTP side of the port that also carries the WebSocket: health, and errors that say what to do."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import msgspec
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from stui_sessiond.security.origin import refusal
@@ -43,7 +43,12 @@ class _Guard:
         await self._app(scope, receive, send)
 
 
-def make_app(health: Callable[[], Health], hosts: Callable[[], Collection[str]], origins: Collection[str]) -> Any:  # noqa: ANN401 -- an ASGI application
+def make_app(
+    health: Callable[[], Health],
+    hosts: Callable[[], Collection[str]],
+    origins: Collection[str],
+    more: Sequence[BaseRoute] = (),
+) -> Any:  # noqa: ANN401 -- an ASGI application
     """Make the application; `hosts` is asked when a request comes, because the port is known only then."""
 
     async def healthz(request: Request) -> Response:
@@ -54,10 +59,10 @@ def make_app(health: Callable[[], Health], hosts: Callable[[], Collection[str]],
 
     async def root(request: Request) -> Response:
         del request
-        text = "This is stui_sessiond. Open a WebSocket here (subprotocol stui.v1); health is at /healthz.\n"
+        text = "This is stui_sessiond. Open a WebSocket here (subprotocol stui.v1); health is at /healthz, a page at /ui/.\n"
         return Response(text, UPGRADE_REQUIRED, {"Upgrade": "websocket"}, media_type="text/plain")
 
-    app = Starlette(routes=[Route("/healthz", healthz), Route("/", root)])
+    app = Starlette(routes=[Route("/healthz", healthz), Route("/", root), *more])
 
     async def guarded(scope: Scope, receive: Receive, send: Send) -> None:
         await _Guard(app, hosts(), origins)(scope, receive, send)
