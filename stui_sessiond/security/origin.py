@@ -1,8 +1,7 @@
 """May a browser page talk to us? Any web page can reach a port on this machine; these two headers tell who asks.
 
 `Host` has to be one of the names this listener answers to, literally (against DNS rebinding). `Origin`, which browsers
-always send with a WebSocket handshake, has to be on the operator's list, exactly, or to be this server itself, which
-serves the operator's page; programs send none.
+always send with a WebSocket handshake, has to be on the operator's list, exactly; programs send none.
 """
 
 from collections.abc import Collection, Sequence
@@ -30,21 +29,20 @@ def allowed_hosts(host: str, port: int, extra: Collection[str], certified: Colle
     return frozenset(found | shown) if port == HTTPS_PORT and certified else frozenset(found)
 
 
-def own_origins(hosts: Collection[str], *, secure: bool) -> frozenset[str]:
-    """List the values `Origin` has for a page that this server itself sent, by the names it answers to.
-
-    Only this server can put a script into such a page: of an attacker's the name, the port or the scheme differs.
-    """
-    scheme = "https" if secure else "http"
-    return frozenset(f"{scheme}://{host}" for host in hosts)
-
-
 def refusal(
-    hosts: Sequence[str], origins: Sequence[str], known_hosts: Collection[str], known_origins: Collection[str]
+    hosts: Sequence[str],
+    origins: Sequence[str],
+    known_hosts: Collection[str],
+    known_origins: Collection[str],
+    scheme: str | None = None,
 ) -> str | None:
-    """Say why a request with these header values is refused; None lets it in."""
+    """Say why a request with these header values is refused; None lets it in.
+
+    With `scheme`, `http` or `https`, our own pages may ask as well: those of the `Host` they were got from.
+    """
     if len(hosts) != 1 or hosts[0].lower() not in known_hosts:
         return "the Host header does not name this server"
-    if origins and (len(origins) != 1 or origins[0] not in known_origins):
+    own = () if scheme is None else (f"{scheme}://{hosts[0].lower()}",)
+    if origins and (len(origins) != 1 or (origins[0] not in known_origins and origins[0] not in own)):
         return "pages of this Origin are not allowed here"
     return None

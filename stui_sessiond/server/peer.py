@@ -46,7 +46,7 @@ RIGHTS_OF_ROLE = {
 
 
 @functools.lru_cache(maxsize=256)
-def _rights(role: str, rights: frozenset[str]) -> frozenset[str]:
+def rights_in_role(role: str, rights: frozenset[str]) -> frozenset[str]:
     """What somebody with these rights may do in a role: one set for all the peers that are alike."""
     return RIGHTS_OF_ROLE[role] & (rights | _NOBODY)
 
@@ -359,7 +359,7 @@ class Peer:
         self.role = hello.role
         self.client_id = hello.client_id
         self.principal = principal
-        self.rights = _rights(hello.role, principal.rights)
+        self.rights = rights_in_role(hello.role, principal.rights)
         self._link = link
         messages = self._host.limits.messages
         self._limit_bytes = messages.client_bytes if link is None else messages.image_bytes

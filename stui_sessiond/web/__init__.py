@@ -1,1 +1,1 @@
-"""What the daemon serves over HTTP."""
+"""The HTTP side of the port that also carries the WebSocket. Each module of routes has a function `routes(parts)`."""

@@ -11,7 +11,9 @@ from importlib.resources.abc import Traversable
 import msgspec
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import Route
+
+from stui_sessiond.web.parts import WebParts
 
 INDEX = "index.html"
 
@@ -71,8 +73,9 @@ def read_page(folder: Traversable) -> dict[str, PageFile]:
     return found
 
 
-def page_routes() -> list[BaseRoute]:
-    """Make the routes under `/ui`."""
+def routes(parts: WebParts) -> list[Route]:
+    """List the routes. They take no token: whoever may reach the port may have the page, which is in every package."""
+    del parts
     files = read_page(page_folder())
 
     async def send(request: Request) -> Response:

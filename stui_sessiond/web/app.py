@@ -1,0 +1,27 @@
+"""What is there over HTTP? Joins the routes of this room to one ASGI application."""
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp
+
+from stui_sessiond.contract import load_contract
+from stui_sessiond.errors import StuiError
+from stui_sessiond.web import probes, static
+from stui_sessiond.web.failure import Failures
+from stui_sessiond.web.guard import Guard
+from stui_sessiond.web.parts import WebParts
+
+FAMILIES = (probes, static)
+"""Modules with a function `routes(parts)`."""
+
+
+def make_app(parts: WebParts) -> ASGIApp:
+    """Make the application."""
+    failures = Failures(load_contract().errors, parts.server.dispatcher.refuse)
+    app = Starlette(
+        routes=[route for family in FAMILIES for route in family.routes(parts)],
+        exception_handlers={StuiError: failures.handle, HTTPException: failures.handle_http},
+    )
+    app.router.redirect_slashes = False
+    app.add_exception_handler(Exception, failures.handle_fault)
+    return Guard(app, parts.server.hosts, parts.server.rules.origins, failures)
