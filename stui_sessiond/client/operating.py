@@ -1,7 +1,7 @@
 """Which commands tell an operator how the daemon is? For all kinds of client, as those of `commands`."""
 
 import abc
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from stui_sessiond.wire.messages import operation
 
@@ -18,7 +18,7 @@ class OperatingCommands(abc.ABC):
     async def list_sessions(
         self,
         *,
-        status: operation.SessionStatus | None = "active",
+        status: Literal["active", "expired", "closed", "all"] = "active",
         image_id: str | None = None,
         client_id: str | None = None,
         search: str | None = None,

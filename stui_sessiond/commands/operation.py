@@ -175,7 +175,7 @@ def _is_wanted(header: SessionHeader, asked: wire.ListSessions, now: float) -> b
     """Tell whether a session is of the kind that was asked for."""
     if asked.image_id not in (None, header.image_id) or asked.client_id not in (None, header.client_id):
         return False
-    if asked.status is not None and _WORDS[header.status(now)] != asked.status:
+    if asked.status not in ("all", _WORDS[header.status(now)]):
         return False
     if asked.search is None:
         return True

@@ -98,7 +98,10 @@ class App {
     this._current = view;
     for (const each of this._views) each.root.hidden = each !== view;
     for (const link of $("nav").children) {
-      if (link.dataset.view === view.id) link.setAttribute("aria-current", "page");
+      if (link.dataset.view === view.id) {
+        link.setAttribute("aria-current", "page");
+        if (moved) link.scrollIntoView({ inline: "center", block: "nearest" });
+      }
       else link.removeAttribute("aria-current");
     }
     this._events.visible = view === this._events;

@@ -6,6 +6,8 @@ const PROTOCOL = ["1.0.0"];
 /** The daemon says something at least this often while it is asked every few seconds; else the network is gone. */
 const SILENCE_MS = 20000;
 const HELLO_MS = 15000;
+/** Refusals of `hello` that are over after a while. */
+const PASSING = new Set(["too_many_connections", "rate_limited", "shutting_down"]);
 /** Requests that may wait for an answer; the page never has more than a few. */
 const MAX_PENDING = 64;
 
@@ -130,9 +132,11 @@ export class Link {
         this.logOut(`The daemon does not accept this token: ${failure.message}.`);
       } else if (failure.code === "too_many_attempts") {
         this.logOut("Too many wrong tokens came from this address. Wait a minute, then try again.");
+      } else if (PASSING.has(failure.code)) {
+        this._closed(socket, 4403);
+        socket.close();
       } else if (failure.code !== "link_lost") {
-        this._drop();
-        this._tell("stopped", `The daemon refused the connection: ${failure.message}.`);
+        this.logOut(`The daemon does not let this page in: ${failure.message}.`);
       }
     }
   }

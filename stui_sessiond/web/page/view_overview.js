@@ -5,6 +5,8 @@ import { ago, bytes, count, duration, short, visible } from "./format.js";
 import { el, reconcile, say } from "./dom.js";
 
 const SLOTS = 120;
+/** A daemon that has just started has few points: they get more room. */
+const FEWEST = 36;
 const LATE_BACKUPS = 2.5;
 
 export class Overview {
@@ -27,8 +29,8 @@ export class Overview {
       { chart: new Chart("Requests and events", [
         { label: "requests", of: (each) => each.requests / this._interval },
         { label: "events", of: (each) => each.events / this._interval }], " /s"), format: short },
-      { chart: new Chart("Evaluations ended", [
-        { label: "ended", of: (each) => each.evaluations / this._interval },
+      { chart: new Chart("Evaluations", [
+        { label: "ended / s", of: (each) => each.evaluations / this._interval },
         { label: "under way", of: (each) => each.running }], ""), format: short },
       { chart: new Chart("Evaluation latency", [
         { label: "mean", of: (each) => each.evaluation_ms },
@@ -59,9 +61,9 @@ export class Overview {
       this._tile("running", count(newest.running), `${short(newest.evaluations / this._interval)} ended / s`);
       this._tile("requests", short(newest.requests / this._interval), `${short(newest.events / this._interval)} events / s`);
       this._tile("memory", bytes(newest.memory_bytes), "of the daemon");
-      this._tile("lag", `${short(newest.lag_ms)} ms`, "in 5 s");
+      this._tile("lag", `${short(newest.lag_ms)} ms`, "over the last 5 s");
     }
-    for (const { chart, format } of this._charts) chart.show(figures.samples, SLOTS, format);
+    for (const { chart, format } of this._charts) chart.show(figures.samples, Math.max(FEWEST, figures.samples.length), format);
     const minutes = duration(figures.samples.length * this._interval);
     say(this._span, figures.samples.length ? `The last ${minutes}, one point for ${this._interval} s. The daemon keeps ten minutes.`
       : "The first figures come five seconds after the daemon's start.");
@@ -95,7 +97,7 @@ export function trouble(images, store, now) {
   for (const image of images) {
     const name = visible(image.name ?? image.image_id, 60);
     if (image.health === "critical" || image.health === "warning") {
-      found.push(`Image “${name}” is ${image.health}: ${image.condition.replaceAll("_", " ")}.`);
+      found.push(`Image “${name}” needs a look: ${image.condition.replaceAll("_", " ")}.`);
     }
     if (image.status === "orphaned" && image.session_count) {
       found.push(`Image “${name}” is gone, and ${count(image.session_count)} sessions wait for it.`);

@@ -56,8 +56,7 @@ export class Sessions {
 
   async refresh(ask) {
     this._ask = ask;
-    const status = this._status.value === "all" ? null : this._status.value;
-    const wish = { status, image_id: this._image, search: this._search.value.trim() || null, limit: PAGE, before: this._pager.cursor };
+    const wish = { status: this._status.value, image_id: this._image, search: this._search.value.trim() || null, limit: PAGE, before: this._pager.cursor };
     const [found, images, statistics] = await Promise.all([
       ask("list_sessions", wish), ask("list_images"), ask("get_session_statistics")]);
     this._next = found.next;
@@ -102,7 +101,7 @@ export class Sessions {
       this._detail.replaceChildren(el("p", { class: "outcome bad" }, failure.message), this._closer());
     }
     this._detail.hidden = false;
-    this._detail.scrollIntoView({ block: "nearest" });
+    this._detail.scrollIntoView({ block: "start" });
     this._detail.querySelector("button")?.focus();
   }
 

@@ -21,7 +21,7 @@ SessionStatus = Literal["active", "expired", "closed"]
 class ListSessions(Struct):
     """Parameters of `list_sessions`."""
 
-    status: SessionStatus | None = "active"
+    status: Literal["active", "expired", "closed", "all"] = "active"
     image_id: Name | None = None
     client_id: Name | None = None
     search: Name | None = None

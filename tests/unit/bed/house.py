@@ -22,7 +22,7 @@ from stui_sessiond.sessions.requests import RequestBook
 from stui_sessiond.sessions.retention import LifeRules
 from stui_sessiond.sessions.transitions import Change, NewSession
 from stui_sessiond.sessions.validator import SessionRules, SessionValidator
-from stui_sessiond.storage.api import BackupInfo, Commit, Loaded, Opened, SessionStorage, StorageStatus
+from stui_sessiond.storage.api import BackupInfo, Commit, Loaded, Opened, SessionStorage, StorageStatus, Survey
 from stui_sessiond.storage.memory import MemoryStorage
 from stui_sessiond.wire.bundle import Bundle
 from tests.unit.bed.clock import FakeClock
@@ -51,6 +51,7 @@ class TestStorage:
 
     def __init__(self, inner: MemoryStorage | None = None) -> None:
         self.inner = inner or MemoryStorage()
+        self.syncs = self.inner.syncs
         self.gate: asyncio.Event | None = None
         self.failure: Exception | None = None
         self.saving: asyncio.Queue[Session] = asyncio.Queue()
@@ -102,6 +103,10 @@ class TestStorage:
     def status(self) -> StorageStatus:
         """Tell how it is."""
         return self.inner.status()
+
+    async def survey(self) -> Survey:
+        """Look at the disk, if there is one."""
+        return await self.inner.survey()
 
     def _maybe_fail(self) -> None:
         if self.failure is not None:
