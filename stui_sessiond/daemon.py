@@ -88,7 +88,6 @@ from stui_sessiond.storage.image_store import DatabaseImages
 from stui_sessiond.tasks import TaskOwner
 from stui_sessiond.web.caller import Callers
 from stui_sessiond.web.health import Health
-from stui_sessiond.web.parts import WebParts
 from stui_sessiond.wire.forms import EventMessage, encode_event
 from stui_sessiond.wire.messages.operation import ConnectionRow
 from stui_sessiond.wire.timestamp import format_time
@@ -441,11 +440,13 @@ class Daemon:
         return self.server.dispatcher.remembered(request)
 
     def _make_web(self) -> Any:  # noqa: ANN401 -- an ASGI application
-        from stui_sessiond.web.app import make_app  # noqa: PLC0415 -- a daemon on its unix socket needs no Starlette
+        # A daemon on its unix socket needs no Starlette.
+        from stui_sessiond.web.app import Failures, WebParts, make_app  # noqa: PLC0415
 
         needed = self.settings.server.auth == "token"
         callers = Callers(self._authenticator, self._access, self.audit, token_needed=needed)
-        return make_app(WebParts(health=self._health, callers=callers, server=self.server))
+        failures = Failures(load_contract().errors, self.server.dispatcher.refuse)
+        return make_app(WebParts(health=self._health, callers=callers, failures=failures, server=self.server))
 
     def _health(self) -> Health:
         storage = self._storage.status()

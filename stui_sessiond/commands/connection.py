@@ -21,6 +21,7 @@ from stui_sessiond.errors import (
     StuiError,
     TooManyConnectionsError,
     UnknownCommandError,
+    UnsupportedOperationError,
     UnsupportedVersionError,
 )
 from stui_sessiond.ids import ConnectionId, ImageId
@@ -93,6 +94,9 @@ class ConnectionCommands:
 
     def hello(self, caller: Caller, asked: wire.Hello) -> Any:  # noqa: ANN401 -- the result, followed by what is owed
         """Carry out `hello`."""
+        if caller.once:
+            msg = "hello begins a connection, and a POST is none: say who you are in its headers"
+            raise UnsupportedOperationError(msg, command="hello")
         if caller.greeted:
             msg = "this connection has said hello already"
             raise AlreadyGreetedError(msg)

@@ -13,7 +13,7 @@ import structlog
 
 from stui_sessiond.commands.dispatch import Dispatcher
 from stui_sessiond.contract import CloseReason
-from stui_sessiond.errors import ConfigError
+from stui_sessiond.errors import ConfigError, ShuttingDownError, TooManyConnectionsError
 from stui_sessiond.ids import ConnectionId
 from stui_sessiond.images.link import ImageLink
 from stui_sessiond.security.access import Access
@@ -21,6 +21,7 @@ from stui_sessiond.security.admission import Admission, AdmissionRules, Ticket
 from stui_sessiond.security.audit import NO_AUDIT, AuditLog
 from stui_sessiond.security.origin import allowed_hosts
 from stui_sessiond.security.principal import Principal
+from stui_sessiond.security.resume import new_connection_id
 from stui_sessiond.security.tls import TlsFiles
 from stui_sessiond.server.binding import bind_tcp, bind_unix
 from stui_sessiond.server.certificate import LiveCertificate
@@ -28,6 +29,7 @@ from stui_sessiond.server.door import Door
 from stui_sessiond.server.peer import ImageEvents, Peer, PeerLimits, hello_watch
 from stui_sessiond.sessions.feed import Feed
 from stui_sessiond.tasks import TaskOwner
+from stui_sessiond.transports.events import Beat
 from stui_sessiond.transports.lines import LineProtocol
 from stui_sessiond.transports.pipe import Pipe, PipeLimits
 from stui_sessiond.transports.turn import Turn
@@ -124,7 +126,7 @@ class Server:
         self._http: tuple[str, int] | None = None
         self._certificate: LiveCertificate | None = None
         messages = limits.messages
-        self._pipe_limits = PipeLimits(
+        self.pipe_limits = PipeLimits(
             message_bytes=max(messages.client_bytes, messages.image_bytes), message_s=rules.message_s
         )
         admission = AdmissionRules(
@@ -134,7 +136,8 @@ class Server:
             failures=rules.failed_authentications,
         )
         self._admission = Admission(admission, time.monotonic)
-        self._turn = Turn()
+        self.turn = Turn()
+        self.beat = Beat()
 
     # ---- listening
 
@@ -159,11 +162,11 @@ class Server:
     async def _listen_unix(self, path: Path) -> None:
         sock = bind_unix(path)
         self._unix = path
-        factory = functools.partial(LineProtocol, self._accept, self._pipe_limits, turn=self._turn, same_user=True)
+        factory = functools.partial(LineProtocol, self._accept, self.pipe_limits, turn=self.turn, same_user=True)
         self._listeners.append(await asyncio.get_running_loop().create_unix_server(factory, sock=sock, backlog=1024))
 
     def _listen_lines(self, place: tuple[str, int]) -> tuple[str, int]:
-        factory = functools.partial(LineProtocol, self._accept, self._pipe_limits, turn=self._turn, same_user=False)
+        factory = functools.partial(LineProtocol, self._accept, self.pipe_limits, turn=self.turn, same_user=False)
         return self._open_door("lines", place, factory)
 
     async def _listen_http(self, place: tuple[str, int], make_app: Callable[[], Any]) -> tuple[str, int]:
@@ -176,14 +179,14 @@ class Server:
         rules = WebSocketRules(hosts=self.hosts, origins=self.rules.origins, ping_interval_s=self.rules.ping_interval_s)
         config = uvicorn.Config(
             make_app(),
-            ws=functools.partial(WebSocketProtocol, self._accept, self._pipe_limits, rules, turn=self._turn),  # type: ignore[arg-type]  # uvicorn only calls it
+            ws=functools.partial(WebSocketProtocol, self._accept, self.pipe_limits, rules, turn=self.turn),  # type: ignore[arg-type]  # uvicorn only calls it
             lifespan="off",
             log_config=None,
             access_log=False,
             server_header=False,
             timeout_graceful_shutdown=2,
         )
-        self._uvicorn = HttpServer(config, self.rules.handshake_s)
+        self._uvicorn = HttpServer(config, self.rules.handshake_s, self.limits.messages.client_bytes)
         self._uvicorn_task = self._watches.start(self._uvicorn.serve(), "http")
         while not self._uvicorn.started:  # it tells by this flag alone
             if self._uvicorn_task.done():
@@ -233,6 +236,23 @@ class Server:
             pipe.ticket.known()
         return peer
 
+    def enter(self, pipe: Pipe, principal: Principal, client_id: str | None, *, lasting: bool) -> Peer:
+        """Make the peer of somebody whom the transport's own handshake told of; `lasting`: for more than one request.
+
+        Raises:
+            ShuttingDownError, TooManyConnectionsError: there is no place for it.
+        """
+        if self.draining:
+            msg = "the daemon is stopping"
+            raise ShuttingDownError(msg)
+        if len(self._peers) >= self.rules.max_connections or self.crowded(principal):
+            msg = "the daemon, or the token, has as many connections as it may have; each request counts as one"
+            raise TooManyConnectionsError(msg)
+        peer = Peer(pipe, self, must_greet=False)
+        self._peers.add(peer)
+        peer.enter(principal, client_id, new_connection_id() if lasting else None)
+        return peer
+
     def crowded(self, principal: Principal) -> bool:
         """Tell whether somebody has as many connections as one token may have. The daemon's own user is not counted."""
         if principal.trusted:
@@ -251,7 +271,7 @@ class Server:
         """The peer is gone. While it is owed answers its name is kept, so that it can be resumed with them."""
         self._peers.discard(peer)
         name = peer.connection_id
-        if name is not None and peer.principal is not None:
+        if peer.counted and peer.principal is not None:
             token_id = peer.principal.token_id
             self._by_token[token_id] -= 1
             if not self._by_token[token_id]:
@@ -272,9 +292,12 @@ class Server:
     def take_over(self, peer: Peer) -> Peer | None:
         """Let the peer have the name of its connection; return the one that had it before."""
         name = peer.connection_id
-        if name is None or peer.principal is None:
+        if peer.principal is None:
             return None
+        peer.counted = True
         self._by_token[peer.principal.token_id] += 1
+        if name is None:
+            return None
         elder, self._by_name[name] = self._by_name.get(name), peer
         if name in self._parked:
             self._parked.pop(name).cancel()

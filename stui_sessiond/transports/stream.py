@@ -31,6 +31,7 @@ class StreamPipe(asyncio.Protocol, abc.ABC):
     """The part of a pipe that does not depend on how messages are framed."""
 
     same_user = False
+    only_events = False
 
     __slots__ = (
         "_full", "_held", "_limits", "_make_receiver", "_message_timer", "_out", "_out_bytes", "_reading", "_receiver",
@@ -184,6 +185,14 @@ class StreamPipe(asyncio.Protocol, abc.ABC):
             self._turn.add(self)
         self._out.append(written)
         self._out_bytes += len(written)
+
+    def _send_shared(self, written: bytes) -> None:
+        """Write what others get as well: at once, unless something waits or enough pipes did so in this turn."""
+        transport = self._transport
+        if self._out or transport is None or transport.is_closing() or not self._turn.spend():
+            self._queue(written)
+        else:
+            transport.write(written)
 
     def _take_out(self) -> list[bytes]:
         """Take what is queued, to be written now."""

@@ -4,20 +4,21 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp
 
-from stui_sessiond.contract import load_contract
 from stui_sessiond.errors import StuiError
-from stui_sessiond.web import probes, static
+from stui_sessiond.web import events, probes, rpc, static
 from stui_sessiond.web.failure import Failures
 from stui_sessiond.web.guard import Guard
 from stui_sessiond.web.parts import WebParts
 
-FAMILIES = (probes, static)
+__all__ = ["Failures", "WebParts", "make_app"]
+
+FAMILIES = (probes, rpc, events, static)
 """Modules with a function `routes(parts)`."""
 
 
 def make_app(parts: WebParts) -> ASGIApp:
     """Make the application."""
-    failures = Failures(load_contract().errors, parts.server.dispatcher.refuse)
+    failures = parts.failures
     app = Starlette(
         routes=[route for family in FAMILIES for route in family.routes(parts)],
         exception_handlers={StuiError: failures.handle, HTTPException: failures.handle_http},

@@ -9,11 +9,14 @@ from starlette.responses import Response
 
 from stui_sessiond.contract import ErrorCode
 from stui_sessiond.errors import StuiError, UnsupportedOperationError
+from stui_sessiond.web.outcome import Failed
 from stui_sessiond.web.status import all_statuses
 
 _log = structlog.get_logger(__name__)
 
-RETRY_S = {401: None, 429: 60, 503: 2}
+UNAUTHORIZED = 401
+
+RETRY_S = {429: 60, 503: 2}
 """What `Retry-After` says where the error does not: attempts are counted over a minute, a restart takes a moment."""
 
 NO_STORE = {"Cache-Control": "no-store"}
@@ -33,24 +36,19 @@ class Failures:
         """Tell the status of an error code; of one that is not known, that of a fault."""
         return self._statuses.get(code, 500)
 
-    def response(self, error: StuiError, status: int | None = None, body: bytes | None = None) -> Response:
-        """Make the response of an error; `body` if the message is made already."""
+    def response(self, error: StuiError, status: int | None = None) -> Response:
+        """Make the response of an error."""
         status = status or self.status(error.code)
-        return Response(body or self._encode(error), status, self.headers(status, error), "application/json")
+        after = error.details.get("retry_after")
+        headers = _headers(status, after if isinstance(after, int | float) else None)
+        return Response(self._encode(error), status, headers, "application/json")
 
-    @staticmethod
-    def headers(status: int, error: StuiError | None = None) -> dict[str, str]:
-        """Make the headers that go with a status."""
-        headers = dict(NO_STORE)
-        if status == 401:  # noqa: PLR2004 -- RFC 9110, section 11.6.1
-            headers["WWW-Authenticate"] = 'Bearer realm="stui_sessiond"'
-        wait = RETRY_S.get(status)
-        after = error.details.get("retry_after") if error is not None else None
-        if isinstance(after, int | float):
-            wait = int(after) + 1
-        if wait is not None:
-            headers["Retry-After"] = str(wait)
-        return headers
+    def answer(self, message: bytes, failed: Failed | None) -> Response:
+        """Make the response that carries an answer."""
+        if failed is None:
+            return Response(message, 200, dict(NO_STORE), "application/json")
+        status = self.status(failed.code)
+        return Response(message, status, _headers(status, failed.retry_after), "application/json")
 
     async def handle(self, request: Request, error: Exception) -> Response:
         """Answer a request that met an error of ours."""
@@ -72,3 +70,13 @@ class Failures:
         """Answer a request that met a fault of the daemon."""
         _log.error("http.crashed", path=request.url.path, exc_info=error)
         return self.response(StuiError("a fault in the daemon; its log has the details"))
+
+
+def _headers(status: int, retry_after: float | None) -> dict[str, str]:
+    headers = dict(NO_STORE)
+    if status == UNAUTHORIZED:  # RFC 9110, section 11.6.1
+        headers["WWW-Authenticate"] = 'Bearer realm="stui_sessiond"'
+    wait = RETRY_S.get(status) if retry_after is None else int(retry_after) + 1
+    if wait is not None:
+        headers["Retry-After"] = str(wait)
+    return headers

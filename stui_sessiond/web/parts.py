@@ -6,6 +6,7 @@ import msgspec
 
 from stui_sessiond.server.listeners import Server
 from stui_sessiond.web.caller import Callers
+from stui_sessiond.web.failure import Failures
 from stui_sessiond.web.health import Health
 
 
@@ -14,5 +15,6 @@ class WebParts(msgspec.Struct, frozen=True, kw_only=True):
 
     health: Callable[[], Health]
     callers: Callers
+    failures: Failures
     server: Server
     """Who holds peers, limits, and what `Host` and `Origin` may be."""
