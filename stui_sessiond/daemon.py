@@ -32,7 +32,7 @@ from stui_sessiond.commands.interruption import InterruptionCommands
 from stui_sessiond.commands.kept import SWEEP_INTERVAL_S, Kept
 from stui_sessiond.commands.many import ManyImagesCommands
 from stui_sessiond.commands.mirror import Mirror
-from stui_sessiond.commands.operation import OperationCommands
+from stui_sessiond.commands.overview import OverviewCommands
 from stui_sessiond.commands.paging import LongResults
 from stui_sessiond.commands.reapply import ReapplyCommands
 from stui_sessiond.commands.relay import Relay
@@ -89,7 +89,7 @@ from stui_sessiond.tasks import TaskOwner
 from stui_sessiond.web.caller import Callers
 from stui_sessiond.web.health import Health
 from stui_sessiond.wire.forms import EventMessage, encode_event
-from stui_sessiond.wire.messages.operation import ConnectionRow
+from stui_sessiond.wire.messages.overview import ConnectionRow
 from stui_sessiond.wire.timestamp import format_time
 
 _log = structlog.get_logger(__name__)
@@ -233,7 +233,7 @@ class Daemon:
             self.audit,
         )
 
-    def _operating(self, hub: Hub, running: RunningTable) -> OperationCommands:
+    def _operating(self, hub: Hub, running: RunningTable) -> OverviewCommands:
         """Make what shows an operator how this daemon is. The server that it counts at is made after it."""
         source = Source(
             requests=lambda: self.server.dispatcher.requests,
@@ -245,7 +245,7 @@ class Daemon:
             running=lambda: running.evaluating().total(),
         )
         self._figures = Figures(source, self._clock)
-        return OperationCommands(
+        return OverviewCommands(
             self.manager,
             hub,
             running,

@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from stui_sessiond.timing import Taken, Timing
-from stui_sessiond.wire.messages import operation as wire
+from stui_sessiond.wire.messages import overview as wire
 from stui_sessiond.wire.timestamp import format_time
 
 SAMPLE_S = 5.0

@@ -33,7 +33,7 @@ from stui_sessiond.transports.events import Beat
 from stui_sessiond.transports.lines import LineProtocol
 from stui_sessiond.transports.pipe import Pipe, PipeLimits
 from stui_sessiond.transports.turn import Turn
-from stui_sessiond.wire.messages.operation import ConnectionRow
+from stui_sessiond.wire.messages.overview import ConnectionRow
 from stui_sessiond.wire.messages.session import ConnectionCounts
 
 if TYPE_CHECKING:

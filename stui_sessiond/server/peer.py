@@ -30,7 +30,7 @@ from stui_sessiond.wire.codec import decode_message, leading_id
 from stui_sessiond.wire.forms import PushedEvent, Reply, Request
 from stui_sessiond.wire.limits import MessageLimits
 from stui_sessiond.wire.messages.connection import Hello
-from stui_sessiond.wire.messages.operation import ConnectionRow
+from stui_sessiond.wire.messages.overview import ConnectionRow
 from stui_sessiond.wire.timestamp import format_time
 
 _log = structlog.get_logger(__name__)

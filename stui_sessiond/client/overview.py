@@ -3,12 +3,12 @@
 import abc
 from typing import Literal, TypeVar
 
-from stui_sessiond.wire.messages import operation
+from stui_sessiond.wire.messages import overview
 
 T = TypeVar("T")
 
 
-class OperatingCommands(abc.ABC):
+class OverviewCommands(abc.ABC):
     """The commands that show sessions, connections, evaluations, the store and figures of the whole daemon."""
 
     @abc.abstractmethod
@@ -24,26 +24,26 @@ class OperatingCommands(abc.ABC):
         search: str | None = None,
         limit: int = 50,
         before: int | None = None,
-    ) -> operation.ListSessionsResult:
+    ) -> overview.ListSessionsResult:
         """List sessions, the newest first; go on with `before`, the `next` of the page before."""
-        asked = operation.ListSessions(status, image_id, client_id, search, limit, before)
-        return await self.ask(asked, operation.ListSessionsResult)
+        asked = overview.ListSessions(status, image_id, client_id, search, limit, before)
+        return await self.ask(asked, overview.ListSessionsResult)
 
-    async def list_connections(self, *, limit: int = 100, offset: int = 0) -> operation.ListConnectionsResult:
+    async def list_connections(self, *, limit: int = 100, offset: int = 0) -> overview.ListConnectionsResult:
         """List who is connected, the newest first."""
-        return await self.ask(operation.ListConnections(limit, offset), operation.ListConnectionsResult)
+        return await self.ask(overview.ListConnections(limit, offset), overview.ListConnectionsResult)
 
     async def list_running_evaluations(
         self, image_id: str | None = None, *, limit: int = 100
-    ) -> operation.ListRunningEvaluationsResult:
+    ) -> overview.ListRunningEvaluationsResult:
         """List the evaluations that are under way, the oldest first."""
-        asked = operation.ListRunningEvaluations(image_id, limit)
-        return await self.ask(asked, operation.ListRunningEvaluationsResult)
+        asked = overview.ListRunningEvaluations(image_id, limit)
+        return await self.ask(asked, overview.ListRunningEvaluationsResult)
 
-    async def get_store_status(self) -> operation.GetStoreStatusResult:
+    async def get_store_status(self) -> overview.GetStoreStatusResult:
         """Tell how the store, its disk and its backups are."""
-        return await self.ask(operation.GetStoreStatus(), operation.GetStoreStatusResult)
+        return await self.ask(overview.GetStoreStatus(), overview.GetStoreStatusResult)
 
-    async def get_figures(self, *, limit: int = 120) -> operation.GetFiguresResult:
+    async def get_figures(self, *, limit: int = 120) -> overview.GetFiguresResult:
         """Tell how busy the daemon was in the last minutes."""
-        return await self.ask(operation.GetFigures(limit), operation.GetFiguresResult)
+        return await self.ask(overview.GetFigures(limit), overview.GetFiguresResult)

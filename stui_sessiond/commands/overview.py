@@ -16,7 +16,7 @@ from stui_sessiond.sessions.hub import Hub, may_hear
 from stui_sessiond.sessions.manager import SessionManager
 from stui_sessiond.sessions.shelf import Entry
 from stui_sessiond.storage.api import SessionStorage
-from stui_sessiond.wire.messages import operation as wire
+from stui_sessiond.wire.messages import overview as wire
 from stui_sessiond.wire.messages import plain
 from stui_sessiond.wire.timestamp import format_time
 
@@ -33,7 +33,7 @@ _WORDS: dict[Status, wire.SessionStatus] = {
 }
 
 
-class OperationCommands:
+class OverviewCommands:
     """Carries out the commands about how the daemon is."""
 
     def __init__(

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from stui_sessiond.commands import operation
+from stui_sessiond.commands import overview
 from stui_sessiond.commands.figures import KEPT_SAMPLES, Figures, Source
 from stui_sessiond.storage.file import FileStorage
 from stui_sessiond.timing import Timing
@@ -76,7 +76,7 @@ async def test_pages_are_filtered() -> None:
 
 async def test_page_looks_at_a_bounded_number_of_sessions(monkeypatch: pytest.MonkeyPatch) -> None:
     """A search that finds little gives short pages instead of holding the loop; in the end all were looked at."""
-    monkeypatch.setattr(operation, "MAX_LOOKED_AT", 4)
+    monkeypatch.setattr(overview, "MAX_LOOKED_AT", 4)
     async with running_daemon() as running, running.talker() as talker:
         made = await sessions(talker, 10)
         pages = await walk(talker, search="client-0", limit=10)
