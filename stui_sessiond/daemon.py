@@ -191,7 +191,7 @@ class Daemon:
             ReapplyCommands(self.images, mirror, approvals, clock),
             HistoryCommands(self.manager),
             StorageCommands(self._storage),
-            self._operating(hub, running),
+            self._operating(keeper, hub, running),
             EvaluationCommands(book, relay, running, long_results),
             *self._asking,
             self._image_sessions,
@@ -233,7 +233,7 @@ class Daemon:
             self.audit,
         )
 
-    def _operating(self, hub: Hub, running: RunningTable) -> OverviewCommands:
+    def _operating(self, keeper: Keeper, hub: Hub, running: RunningTable) -> OverviewCommands:
         """Make what shows an operator how this daemon is. The server that it counts at is made after it."""
         source = Source(
             requests=lambda: self.server.dispatcher.requests,
@@ -241,7 +241,7 @@ class Daemon:
             evaluations=running.evaluations,
             syncs=self._storage.syncs,
             connections=lambda: self.server.counts().total,
-            sessions=lambda: self.manager.totals().sessions,
+            sessions=lambda: len(keeper.shelf),
             running=lambda: running.evaluating().total(),
         )
         self._figures = Figures(source, self._clock)

@@ -67,14 +67,14 @@ class App {
       this._refreshSoon(0);
     });
     addEventListener("online", () => this._link.hurry());
-    addEventListener("hashchange", () => this._go(location.hash.slice(1), false));
+    addEventListener("hashchange", () => this._go(location.hash.slice(2), false));
   }
 
   _build() {
     for (const view of this._views) {
       view.root.hidden = true;
       $("views").append(view.root);
-      $("nav").append(el("a", { href: `#${view.id}`, data: { view: view.id } }, view.title));
+      $("nav").append(el("a", { href: `#/${view.id}`, data: { view: view.id } }, view.title));
     }
     $("login-form").addEventListener("submit", (event) => {
       event.preventDefault();
@@ -86,14 +86,14 @@ class App {
       this._link.open(token);
     });
     $("logout").addEventListener("click", () => this._link.logOut(""));
-    this._go(location.hash.slice(1) || "overview", false);
+    this._go(location.hash.slice(2) || "overview", false);
   }
 
   // ---- which part is shown
 
   _go(id, write = true) {
     const view = this._views.find((each) => each.id === id) ?? this._views[0];
-    if (write && location.hash.slice(1) !== view.id) history.pushState(null, "", `#${view.id}`);
+    if (write && location.hash.slice(2) !== view.id) history.pushState(null, "", `#/${view.id}`);
     const moved = this._current !== null && this._current !== view;
     this._current = view;
     for (const each of this._views) each.root.hidden = each !== view;

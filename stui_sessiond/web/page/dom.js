@@ -58,7 +58,8 @@ export function reconcile(parent, items, key, draw) {
 /** A table that turns into cards on a narrow screen. `columns` are `[title, class]`. */
 export function table(caption, columns) {
   const body = el("tbody");
-  const head = el("tr", {}, ...columns.map(([title, kind]) => el("th", { scope: "col", class: kind }, title)));
+  const head = el("tr", {}, ...columns.map(([title, kind]) =>
+    el("th", { scope: "col", class: kind }, kind === "act" ? el("span", { class: "unseen" }, title) : title)));
   const root = el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": caption },
     el("table", {}, el("caption", { class: "unseen" }, caption), el("thead", {}, head), body));
   const row = (cells, properties = {}) => el("tr", properties,

@@ -36,10 +36,11 @@ export function ago(time, now) {
   const seconds = (now - Date.parse(time)) / 1000;
   if (Number.isNaN(seconds)) return "–";
   if (seconds < 2) return "now";
-  return `${coarse(seconds)} ago`;
+  return `${rough(seconds)} ago`;
 }
 
-function coarse(seconds) {
+/** 3725 -> "1 h": the largest part alone. */
+export function rough(seconds) {
   for (const [size, word] of [[86400, "d"], [3600, "h"], [60, "min"]]) {
     if (seconds >= size) return `${Math.floor(seconds / size)} ${word}`;
   }

@@ -12,8 +12,8 @@ export class Connections {
     this.title = "Clients";
     this._deeds = deeds;
     this._offset = 0;
-    this._table = table("Connections, the newest first", [["Client", "wide"], ["Role", ""], ["Transport", ""], ["Token", ""],
-      ["Address", ""], ["Since", ""], ["Subscribed to", "wide"], ["Waiting", "num"], ["", "act"]]);
+    this._table = table("Connections, the newest first", [["Client", "wide"], ["Role", "fit"], ["Transport", "fit"], ["Token", ""],
+      ["Address", ""], ["Since", "fit"], ["Subscribed to", "wide"], ["Waiting", "num"], ["Actions", "act"]]);
     const turn = (step) => () => {
       this._offset = Math.max(0, this._offset + step);
       refreshSoon();

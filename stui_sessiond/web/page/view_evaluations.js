@@ -14,10 +14,10 @@ export class Evaluations {
     this._deeds = deeds;
     this._recent = new Ring(RECENT);
     this._codes = new Map();
-    this._running = table("Evaluations under way, the oldest first", [["Code", "wide"], ["Status", ""], ["Client", ""],
-      ["Session", ""], ["Image", ""], ["For", ""], ["", "act"]]);
-    this._ended = table("Evaluations that ended", [["Code", "wide"], ["Outcome", ""], ["Client", ""], ["Session", ""],
-      ["Took", "num"], ["Result", "wide"], ["Ended", ""]]);
+    this._running = table("Evaluations under way, the oldest first", [["Code", "wide"], ["Status", "fit"], ["Client", ""],
+      ["Session", "fit"], ["Image", ""], ["For", "fit"], ["Actions", "act"]]);
+    this._ended = table("Evaluations that ended", [["Code", "wide"], ["Outcome", "fit"], ["Client", ""], ["Session", "fit"],
+      ["Took", "num"], ["Result", "wide"], ["Ended", "fit"]]);
     this._runningNote = el("p", { class: "hint" });
     this._recentNote = el("p", { class: "hint" });
     this.root = el("section", { "aria-labelledby": "evaluations-title" },

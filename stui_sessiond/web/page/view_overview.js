@@ -1,7 +1,7 @@
 // What does an operator see first? Whether anything is wrong, how busy the daemon is, and how fast.
 
 import { Chart } from "./chart.js";
-import { ago, bytes, count, duration, short, visible } from "./format.js";
+import { ago, bytes, count, duration, rough, short, visible } from "./format.js";
 import { el, reconcile, say } from "./dom.js";
 
 const SLOTS = 120;
@@ -56,7 +56,7 @@ export class Overview {
     const { total, clients, observers } = statistics.connections;
     this._tile("connections", count(total), `${count(clients)} clients, ${count(observers)} observers`);
     this._tile("images", count(statistics.images.connected), `${count(statistics.images.known)} known`);
-    this._tile("uptime", duration(statistics.uptime_seconds), "\u00a0");
+    this._tile("uptime", rough(statistics.uptime_seconds), "without a restart");
     if (newest) {
       this._tile("running", count(newest.running), `${short(newest.evaluations / this._interval)} ended / s`);
       this._tile("requests", short(newest.requests / this._interval), `${short(newest.events / this._interval)} events / s`);

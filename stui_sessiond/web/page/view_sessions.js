@@ -31,8 +31,8 @@ export class Sessions {
     };
     this._search.addEventListener("input", again);
     this._status.addEventListener("change", again);
-    this._table = table("Sessions, the newest first", [["Session", "wide"], ["Owner", ""], ["Image", ""], ["Status", ""],
-      ["Attached", "num"], ["Running", "num"], ["Size", "num"], ["Last used", ""], ["", "act"]]);
+    this._table = table("Sessions, the newest first", [["Session", "wide"], ["Owner", ""], ["Image", ""], ["Status", "fit"],
+      ["Attached", "num"], ["Running", "num"], ["Size", "num"], ["Last used", "fit"], ["Actions", "act"]]);
     this._older = el("button", { type: "button", class: "quiet", on: { click: () => this._turn(() => this._pager.forward(this._next)) } }, "Older");
     this._newer = el("button", { type: "button", class: "quiet", on: { click: () => this._turn(() => this._pager.back()) } }, "Newer");
     this._where = el("span", { class: "where", "aria-live": "polite" });

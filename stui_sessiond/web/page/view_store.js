@@ -11,7 +11,7 @@ export class Store {
     this._trouble = el("p", { class: "conflict", hidden: true });
     this._disk = el("meter", { min: "0", max: "1", low: "0.85", high: "0.95", optimum: "0", value: "0", "aria-label": "Used share of the disk" });
     this._diskText = el("p", { class: "hint" });
-    this._table = table("Backups, the newest first", [["Backup", "wide"], ["Made", ""], ["Why", ""], ["Sessions", "num"], ["", ""]]);
+    this._table = table("Backups, the newest first", [["Backup", "wide"], ["Made", "fit"], ["Why", ""], ["Sessions", "num"], ["State", ""]]);
     this._note = el("p", { class: "hint" });
     this._button = el("div", { class: "buttons" });
     this._deeds = deeds;
