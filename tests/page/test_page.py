@@ -355,13 +355,16 @@ def test_page_comes_back_after_the_daemon_was_killed(browser: Browser) -> None:
         daemon.signal(signal.SIGKILL)
         daemon.wait()
         expect(page.locator("#banner")).to_contain_text("What is shown may be old. Trying again")
+        with Daemon(home) as unseen, Connection(unseen.socket_path) as client:  # one that the page cannot reach
+            client.result("update_session_state", session_id=session, state_data={"meanwhile": 2})
         with serve(home, port=port) as again, Connection(again.socket_path) as client:
             visit.live()
             events = visit.section("events")
             expect(events).to_contain_text("The daemon was started again.")
-            client.result("update_session_state", session_id=session, state_data={"after": 2})
+            client.result("update_session_state", session_id=session, state_data={"after": 3})
             expect(events.locator("li").first).to_contain_text("after")
-            expect(events).not_to_contain_text("may be missing")
+            expect(events.locator("li", has_text='"path":"/state/meanwhile","value":2')).to_have_count(1)
+            expect(events).not_to_contain_text("missing")
             visit.go("sessions")
             expect(visit.section("sessions").locator("tbody tr")).to_contain_text("Survivor")
             assert page.evaluate("window.untouched")
