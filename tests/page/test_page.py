@@ -5,6 +5,7 @@ Needs Chromium (Debian: `apt-get install chromium`); `STUI_CHROMIUM` may name it
 
 from __future__ import annotations
 
+import json
 import re
 import signal
 from collections.abc import Iterator
@@ -88,6 +89,27 @@ def test_log_in_takes_the_right_token(browser: Browser) -> None:
         page.reload()
         expect(page.locator("#login")).to_be_visible()
         assert token not in daemon.log.replace(f"    {token}\n", "")
+
+
+def test_command_makes_a_token_for_the_page(browser: Browser) -> None:
+    """`stui-sessiond ui` tells the address and a token for a working day; what it may depends on how it was asked."""
+    with folder() as home, serve(home) as daemon:
+        place = ":".join(map(str, daemon.place("http")))
+        where = ("--data-dir", str(daemon.data), "--http", place, "--no-open")
+        made = run_cli("ui", "--look", *where)
+        assert made.returncode == 0, made.stderr
+        url, token = made.stdout.split()
+        daemon.wait_for("token.created")
+        with visiting(browser, daemon, token) as visit:
+            assert visit.url == url
+            expect(visit.page.locator("#rights")).to_have_text("may observe")
+        url, token = run_cli("ui", *where).stdout.split()
+        assert token not in url
+        listed = json.loads(run_cli("token", "list", "--json", "--data-dir", str(daemon.data)).stdout)
+        rights = [row["rights"] for row in listed if row["name"].startswith("page-")]
+        assert rights == [["observe"], ["admin", "eval", "observe", "session"]]
+        refused = run_cli("ui", "--data-dir", str(daemon.data), "--no-open")
+        assert (refused.returncode, "--http 127.0.0.1:7448" in refused.stderr) == (2, True)
 
 
 def test_no_token_is_asked_for_where_none_is_needed(browser: Browser) -> None:
