@@ -1,14 +1,18 @@
-"""How busy was the daemon in the last minutes? A row of figures for each interval, kept in memory and bounded."""
+"""How busy was the daemon in the last minutes? A row of figures for each interval, kept in memory and bounded.
+
+The counts are those that parts keep of themselves anyway (`counting`); here the difference between two looks is told.
+"""
 
 import os
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
-from stui_sessiond.timing import Taken, Timing
+from stui_sessiond.counting import Histogram
 from stui_sessiond.wire.messages import overview as wire
 from stui_sessiond.wire.timestamp import format_time
 
@@ -18,8 +22,12 @@ SAMPLE_S = 5.0
 KEPT_SAMPLES = 120
 """Ten minutes of them: what an operator looks at; longer series are the business of a metrics server."""
 
+SHARE = 0.95
+"""Of what happened in an interval so much was at most as slow as is told beside the mean."""
+
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 _MEMORY = Path("/proc/self/statm")
+_MS = 1000.0
 
 
 class Source(msgspec.Struct, frozen=True, kw_only=True):
@@ -27,11 +35,20 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
 
     requests: Callable[[], int]
     events: Callable[[], int]
-    evaluations: Timing
-    syncs: Timing
+    evaluations: Histogram
+    syncs: Callable[[], Histogram | None]
+    """None: nothing is written."""
     connections: Callable[[], int]
     sessions: Callable[[], int]
     running: Callable[[], int]
+
+
+class _Known(NamedTuple):
+    counts: tuple[int, ...]
+    total: float
+
+
+_NOTHING = _Known((), 0.0)
 
 
 class Figures:
@@ -49,7 +66,8 @@ class Figures:
         self._clock = clock
         self._monotonic = monotonic
         self._samples: deque[wire.Sample] = deque(maxlen=KEPT_SAMPLES)
-        self._before = (0, 0)
+        self._counts = (0, 0)
+        self._evaluations = self._syncs = _NOTHING
         self._last = monotonic()
 
     def start(self) -> None:
@@ -59,31 +77,68 @@ class Figures:
     def sample(self) -> None:
         """Add the interval that ends now."""
         source, now = self._source, self._monotonic()
-        requests, events = source.requests(), source.events()
-        evaluations, syncs = source.evaluations.take(), source.syncs.take()
+        counts = (source.requests(), source.events())
+        evaluations, self._evaluations = took_since(source.evaluations, self._evaluations)
+        syncs, self._syncs = took_since(source.syncs(), self._syncs)
         self._samples.append(
             wire.Sample(
                 at=format_time(self._clock()),
-                requests=requests - self._before[0],
-                events=events - self._before[1],
-                evaluations=evaluations.count,
-                evaluation_ms=_mean_ms(evaluations),
-                evaluation_max_ms=_max_ms(evaluations),
-                syncs=syncs.count,
-                sync_ms=_mean_ms(syncs),
-                sync_max_ms=_max_ms(syncs),
+                requests=counts[0] - self._counts[0],
+                events=counts[1] - self._counts[1],
+                evaluations=evaluations.times,
+                evaluation_ms=evaluations.mean_ms,
+                evaluation_p95_ms=evaluations.p95_ms,
+                syncs=syncs.times,
+                sync_ms=syncs.mean_ms,
+                sync_p95_ms=syncs.p95_ms,
                 connections=source.connections(),
                 sessions=source.sessions(),
                 running=source.running(),
                 memory_bytes=memory_bytes(),
-                lag_ms=round(max(0.0, now - self._last - self.interval_s) * 1000, 2),
+                lag_ms=round(max(0.0, now - self._last - self.interval_s) * _MS, 2),
             )
         )
-        self._before, self._last = (requests, events), now
+        self._counts, self._last = counts, now
 
     def newest(self, count: int) -> list[wire.Sample]:
         """Give the newest samples, the oldest of them first."""
         return list(self._samples)[-count:]
+
+
+class Took(NamedTuple):
+    """How long something took in an interval; None when there was none of it."""
+
+    times: int = 0
+    mean_ms: float | None = None
+    p95_ms: float | None = None
+
+
+def took_since(histogram: Histogram | None, known: _Known) -> tuple[Took, _Known]:
+    """Tell what came to a histogram since it was known; and what is known now. Another thread may write meanwhile."""
+    if histogram is None:
+        return Took(), _NOTHING
+    counts, total = tuple(histogram.counts), histogram.total
+    before = known.counts or (0,) * len(counts)
+    fresh = [after - earlier for after, earlier in zip(counts, before, strict=True)]
+    count = sum(fresh)
+    if not count:
+        return Took(), _Known(counts, total)
+    mean = max(0.0, total - known.total) / count
+    slow = quantile(histogram.bounds, fresh, SHARE)
+    return Took(count, round(mean * _MS, 3), round(slow * _MS, 3)), _Known(counts, total)
+
+
+def quantile(bounds: Sequence[float], counts: Sequence[int], share: float) -> float:
+    """Estimate the value that a share of all values do not exceed: evenly within its bucket, as Prometheus does.
+
+    What is above the last bound counts as the last bound.
+    """
+    rank, below, lower = share * sum(counts), 0, 0.0
+    for bound, count in zip(bounds, counts, strict=False):
+        if count and below + count >= rank:
+            return lower + (bound - lower) * (rank - below) / count
+        below, lower = below + count, bound
+    return lower
 
 
 def memory_bytes() -> int | None:
@@ -92,11 +147,3 @@ def memory_bytes() -> int | None:
         return int(_MEMORY.read_bytes().split()[1]) * _PAGE_BYTES
     except (OSError, IndexError, ValueError):
         return None
-
-
-def _mean_ms(taken: Taken) -> float | None:
-    return None if taken.mean_s is None else round(taken.mean_s * 1000, 3)
-
-
-def _max_ms(taken: Taken) -> float | None:
-    return round(taken.slowest_s * 1000, 3) if taken.count else None

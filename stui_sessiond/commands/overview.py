@@ -5,12 +5,15 @@ Each looks at what is in memory, or at the disk from a thread, and gives a bound
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from typing import Protocol
 
-from stui_sessiond.commands.figures import Figures
+from stui_sessiond.commands.dispatch import Dispatcher
+from stui_sessiond.commands.figures import Figures, Source
 from stui_sessiond.commands.running import Running, RunningTable
 from stui_sessiond.commands.table import Caller, Command
 from stui_sessiond.errors import StorageError
 from stui_sessiond.images.link import RUNS_CODE
+from stui_sessiond.images.registry import ImageRegistry
 from stui_sessiond.model.session import SessionHeader, Status
 from stui_sessiond.sessions.hub import Hub, may_hear
 from stui_sessiond.sessions.manager import SessionManager
@@ -18,6 +21,7 @@ from stui_sessiond.sessions.shelf import Entry
 from stui_sessiond.storage.api import SessionStorage
 from stui_sessiond.wire.messages import overview as wire
 from stui_sessiond.wire.messages import plain
+from stui_sessiond.wire.messages.session import ConnectionCounts
 from stui_sessiond.wire.timestamp import format_time
 
 MAX_LOOKED_AT = 20_000
@@ -33,6 +37,18 @@ _WORDS: dict[Status, wire.SessionStatus] = {
 }
 
 
+class Host(Protocol):
+    """What is asked of the server; it is there when the first request comes."""
+
+    dispatcher: Dispatcher
+
+    def counts(self) -> ConnectionCounts:
+        """Count connections by role."""
+
+    def outlines(self) -> Sequence[wire.ConnectionRow]:
+        """Tell of every connection."""
+
+
 class OverviewCommands:
     """Carries out the commands about how the daemon is."""
 
@@ -42,8 +58,8 @@ class OverviewCommands:
         hub: Hub,
         running: RunningTable,
         storage: SessionStorage,
-        figures: Figures,
-        connections: Callable[[], Sequence[wire.ConnectionRow]],
+        images: ImageRegistry,
+        host: Callable[[], Host],
         clock: Callable[[], float],
         server_id: str,
     ) -> None:
@@ -51,8 +67,19 @@ class OverviewCommands:
         self._hub = hub
         self._running = running
         self._storage = storage
-        self._figures = figures
-        self._connections = connections
+        self._host = host
+        self.figures = Figures(
+            Source(
+                requests=lambda: host().dispatcher.table.asked,
+                events=lambda: hub.published,
+                evaluations=images.evaluations.took,
+                syncs=storage.sync_times,
+                connections=lambda: host().counts().total,
+                sessions=lambda: manager.count,
+                running=lambda: running.evaluating().total(),
+            ),
+            clock,
+        )
         self._clock = clock
         self._server_id = server_id
 
@@ -63,7 +90,7 @@ class OverviewCommands:
             Command("list_connections", wire.ListConnections, self.list_connections),
             Command("list_running_evaluations", wire.ListRunningEvaluations, self.list_running),
             Command("get_store_status", wire.GetStoreStatus, self.store_status),
-            Command("get_figures", wire.GetFigures, self.figures),
+            Command("get_figures", wire.GetFigures, self.get_figures),
         )
 
     # ---- sessions
@@ -102,7 +129,7 @@ class OverviewCommands:
 
     def list_connections(self, caller: Caller, asked: wire.ListConnections) -> wire.ListConnectionsResult:
         """Carry out `list_connections`: who named itself, and is no observer, sees its own."""
-        rows = self._connections()
+        rows = self._host().outlines()
         if caller.client_id is not None and caller.role != "observer":
             rows = [row for row in rows if row.client_id == caller.client_id]
         rows = sorted(rows, key=lambda row: (row.since, row.connection_id or ""), reverse=True)
@@ -163,12 +190,10 @@ class OverviewCommands:
 
     # ---- figures
 
-    def figures(self, caller: Caller, asked: wire.GetFigures) -> wire.GetFiguresResult:
+    def get_figures(self, caller: Caller, asked: wire.GetFigures) -> wire.GetFiguresResult:
         """Carry out `get_figures`."""
         del caller
-        return wire.GetFiguresResult(
-            plain(self._figures.interval_s), self._figures.newest(asked.limit), self._server_id
-        )
+        return wire.GetFiguresResult(plain(self.figures.interval_s), self.figures.newest(asked.limit), self._server_id)
 
 
 def _is_wanted(header: SessionHeader, asked: wire.ListSessions, now: float) -> bool:

@@ -2,7 +2,6 @@
 
 import asyncio
 import secrets
-import time
 from collections import Counter
 from collections.abc import Coroutine, Iterator
 from typing import Any, TypeVar
@@ -13,7 +12,6 @@ from stui_sessiond.ids import SessionId
 from stui_sessiond.images.link import RUNS_CODE, ImageLink
 from stui_sessiond.model.request import Origin, RequestEntry
 from stui_sessiond.tasks import TaskOwner
-from stui_sessiond.timing import Timing
 
 T = TypeVar("T")
 
@@ -31,8 +29,6 @@ class Running(msgspec.Struct, eq=False):
     waiting: asyncio.Timeout | None = None
     """Set while it waits for somebody to approve it."""
     given_up: bool = False
-    asked_at: float = 0.0
-    """When the image was asked, by a clock that never jumps."""
 
     @property
     def key(self) -> str:
@@ -66,8 +62,9 @@ class RunningTable:
         self._tasks = TaskOwner("relay")
         self._by_place: dict[tuple[SessionId, str], Running] = {}
         self._by_relay_id: dict[str, Running] = {}
-        self.evaluations = Timing()
-        """Of those that ran code: from the image being asked until that ended, however it did."""
+
+    def __len__(self) -> int:
+        return len(self._by_place)
 
     def find(self, session_id: str, key: str) -> Running | None:
         """Look a request up."""
@@ -116,14 +113,12 @@ class RunningTable:
 
     def ask(self, running: Running, request: RequestEntry, link: ImageLink) -> None:
         """Take note that an image is asked now: this cannot be taken back any more."""
-        running.request, running.link, running.asked_at = request, link, time.monotonic()
+        running.request, running.link = request, link
         if request.relay_id is not None:
             self._by_relay_id[request.relay_id] = running
 
     def _remove(self, running: Running) -> None:
         del self._by_place[(running.session_id, running.key)]
-        if running.link is not None and running.request.command in RUNS_CODE:
-            self.evaluations.add(time.monotonic() - running.asked_at)
         self._by_relay_id.pop(running.request.relay_id or "", None)
 
     def own_key(self, session_id: SessionId, origin: Origin | None) -> str:

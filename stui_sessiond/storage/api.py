@@ -9,11 +9,11 @@ from typing import Literal, Protocol
 
 import msgspec
 
+from stui_sessiond.counting import Histogram
 from stui_sessiond.ids import SessionId
 from stui_sessiond.model.event import Event
 from stui_sessiond.model.request import RequestEntry
 from stui_sessiond.model.session import HistoryEntry, Session, SessionHeader
-from stui_sessiond.timing import Timing
 
 
 class StoredHeader(msgspec.Struct, frozen=True):
@@ -100,9 +100,6 @@ class Survey(msgspec.Struct, frozen=True):
 class SessionStorage(Protocol):
     """Keeps sessions. One caller at a time per session; different sessions do not wait for each other."""
 
-    syncs: Timing
-    """How long changes take to become durable, many in one go."""
-
     async def open(self) -> Opened:
         """Get ready and tell what is there.
 
@@ -154,6 +151,9 @@ class SessionStorage(Protocol):
 
     def status(self) -> StorageStatus:
         """Tell how it is, from memory."""
+
+    def sync_times(self) -> Histogram | None:
+        """How long changes took to become durable, many in one go; None where nothing is written."""
 
     async def survey(self) -> Survey:
         """Look at the disk, beside everything else that goes on.

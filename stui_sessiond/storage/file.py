@@ -17,6 +17,7 @@ from typing import Literal, TypeVar
 
 import structlog
 
+from stui_sessiond.counting import Histogram
 from stui_sessiond.errors import SessionDamagedError, StorageError, StorageFullError
 from stui_sessiond.ids import SessionId
 from stui_sessiond.model.session import SessionHeader
@@ -37,8 +38,8 @@ from stui_sessiond.storage.records import (
 )
 from stui_sessiond.storage.segments import SEGMENT_BYTES, DiskFailedError, DiskFullError
 from stui_sessiond.storage.store import KEEP_SEGMENTS, Pending, Store
+from stui_sessiond.storage.tally import BackupTally, StorageGauges
 from stui_sessiond.tasks import TaskOwner
-from stui_sessiond.timing import Timing
 
 T = TypeVar("T")
 
@@ -87,7 +88,6 @@ class FileStorage:
         self._backup_interval_s = backup_interval_s
         self._clock = clock
         self._commits: CommitQueue | None = None
-        self.syncs = Timing()
         self._threads = ThreadPoolExecutor(FILE_THREADS, thread_name_prefix="storage")
         self._tasks = TaskOwner("storage")
         self._trouble: StorageError | None = None
@@ -96,6 +96,7 @@ class FileStorage:
         self._kick = asyncio.Event()
         self._checkpointing = asyncio.Lock()
         self._closing = False
+        self.backup_tally = BackupTally()
         self._retired: tuple[str, ...] = ()
         """Keys that this process has made needless for the store."""
 
@@ -110,12 +111,15 @@ class FileStorage:
         except (OSError, DiskFullError, DiskFailedError) as error:
             msg = f"the data folder {root} cannot be used: {getattr(error, 'strerror', None) or error}"
             raise StorageError(msg) from error
-        self._commits = CommitQueue(self._store.writer, self._fail, self.syncs)
+        self._commits = CommitQueue(self._store.writer, self._fail)
         await self._reserve_ballast()
         self._kick.set()  # many short lives leave many short segments
         self._tasks.start(self._keep_checkpoints(), "checkpoint")
         if self._backup_interval_s is not None:
             self._tasks.start(self._keep_backups(self._backup_interval_s), "backup")
+        with contextlib.suppress(OSError):  # it is only told of
+            known = await self._on_thread(self._backups.list)
+            self.backup_tally.last_good_at = known[-1].made_at if known else None
         places = self._store.places.values()
         found = [StoredHeader(place.header, place.size_bytes) for place in places]
         damaged = frozenset(self._store.damaged.keys() - self._store.places.keys())
@@ -310,17 +314,23 @@ class FileStorage:
             OSError: the disk failed.
         """
         await self.checkpoint()
-        async with self._checkpointing:  # files stand still meanwhile; changes go on into the journal
-            return await self._on_thread(self._backups.create, self._clock(), reason)
+        tally, started = self.backup_tally, time.monotonic()
+        try:
+            async with self._checkpointing:  # files stand still meanwhile; changes go on into the journal
+                made = await self._on_thread(self._backups.create, self._clock(), reason)
+        except (OSError, StorageError):
+            tally.failed += 1
+            raise
+        tally.made += 1
+        tally.took.note(time.monotonic() - started)
+        tally.last_good_at = made.made_at
+        return made
 
     # ---- trouble
 
     def status(self) -> StorageStatus:
         """Tell how it is."""
-        trouble = self._trouble
-        status: Literal["ok", "full", "failed"] = "ok"
-        if trouble is not None:
-            status = "full" if isinstance(trouble, StorageFullError) else "failed"
+        trouble, status = self._trouble, self._word()
         store = self._store
         detail = trouble.message if trouble is not None else None
         if detail is None and store.damaged:
@@ -357,6 +367,26 @@ class FileStorage:
             disk_bytes=disk.f_blocks * disk.f_frsize,
             backup_interval_s=self._backup_interval_s,
             backups=self._backups.known(),
+        )
+
+    def _word(self) -> Literal["ok", "full", "failed"]:
+        if self._trouble is None:
+            return "ok"
+        return "full" if isinstance(self._trouble, StorageFullError) else "failed"
+
+    def sync_times(self) -> Histogram | None:
+        """How long writing to the journal took; None before it is open."""
+        return None if self._commits is None else self._commits.tally.syncs
+
+    def gauges(self) -> StorageGauges:
+        """Tell how it is, without looking at its sessions."""
+        return StorageGauges(
+            status=self._word(),
+            journal=None if self._commits is None else self._commits.state,
+            unwritten=len(self._store.pending),
+            damaged=len(self._store.damaged),
+            quarantined=self._store.snapshots.kept_aside,
+            backups=self.backup_tally,
         )
 
     def _fail(self, error: StorageError) -> None:

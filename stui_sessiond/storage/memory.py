@@ -1,11 +1,11 @@
 """The reference storage: sessions in a dictionary, through the same records as on disk. For tests and experiments."""
 
+from stui_sessiond.counting import Histogram
 from stui_sessiond.errors import UnsupportedOperationError
 from stui_sessiond.ids import SessionId
 from stui_sessiond.model.session import Session
 from stui_sessiond.storage.api import BackupInfo, Commit, Loaded, Opened, StorageStatus, StoredHeader, Survey
 from stui_sessiond.storage.records import decode_session, encode_session
-from stui_sessiond.timing import Timing
 
 _STORE = "memory"
 
@@ -16,7 +16,6 @@ class MemoryStorage:
     def __init__(self) -> None:
         self._files: dict[SessionId, bytes] = {}
         self.archived: dict[SessionId, bytes] = {}
-        self.syncs = Timing()
 
     async def open(self) -> Opened:
         """List what is there."""
@@ -54,6 +53,10 @@ class MemoryStorage:
         """Always well."""
         size = sum(map(len, self._files.values()))
         return StorageStatus("memory", "ok", len(self._files), size, 0)
+
+    def sync_times(self) -> Histogram | None:
+        """Nothing is written."""
+        return None
 
     async def survey(self) -> Survey:
         """There is no disk."""

@@ -34,10 +34,10 @@ export class Overview {
         { label: "under way", of: (each) => each.running }], ""), format: short },
       { chart: new Chart("Evaluation latency", [
         { label: "mean", of: (each) => each.evaluation_ms },
-        { label: "slowest", of: (each) => each.evaluation_max_ms }], " ms"), format: short },
+        { label: "95 % within", of: (each) => each.evaluation_p95_ms }], " ms"), format: short },
       { chart: new Chart("Journal sync latency", [
         { label: "mean", of: (each) => each.sync_ms },
-        { label: "slowest", of: (each) => each.sync_max_ms }], " ms"), format: short },
+        { label: "95 % within", of: (each) => each.sync_p95_ms }], " ms"), format: short },
     ];
     this._interval = 5;
     this._span = el("p", { class: "hint" }, "Collecting figures …");

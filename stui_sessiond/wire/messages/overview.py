@@ -158,10 +158,10 @@ class Sample(Struct, frozen=True):
     events: int
     evaluations: int
     evaluation_ms: Number | None
-    evaluation_max_ms: Number | None
+    evaluation_p95_ms: Number | None
     syncs: int
     sync_ms: Number | None
-    sync_max_ms: Number | None
+    sync_p95_ms: Number | None
     connections: int
     sessions: int
     running: int

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
 
+from stui_sessiond.counting import Histogram
 from stui_sessiond.ids import ClientId, ConnectionId, SessionId
 from stui_sessiond.model.event import Event, Position
 from stui_sessiond.model.session import Session, SessionHeader
@@ -51,7 +52,6 @@ class TestStorage:
 
     def __init__(self, inner: MemoryStorage | None = None) -> None:
         self.inner = inner or MemoryStorage()
-        self.syncs = self.inner.syncs
         self.gate: asyncio.Event | None = None
         self.failure: Exception | None = None
         self.saving: asyncio.Queue[Session] = asyncio.Queue()
@@ -103,6 +103,10 @@ class TestStorage:
     def status(self) -> StorageStatus:
         """Tell how it is."""
         return self.inner.status()
+
+    def sync_times(self) -> Histogram | None:
+        """How long writing took, if anything is written."""
+        return self.inner.sync_times()
 
     async def survey(self) -> Survey:
         """Look at the disk, if there is one."""
