@@ -26,7 +26,7 @@ from stui_sessiond.security.tls import TlsFiles
 from stui_sessiond.server.binding import bind_tcp, bind_unix
 from stui_sessiond.server.certificate import LiveCertificate
 from stui_sessiond.server.door import Door
-from stui_sessiond.server.peer import ImageEvents, Peer, PeerLimits, hello_watch
+from stui_sessiond.server.peer import ImageEvents, Peer, PeerLimits
 from stui_sessiond.sessions.feed import Feed
 from stui_sessiond.tasks import TaskOwner
 from stui_sessiond.transports.events import Beat
@@ -230,7 +230,7 @@ class Server:
             return None
         self._peers.add(peer)
         if must_greet:
-            self._watches.start(hello_watch(peer, self.rules.hello_s), "watch")
+            peer.expect_hello(self.rules.hello_s)
         elif pipe.ticket is not None:
             pipe.ticket.known()
         return peer
