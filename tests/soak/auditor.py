@@ -88,8 +88,11 @@ class Auditor:
         room = self.rooms.get(event.session_id or "")
         if room is None:
             return
+        heard = self._heard[room.session_id]
+        if heard.seq < 0:  # it came together with the answer to subscribe
+            heard.subscribed(event.epoch, event.seq - 1, recovered=True)
         skipped = event.event == "gap"
-        wrong = self._heard[room.session_id].heard(event.epoch, event.seq, gap=skipped)
+        wrong = heard.heard(event.epoch, event.seq, gap=skipped)
         if skipped:
             self._account.complain("events", f"the auditor missed some: {event.data}")
         wrong = wrong or room.compare(event.epoch, event.seq, hash(msgspec.json.encode((event.event, event.data))))

@@ -16,6 +16,8 @@ from stui_sessiond.client.channel import MAX_MESSAGE_BYTES, Channel, LineChannel
 from tests.chaos.process import DaemonProcess
 from tests.chaos.proxy import Cable, Proxy
 
+from .http import HttpChannel
+
 DIAL_S = 20.0
 """How long a connection may take on a machine that others use too."""
 
@@ -31,6 +33,8 @@ class Road:
         self.cable = cable
         self.trusted = kind == "unix"
         """Whether the daemon asks for no token here: its own user's socket, where a token is not looked at."""
+        self.resumes = kind != "http"
+        """Whether a connection can be continued by its token; over HTTP only the stream of events can, by its place."""
 
 
 class Network:
@@ -50,6 +54,7 @@ class Network:
             "unix, spoiled": lambda: self._open_lines("unix", self._unix),
             "lines": lambda: self._open_lines("lines", self._lines),
             "websocket": self._open_websocket,
+            "http": self._open_http,
         }
 
     async def __aenter__(self) -> Self:
@@ -119,6 +124,11 @@ class Network:
     async def _open_lines(self, kind: str, proxy: Proxy) -> Road:
         reader, writer = await asyncio.open_connection(*proxy.place, limit=MAX_MESSAGE_BYTES)
         return Road(kind, LineChannel(reader, writer), await _cable(proxy, writer.get_extra_info("sockname")))
+
+    async def _open_http(self) -> Road:
+        streams = await asyncio.open_connection(*self._http.place, limit=MAX_MESSAGE_BYTES)
+        cable = await _cable(self._http, streams[1].get_extra_info("sockname"))
+        return Road("http", HttpChannel(streams, self.dial_http, self.host), cable)
 
     async def _open_websocket(self) -> Road:
         connection = await websockets.asyncio.client.connect(

@@ -227,6 +227,7 @@ class Revoking:
         try:
             for conversation in there:
                 await conversation.ask("hello", {"role": "client", "client_id": name, "token": secret})
+                await conversation.ask("subscribe", {"topics": [f"client:{name}"]})
             await asyncio.to_thread(tokens.revoke, self._folder, name, time.time())
             began = time.perf_counter()
             async with asyncio.timeout(REVOKED_S):

@@ -101,6 +101,7 @@ class Visit:
         road = self._road = await self.around.network.open(self.kind)
         tasks = TaskOwner("visit")
         ids = self._ids()
+        self.account.done[f"connections over {road.kind}"] += 1
         self._conversation = Conversation(road.channel, tasks, ids, self._hear, _ignore)
         try:
             await self._hello(resume=resume)
@@ -120,17 +121,19 @@ class Visit:
     async def _hello(self, *, resume: bool) -> None:
         person = self.person
         hello: Json = {"role": "client", "client_id": person.client_id, "token": person.token}
-        if resume and person.resume_token is not None:
+        road = self._road
+        assert road is not None
+        if resume and road.resumes and person.resume_token is not None:
             hello["resume_token"] = person.resume_token
         greeting = await self.ask("hello", **hello)
         if greeting is None:
             raise ConnectionLostError("no hello")  # noqa: TRY003, EM101 -- the account has the complaint
-        trusted = self._road is not None and self._road.trusted
         if "resume_token" in hello:
-            if greeting["resumed"] != (trusted == person.trusted):
+            if greeting["resumed"] != (road.trusted == person.trusted):
                 self.account.complain("not resumed", f"{person.client_id} over {self.kind}: {greeting['resumed']}")
             self.account.done["resumed" if greeting["resumed"] else "not resumed, for another holder"] += 1
-        person.resume_token, person.trusted = greeting["resume_token"], trusted
+        if road.resumes:
+            person.resume_token, person.trusted = greeting["resume_token"], road.trusted
 
     # ---- events
 
