@@ -167,6 +167,11 @@ async def _interrupt(visit: Visit) -> None:
         outcome = await endless
     finally:
         endless.cancel()
+    while outcome is None and (told is None or told["evaluations"]):  # its link was cut: the code may run on
+        if explained("session_not_found") is not None:
+            break
+        await asyncio.sleep(LONG_S)
+        told = await visit.ask("interrupt_evaluation", explained, session_id=own.session_id)
     error = outcome.get("error") if outcome is not None else None
     if outcome is not None and (not error or error["class"] != "Interrupted"):
         visit.account.complain("evaluations", f"interrupted, and gave {outcome}; told {told}")
