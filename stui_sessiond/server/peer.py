@@ -95,9 +95,9 @@ class Peer:
 
     __slots__ = (
         "_behind", "_catching_up", "_claimed", "_close_name", "_ended", "_hello_timer", "_holding", "_host", "_kept",
-        "_kept_bytes", "_limit_bytes", "_link", "_lost", "_open", "_owed", "_own", "_pipe", "_refused", "_relayed", "_successor",
-        "_understood", "began_at", "client_id", "connection_id", "counted", "greeted", "must_greet", "once", "origin",
-        "principal", "process_id", "proof", "rights", "role", "subscriptions", "take", "topics",
+        "_kept_bytes", "_limit_bytes", "_link", "_lost", "_open", "_owed", "_own", "_pipe", "_refused", "_relayed",
+        "_successor", "_understood", "began_at", "client_id", "connection_id", "counted", "greeted", "must_greet",
+        "once", "origin", "principal", "process_id", "proof", "rights", "role", "subscriptions", "take", "topics",
     )  # fmt: skip
 
     def __init__(self, pipe: Pipe, host: PeerHost, *, must_greet: bool) -> None:
