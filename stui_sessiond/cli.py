@@ -25,6 +25,7 @@ from stui_sessiond import (
     cli_store,
     cli_tls,
     cli_token,
+    cli_ui,
 )
 from stui_sessiond.cli_ask import (
     AT,
@@ -50,6 +51,7 @@ def main() -> None:
 
 main.add_command(cli_store.store)
 main.add_command(cli_token.token)
+main.add_command(cli_ui.ui)
 main.add_command(cli_tls.tls)
 main.add_command(cli_audit.audit)
 main.add_command(cli_code.code)
@@ -68,7 +70,7 @@ main.add_command(cli_image_conformance.image_conformance)
 @click.option("--config", "config_file", type=click.Path(path_type=Path), metavar="FILE", help="Settings, TOML.")
 @click.option("--data-dir", metavar="DIR", help="Where sessions are kept.")
 @click.option("--runtime-dir", metavar="DIR", help="Where the unix socket is.")
-@click.option("--http", metavar="HOST:PORT", help="Listen for WebSocket (at /) and HTTP (/healthz).")
+@click.option("--http", metavar="HOST:PORT", help="Listen for WebSocket (at /) and HTTP (/rpc, /events, /healthz).")
 @click.option("--lines", metavar="HOST:PORT", help="Listen for one JSON message per line over TCP.")
 @click.option("--unix", metavar="PATH", help="The unix socket. Default: in the runtime folder.")
 @click.option(
