@@ -187,7 +187,7 @@ class Daemon:
             StorageCommands(self.storage),
             OperationCommands(logs.LEVELS),
             overview := OverviewCommands(
-                self.manager, hub, running, self._storage, self.images, lambda: self.server, clock, self.server_id
+                self.manager, hub, running, self.storage, self.images, lambda: self.server, clock, self.server_id
             ),
             EvaluationCommands(book, relay, running, long_results),
             *self._asking,
