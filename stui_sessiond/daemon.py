@@ -61,7 +61,8 @@ from stui_sessiond.security.principal import Principal
 from stui_sessiond.security.resume import KEY_BYTES, ResumeTokens, open_key
 from stui_sessiond.security.sealing import CLEAR
 from stui_sessiond.security.token import Tokens
-from stui_sessiond.server.listeners import Endpoints, Server
+from stui_sessiond.server.binding import Handed
+from stui_sessiond.server.listeners import Endpoints, Parting, Server
 from stui_sessiond.server.peer import Peer
 from stui_sessiond.server.reload import Reloader, reload_tokens
 from stui_sessiond.sessions.belonging import Belonging
@@ -105,8 +106,10 @@ class Daemon:
         storage: SessionStorage | None = None,
         clock: Callable[[], float] = time.time,
         audit: AuditLog | None = None,
+        handed: Handed | None = None,
     ) -> None:
         self.settings = settings
+        self._handed = handed or Handed()
         self.server_id = secrets.token_hex(8)
         self.ready: Ready | None = None
         self.new_token: str | None = None
@@ -289,13 +292,13 @@ class Daemon:
                 lines=None if server.lines is None else config.parse_address(server.lines, "server.lines"),
                 unix=config.unix_path(server),
             )
-            found = await self.server.listen(asked, self._make_web)
+            found = await self.server.listen(asked, self._make_web, self._handed)
             tls = self.settings.tls.certificate is not None
             self.ready = Ready(os.getpid(), self.server_id, shown(found.http), shown(found.lines), str(found.unix), tls)
             if server.ready_file is not None:
                 write_ready(Path(server.ready_file), self.ready)
         except BaseException:
-            await self.server.drain(0)
+            await self.server.drain(Parting(), keep_sockets=bool(self._handed.sockets))
             await self.database.close()
             await self.manager.close()
             await note_stop(self.audit, self.server_id, "failed")
@@ -313,10 +316,16 @@ class Daemon:
         _log.info("daemon.ready", version=__version__, **msgspec.to_builtins(self.ready))
         return self.ready
 
-    async def stop(self) -> None:
-        """Finish what is under way, end all connections, store everything."""
-        _log.info("daemon.draining", grace_s=self.settings.server.drain_timeout)
-        await self.server.drain(self.settings.server.drain_timeout)
+    async def stop(self, *, hand_over: bool = False) -> None:
+        """Finish what is under way, end all connections, store everything.
+
+        With `hand_over` somebody waits for the store and the sockets: requests are waited for only as long as most
+        take; code that images run goes on there, and they tell the next process (PROTOCOL.md, Exactly once).
+        """
+        parting = rules.parting(self.settings, hand_over=hand_over)
+        _log.info("daemon.draining", grace_s=parting.grace_s, hand_over=hand_over)
+        reason = "restarting" if hand_over else "shutting_down"
+        await self.server.drain(parting, reason, keep_sockets=hand_over)
         await self._tasks.close()
         await self.server.dispatcher.close()
         for asking in self._asking:
@@ -332,6 +341,15 @@ class Daemon:
         await note_stop(self.audit, self.server_id, "ok")
         remove_ready(self.settings.server.ready_file)
         _log.info("daemon.stopped")
+
+    async def lighten(self) -> None:
+        """Write what would have to be written at the end; meanwhile all is served."""
+        if isinstance(self._storage, FileStorage):
+            await self._storage.checkpoint()
+
+    def stalled_s(self) -> float:
+        """Tell for how long the disk has not come back from one write, in seconds."""
+        return self._storage.stalled_s() if isinstance(self._storage, FileStorage) else 0.0
 
     def reload_certificate(self) -> None:
         """Read certificate and key again, for new connections."""
@@ -411,7 +429,7 @@ class Daemon:
     def _health(self) -> Health:
         storage = self._storage.status()
         return Health(
-            status="draining" if self.server.draining else "ok" if storage.status == "ok" else "degraded",
+            status=("ok" if storage.status == "ok" else "degraded") if self.server.ready else "draining",
             server_id=self.server_id,
             server_version=__version__,
             uptime_seconds=round(self.uptime_s(), 3),

@@ -328,6 +328,10 @@ class FileStorage:
 
     # ---- trouble
 
+    def stalled_s(self) -> float:
+        """Tell for how long the disk has not come back from one write, in seconds."""
+        return 0.0 if self._commits is None else self._commits.stalled_s()
+
     def status(self) -> StorageStatus:
         """Tell how it is."""
         trouble, status = self._trouble, self._word()
