@@ -30,7 +30,7 @@ from stui_sessiond.server.certificate import LiveCertificate
 from stui_sessiond.server.connections import ConnectionTally
 from stui_sessiond.server.door import Door
 from stui_sessiond.server.outline import outline
-from stui_sessiond.server.peer import ImageEvents, Peer, PeerLimits, hello_watch
+from stui_sessiond.server.peer import ImageEvents, Peer, PeerLimits
 from stui_sessiond.sessions.feed import Feed
 from stui_sessiond.tasks import TaskOwner
 from stui_sessiond.transports.events import Beat
@@ -273,7 +273,7 @@ class Server:
         self._peers.add(peer)
         self.connections.enter(peer.transport_name)
         if must_greet:
-            self._watches.start(hello_watch(peer, self.rules.hello_s), "watch")
+            peer.expect_hello(self.rules.hello_s)
         elif pipe.ticket is not None:
             pipe.ticket.known()
         return peer

@@ -9,6 +9,7 @@ import sys
 import tempfile
 import time
 from collections import deque
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -24,10 +25,27 @@ _GRACE_S = "0.3"
 
 
 class DaemonProcess:
-    """`stui-sessiond serve` on a folder of its own."""
+    """`stui-sessiond serve` on a folder of its own.
 
-    def __init__(self) -> None:
+    Args:
+        settings: given the folder, the text of a settings file; without it, nobody needs a token.
+        command: what is run, without its arguments.
+        environment: more of it.
+    """
+
+    def __init__(
+        self,
+        settings: Callable[[Path], str] | None = None,
+        command: Sequence[str] = ("-m", "stui_sessiond"),
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="stui-chaos-"))
+        self._command = command
+        self._environment = dict(environment or {})
+        self._policy = ["--auth", "none"]
+        if settings is not None:
+            (self.folder / "settings.toml").write_text(settings(self.folder), "utf-8")
+            self._policy = ["--config", str(self.folder / "settings.toml")]
         self.unix = self.folder / "run" / "daemon.sock"
         self.log: deque[str] = deque(maxlen=400)
         self.faults: list[str] = []
@@ -51,16 +69,22 @@ class DaemonProcess:
         self._ready.clear()
         places = ["--data-dir", str(self.folder / "data"), "--runtime-dir", str(self.folder / "run")]
         lines = "127.0.0.1:0" if self.fixed is None else f"{self.fixed[0]}:{self.fixed[1]}"
-        listeners = ["--lines", lines, "--http", "127.0.0.1:0", "--auth", "none", "--log-format", "json"]
+        listeners = ["--lines", lines, "--http", "127.0.0.1:0", "--log-format", "json", *self._policy]
         kept = {name: value for name, value in os.environ.items() if not name.startswith("STUI_SESSIOND_")}
         folder = str(Path(stui_sessiond.__file__).parents[1])
         self._process = await asyncio.create_subprocess_exec(
             sys.executable,
-            *["-m", "stui_sessiond", "serve", *places, *listeners],
+            *[*self._command, "serve", *places, *listeners],
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.PIPE,
-            env={**kept, **self.settings, "PYTHONPATH": folder, "STUI_SESSIOND_DRAIN_TIMEOUT": _GRACE_S},
+            env={
+                **kept,
+                **self.settings,
+                "PYTHONPATH": folder,
+                "STUI_SESSIOND_DRAIN_TIMEOUT": _GRACE_S,
+                **self._environment,
+            },
         )
         assert self._process.stderr is not None
         self._reader = asyncio.create_task(self._read(self._process.stderr))
@@ -73,14 +97,7 @@ class DaemonProcess:
 
     async def _read(self, stream: asyncio.StreamReader) -> None:
         while line := (await stream.readline()).decode():
-            self.log.append(line)
-            if (
-                "crashed" in line
-                or '"level": "error"' in line
-                or '"level":"error"' in line
-                or line.startswith("Traceback")
-            ):
-                self.faults.append(line)
+            self.note(line)
             if '"daemon.ready"' in line:
                 told = json.loads(line)
                 self.lines, self.http = _place(told["lines"]), _place(told["http"])
@@ -98,6 +115,12 @@ class DaemonProcess:
         if self.pid == before:
             msg = "nobody took over:\n" + "".join(self.log)
             raise RuntimeError(msg)
+
+    def note(self, line: str) -> None:
+        """Look at a line of the log."""
+        self.log.append(line)
+        if "crashed" in line or '"level": "error"' in line or '"level":"error"' in line or line.startswith("Traceback"):
+            self.faults.append(line)
 
     async def end(self, number: signal.Signals) -> None:
         """End it by a signal, and wait for that."""
