@@ -21,7 +21,7 @@ from schemathesis.specs.openapi.checks import (
 
 from tests.e2e.harness import ROOT, Daemon, folder
 
-EXAMPLES = int(os.environ.get("STUI_SCHEMATHESIS_EXAMPLES", "25"))
+EXAMPLES = int(os.environ.get("STUI_SCHEMATHESIS_EXAMPLES", "12"))
 """For each path; a longer run has thousands."""
 
 FAULT = 500
