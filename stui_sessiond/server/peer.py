@@ -75,6 +75,7 @@ class PeerHost(Protocol):
     dispatcher: Dispatcher
     limits: PeerLimits
     tasks: TaskOwner
+    relayed: TaskOwner
     image_events: ImageEvents
     leave_image: Callable[[ImageLink], bool]
     feed: Feed
@@ -228,7 +229,8 @@ class Peer:
         if request.command in _OWN:
             self._own.add(serial)
         self._relayed += relays
-        host.tasks.start(self._finish(serial, answer, relays=relays), f"request.{request.command}")
+        owner = host.relayed if relays else host.tasks
+        owner.start(self._finish(serial, answer, relays=relays), f"request.{request.command}")
         if len(self._open) - self._relayed >= host.limits.requests_in_flight and not self._holding:
             self._holding = True
             self._pipe.hold(reading=False)

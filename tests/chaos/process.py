@@ -35,22 +35,23 @@ class DaemonProcess:
         self.starts_s: list[float] = []
         self.lines: tuple[str, int] | None = None
         self.http: tuple[str, int] | None = None
+        self.pid = 0
+        """The process that serves."""
+        self.fixed: tuple[str, int] | None = None
+        """Where it listens each time; None: at any free port, another one after each start."""
+        self.settings: dict[str, str] = {}
+        """More variables of its environment."""
         self._process: asyncio.subprocess.Process | None = None
         self._reader: asyncio.Task[None] | None = None
         self._ready = asyncio.Event()
-
-    @property
-    def pid(self) -> int:
-        """The process."""
-        assert self._process is not None
-        return self._process.pid
 
     async def start(self) -> None:
         """Start it and wait until it accepts."""
         began = time.perf_counter()
         self._ready.clear()
         places = ["--data-dir", str(self.folder / "data"), "--runtime-dir", str(self.folder / "run")]
-        listeners = ["--lines", "127.0.0.1:0", "--http", "127.0.0.1:0", "--auth", "none", "--log-format", "json"]
+        lines = "127.0.0.1:0" if self.fixed is None else f"{self.fixed[0]}:{self.fixed[1]}"
+        listeners = ["--lines", lines, "--http", "127.0.0.1:0", "--auth", "none", "--log-format", "json"]
         kept = {name: value for name, value in os.environ.items() if not name.startswith("STUI_SESSIOND_")}
         folder = str(Path(stui_sessiond.__file__).parents[1])
         self._process = await asyncio.create_subprocess_exec(
@@ -59,7 +60,7 @@ class DaemonProcess:
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.PIPE,
-            env={**kept, "PYTHONPATH": folder, "STUI_SESSIOND_DRAIN_TIMEOUT": _GRACE_S},
+            env={**kept, **self.settings, "PYTHONPATH": folder, "STUI_SESSIOND_DRAIN_TIMEOUT": _GRACE_S},
         )
         assert self._process.stderr is not None
         self._reader = asyncio.create_task(self._read(self._process.stderr))
@@ -83,18 +84,30 @@ class DaemonProcess:
             if '"daemon.ready"' in line:
                 told = json.loads(line)
                 self.lines, self.http = _place(told["lines"]), _place(told["http"])
+                self.pid = told["pid"]
                 self._ready.set()
         self._ready.set()
+
+    async def hand_over(self) -> None:
+        """Have it start its successor, and wait until that accepts."""
+        before = self.pid
+        self._ready.clear()
+        os.kill(self.pid, signal.SIGUSR2)
+        async with asyncio.timeout(START_S):
+            await self._ready.wait()
+        if self.pid == before:
+            msg = "nobody took over:\n" + "".join(self.log)
+            raise RuntimeError(msg)
 
     async def end(self, number: signal.Signals) -> None:
         """End it by a signal, and wait for that."""
         assert self._process is not None
         assert self._reader is not None
         self.lines = self.http = None
-        self._process.send_signal(number)
+        os.kill(self.pid, number)
         async with asyncio.timeout(STOP_S):
+            await self._reader  # successors hold the other end as well, until the last of them has ended
             await self._process.wait()
-        await self._reader
 
     def memory_kb(self) -> int:
         """Resident memory."""
@@ -110,7 +123,7 @@ class DaemonProcess:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        if self._process is not None and self._process.returncode is None:
+        if self._reader is not None and not self._reader.done():
             await self.end(signal.SIGKILL)
         shutil.rmtree(self.folder, ignore_errors=True)
 

@@ -18,27 +18,11 @@ from stui_sessiond.observe.metrics import Metrics
 from stui_sessiond.security.token import Wish, create
 from stui_sessiond.sessions.shelf import Entry
 from stui_sessiond.storage.file import FileStorage
-from tests.unit.bed.daemon import Running, image_hello, running_daemon
+from tests.unit.bed.daemon import image_hello, running_daemon
 from tests.unit.bed.wait import until
-from tests.unit.observe.bed import OPEN, Readings, read, scrape
+from tests.unit.observe.bed import OPEN, Readings, read, scrape, some_life
 
 promtool = shutil.which("promtool")
-
-
-async def some_life(running: Running) -> str:
-    """Let a client and an image do a little of most things; give the id of a session."""
-    async with running.talker() as client, running.image() as image:
-        await client.call("hello", role="client", client_id="me")
-        session_id: str = (await client.call("create_session", client_id="me"))["session_id"]
-        await client.call("subscribe", session_id=session_id)
-        await client.call("update_session_state", session_id=session_id, state_data={"a": 1})
-        await client.call("make_coffee")
-        asked = client.ask("evaluate", session_id=session_id, code="3 + 4")
-        request = await image.hear()
-        result = {"result": 7, "result_type": "SmallInteger", "execution_time": 0, "has_error": False}
-        image.say({"id": request["id"], "status": "success", "result": result})
-        await client.reply_to(asked)
-    return session_id
 
 
 @pytest.mark.skipif(promtool is None, reason="needs promtool (package prometheus)")
