@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import structlog
 
-from stui_sessiond import __version__, config, rules
+from stui_sessiond import __version__, config, logs, rules
 from stui_sessiond.commands.approval import Approvals
 from stui_sessiond.commands.auditing import RequestAudit
 from stui_sessiond.commands.authentication import Authenticator
@@ -19,7 +19,6 @@ from stui_sessiond.commands.code import CodeCommands
 from stui_sessiond.commands.connection import ConnectionCommands
 from stui_sessiond.commands.context import ContextCommands
 from stui_sessiond.commands.development import DevelopmentCommands
-from stui_sessiond.commands.dispatch import Dispatcher
 from stui_sessiond.commands.evaluation import EvaluationCommands
 from stui_sessiond.commands.event import EventCommands
 from stui_sessiond.commands.gate import SessionGate
@@ -31,6 +30,7 @@ from stui_sessiond.commands.interruption import InterruptionCommands
 from stui_sessiond.commands.kept import SWEEP_INTERVAL_S, Kept
 from stui_sessiond.commands.many import ManyImagesCommands
 from stui_sessiond.commands.mirror import Mirror
+from stui_sessiond.commands.operation import OperationCommands
 from stui_sessiond.commands.paging import LongResults
 from stui_sessiond.commands.reapply import ReapplyCommands
 from stui_sessiond.commands.relay import Relay
@@ -47,25 +47,22 @@ from stui_sessiond.images.registry import ImageRegistry
 from stui_sessiond.images.watch import TICK_S
 from stui_sessiond.model.event import Position
 from stui_sessiond.model.request import RequestEntry
+from stui_sessiond.observe.choice import make_dispatcher
+from stui_sessiond.observe.parts import ObservedParts
+from stui_sessiond.observe.sampler import Sampler
 from stui_sessiond.ready import Ready, remove_ready, shown, write_ready
 from stui_sessiond.security.access import Access
-from stui_sessiond.security.audit import (
-    NO_AUDIT,
-    AuditLog,
-    Word,
-    config_reloaded,
-    token_created,
-    token_revoked,
-)
+from stui_sessiond.security.audit import NO_AUDIT, AuditLog, Word, config_reloaded
 from stui_sessiond.security.keys import gather
 from stui_sessiond.security.policy import Policy
 from stui_sessiond.security.principal import Principal
 from stui_sessiond.security.resume import KEY_BYTES, ResumeTokens, open_key
 from stui_sessiond.security.sealing import CLEAR
 from stui_sessiond.security.token import Tokens
-from stui_sessiond.server.listeners import Endpoints, Server
+from stui_sessiond.server.binding import Handed
+from stui_sessiond.server.listeners import Endpoints, Parting, Server
 from stui_sessiond.server.peer import Peer
-from stui_sessiond.server.reload import Reloader
+from stui_sessiond.server.reload import Reloader, reload_tokens
 from stui_sessiond.sessions.belonging import Belonging
 from stui_sessiond.sessions.custody import CustodyTable
 from stui_sessiond.sessions.driving import Driving
@@ -91,7 +88,6 @@ from stui_sessiond.wire.timestamp import format_time
 
 _log = structlog.get_logger(__name__)
 
-
 ORPHANED_INTERVAL_S = 15.0
 """Between looks for sessions whose images have been gone for too long."""
 
@@ -111,8 +107,10 @@ class Daemon:
         storage: SessionStorage | None = None,
         clock: Callable[[], float] = time.time,
         audit: AuditLog | None = None,
+        handed: Handed | None = None,
     ) -> None:
         self.settings = settings
+        self._handed = handed or Handed()
         self.server_id = secrets.token_hex(8)
         self.ready: Ready | None = None
         self.new_token: str | None = None
@@ -188,6 +186,7 @@ class Daemon:
             ReapplyCommands(self.images, mirror, approvals, clock),
             HistoryCommands(self.manager),
             StorageCommands(self._storage),
+            OperationCommands(logs.LEVELS),
             EvaluationCommands(book, relay, running, long_results),
             *self._asking,
             self._image_sessions,
@@ -195,7 +194,7 @@ class Daemon:
             approvals,
             EventCommands(self.manager, book, relay, feed, hub, settings.limits.subscriptions),
             SharingCommands(self.manager, feed, hub, driving),
-            ConnectionCommands(
+            greeting := ConnectionCommands(
                 rules.server_facts(self.server_id, settings),
                 contract,
                 validator,
@@ -206,14 +205,16 @@ class Daemon:
                 lambda link, reply: code.receive_stray(link, reply) or relay.receive_stray(link, reply),
                 self._authenticator,
                 self._access,
-                self._crowded,
+                lambda who: self.server.crowded(who),  # noqa: PLW0108 -- it is made later
                 lambda: self._resume_tokens,
                 self._remembered,
             ),
         )
         table = CommandTable(contract, [command for family in families for command in family.commands()])
         self.server = Server(
-            Dispatcher(
+            make_dispatcher(
+                settings.observe,
+                self.server_id,
                 table,
                 contract.errors,
                 clock,
@@ -227,6 +228,19 @@ class Daemon:
             rules.peer_limits(settings),
             rules.server_rules(settings, self._access),
             self.audit,
+        )
+        self.observed = ObservedParts(
+            version=__version__,
+            uptime_s=self.uptime_s,
+            server=self.server,
+            connections=greeting,
+            quotas=self._quotas,
+            running=running,
+            images=self.images,
+            storage=lambda: self._storage.gauges() if isinstance(self._storage, FileStorage) else None,
+            audit=lambda: self.audit.state if isinstance(self.audit, FileAudit) else None,
+            sampler=Sampler(keeper.shelf, clock),
+            log=logs.SINK.tally,
         )
 
     def _image_families(
@@ -275,13 +289,13 @@ class Daemon:
                 lines=None if server.lines is None else config.parse_address(server.lines, "server.lines"),
                 unix=config.unix_path(server),
             )
-            found = await self.server.listen(asked, self._make_web)
+            found = await self.server.listen(asked, self._make_web, self._handed)
             tls = self.settings.tls.certificate is not None
             self.ready = Ready(os.getpid(), self.server_id, shown(found.http), shown(found.lines), str(found.unix), tls)
             if server.ready_file is not None:
                 write_ready(Path(server.ready_file), self.ready)
         except BaseException:
-            await self.server.drain(0)
+            await self.server.drain(Parting(), keep_sockets=bool(self._handed.sockets))
             await self.database.close()
             await self.manager.close()
             await self._note_stop("failed")
@@ -292,14 +306,23 @@ class Daemon:
         self._tasks.start(_every(SWEEP_INTERVAL_S, self._keeping.sweep), "kept")
         self._tasks.start(_every(TICK_S, self._image_commands.watch.tick), "images")
         self._tasks.start(_every(ORPHANED_INTERVAL_S, self._image_sessions.close_orphaned), "orphaned")
+        if server.http is not None:  # somebody may want to know
+            self._tasks.start(self.observed.sampler.run(), "sampler")
         _log.info("daemon.ready", version=__version__, **msgspec.to_builtins(self.ready))
         return self.ready
 
-    async def stop(self) -> None:
-        """Finish what is under way, end all connections, store everything."""
-        _log.info("daemon.draining", grace_s=self.settings.server.drain_timeout)
-        await self.server.drain(self.settings.server.drain_timeout)
+    async def stop(self, *, hand_over: bool = False) -> None:
+        """Finish what is under way, end all connections, store everything.
+
+        With `hand_over` somebody waits for the store and the sockets: requests are waited for only as long as most
+        take; code that images run goes on there, and they tell the next process (PROTOCOL.md, Exactly once).
+        """
+        parting = rules.parting(self.settings, hand_over=hand_over)
+        _log.info("daemon.draining", grace_s=parting.grace_s, hand_over=hand_over)
+        reason = "restarting" if hand_over else "shutting_down"
+        await self.server.drain(parting, reason, keep_sockets=hand_over)
         await self._tasks.close()
+        await self.server.dispatcher.close()
         for asking in self._asking:
             await asking.close()
         await self._relay.close()
@@ -313,6 +336,15 @@ class Daemon:
         await self._note_stop("ok")
         remove_ready(self.settings.server.ready_file)
         _log.info("daemon.stopped")
+
+    async def lighten(self) -> None:
+        """Write what would have to be written at the end; meanwhile all is served."""
+        if isinstance(self._storage, FileStorage):
+            await self._storage.checkpoint()
+
+    def stalled_s(self) -> float:
+        """Tell for how long the disk has not come back from one write, in seconds."""
+        return self._storage.stalled_s() if isinstance(self._storage, FileStorage) else 0.0
 
     def reload_certificate(self) -> None:
         """Read certificate and key again, for new connections."""
@@ -354,9 +386,6 @@ class Daemon:
     def _find_token(self, token: str) -> tuple[Principal | None, str]:
         return (None, "unknown") if self._tokens is None else self._tokens.find(token)
 
-    def _crowded(self, principal: Principal) -> bool:
-        return self.server.crowded(principal)
-
     def _may_stay(self, peer: Peer) -> bool:
         if peer.principal is None:
             return True
@@ -375,22 +404,12 @@ class Daemon:
         fresh = rules.quotas(settings)
         self._quotas.requests, self._quotas.evaluations = fresh.requests, fresh.evaluations
 
-    def _reload_tokens(self) -> None:
-        for change in self._tokens.reload() if self._tokens is not None else ():
-            record = change.record
-            _log.info(f"token.{change.what}", name=record.name)
-            if change.what == "created":
-                expires_at = None if record.expires_at is None else format_time(record.expires_at)
-                token_created(self.audit, None, record.name, record.rights, expires_at)
-            else:
-                token_revoked(self.audit, None, record.name)
-
     def reloader(self, reread: config.Reread) -> Reloader:
         """Make what looks at the files of settings and tokens."""
         return Reloader(
             reread.file,
             lambda: self.apply(reread.read()),
-            self._reload_tokens,
+            lambda: reload_tokens(self._tokens, self.audit),
             self._recheck,
         )
 
@@ -413,13 +432,19 @@ class Daemon:
 
         needed = self.settings.server.auth == "token"
         callers = Callers(self._authenticator, self._access, self.audit, token_needed=needed)
-        failures = Failures(load_contract().errors, self.server.dispatcher.refuse)
-        return make_app(WebParts(health=self._health, callers=callers, failures=failures, server=self.server))
+        return make_app(WebParts(
+            health=self._health,
+            callers=callers,
+            failures=Failures(load_contract().errors, self.server.dispatcher.refuse),
+            observed=self.observed,
+            metrics_open=self.settings.observe.metrics_open,
+            server=self.server,
+        ))  # fmt: skip
 
     def _health(self) -> Health:
         storage = self._storage.status()
         return Health(
-            status="draining" if self.server.draining else "ok" if storage.status == "ok" else "degraded",
+            status=("ok" if storage.status == "ok" else "degraded") if self.server.ready else "draining",
             server_id=self.server_id,
             server_version=__version__,
             uptime_seconds=round(self.uptime_s(), 3),

@@ -2,9 +2,11 @@
 
 import asyncio
 import functools
+import socket
+import sys
 import time
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -23,8 +25,9 @@ from stui_sessiond.security.origin import allowed_hosts
 from stui_sessiond.security.principal import Principal
 from stui_sessiond.security.resume import new_connection_id
 from stui_sessiond.security.tls import TlsFiles
-from stui_sessiond.server.binding import bind_tcp, bind_unix
+from stui_sessiond.server.binding import BACKLOG, Handed, bind_tcp, bind_unix
 from stui_sessiond.server.certificate import LiveCertificate
+from stui_sessiond.server.connections import ConnectionTally
 from stui_sessiond.server.door import Door
 from stui_sessiond.server.peer import ImageEvents, Peer, PeerLimits
 from stui_sessiond.sessions.feed import Feed
@@ -50,12 +53,27 @@ MAX_PARKED = 1024
 """Connections that answers are kept for; those gone longest are forgotten first."""
 
 
+_KEEP_PATH: dict[str, Any] = {"cleanup_socket": False} if sys.version_info >= (3, 13) else {}
+"""The path of the unix socket is removed here, if it is: another process may listen on it by then."""
+
+
 class Endpoints(msgspec.Struct, frozen=True, kw_only=True):
     """Where to listen; None: not there. Ports may be 0."""
 
     http: tuple[str, int] | None = None
     lines: tuple[str, int] | None = None
     unix: Path | None = None
+
+
+class Parting(msgspec.Struct, frozen=True):
+    """How long the end waits for what, in seconds."""
+
+    grace_s: float = 0.0
+    """Requests that are under way."""
+    relayed_s: float = 0.0
+    """Those of them that wait for images."""
+    delay_s: float = 0.0
+    """Before that: all is served, and whoever asks whether we are ready hears no, and sends peers elsewhere."""
 
 
 class ServerRules(msgspec.Struct, frozen=True, kw_only=True):
@@ -106,9 +124,18 @@ class Server:
         self.feed = feed
         self.limits = limits
         self.tasks = TaskOwner("server")
+        self.relayed = TaskOwner("relayed")
+        """Requests that wait for images, which may be long."""
         self.draining = False
+        self.leaving = False
+        """Whether the end has begun; all is served still."""
+        self.hurried = asyncio.Event()
+        """Set when the end must not wait for anything."""
+        self.connections = ConnectionTally()
         self.rules = rules
         self._peers: set[Peer] = set()
+        self._hellos: dict[Peer, asyncio.TimerHandle] = {}
+        """Those that have to say hello, and what ends their connection if they do not."""
         self._by_token: Counter[str | None] = Counter()
         """Peers that said hello, by the token they showed."""
         self._by_name: dict[ConnectionId, Peer] = {}
@@ -119,6 +146,9 @@ class Server:
         self._listeners: list[asyncio.AbstractServer] = []
         self._doors: list[Door] = []
         self._uvicorn: HttpServer | None = None
+        self._handed = Handed()
+        self.sockets: dict[str, Sequence[socket.socket]] = {}
+        """What listens, by listener. The listeners have descriptors of their own of the same sockets."""
         self._unix: Path | None = None
         self.hosts: set[str] = set()
         """What `Host` may be. Changes with the certificate; the listeners hold this very set."""
@@ -134,19 +164,24 @@ class Server:
             unauthenticated_per_address=rules.unauthenticated_per_address,
             failures=rules.failed_authentications,
         )
-        self._admission = Admission(admission, time.monotonic)
+        self.admission = Admission(admission, time.monotonic)
         self.turn = Turn()
         self.beat = Beat()
 
     # ---- listening
 
-    async def listen(self, endpoints: Endpoints, make_app: Callable[[], Any]) -> Endpoints:
+    async def listen(
+        self, endpoints: Endpoints, make_app: Callable[[], Any], handed: Handed | None = None
+    ) -> Endpoints:
         """Start to accept; tell where, with the real ports. `make_app` makes the ASGI application, if HTTP is wanted.
+
+        A listener whose sockets are handed in binds none.
 
         Raises:
             ConfigError: a place cannot be listened on; the text says why and what to do.
         """
         http = lines = None
+        self._handed = handed or Handed()
         if self.rules.tls is not None and (endpoints.lines or endpoints.http):
             self._certificate = LiveCertificate(self.rules.tls, self._take_names)
             self._watches.start(self._certificate.watch(), "certificate")
@@ -159,10 +194,17 @@ class Server:
         return Endpoints(http=http, lines=lines, unix=endpoints.unix)
 
     async def _listen_unix(self, path: Path) -> None:
-        sock = bind_unix(path)
+        (sock,) = self._take_sockets("unix", lambda: [bind_unix(path)])
         self._unix = path
         factory = functools.partial(LineProtocol, self._accept, self.pipe_limits, turn=self.turn, same_user=True)
-        self._listeners.append(await asyncio.get_running_loop().create_unix_server(factory, sock=sock, backlog=1024))
+        loop = asyncio.get_running_loop()
+        self._listeners.append(await loop.create_unix_server(factory, sock=sock, backlog=BACKLOG, **_KEEP_PATH))
+
+    def _take_sockets(self, kind: str, bind: Callable[[], Sequence[socket.socket]]) -> Sequence[socket.socket]:
+        """Take the sockets that are handed in, or bind; return descriptors that their listener may close."""
+        given = self._handed.sockets.get(kind)
+        self.sockets[kind] = bind() if given is None else given
+        return [sock.dup() for sock in self.sockets[kind]]
 
     def _listen_lines(self, place: tuple[str, int]) -> tuple[str, int]:
         factory = functools.partial(LineProtocol, self._accept, self.pipe_limits, turn=self.turn, same_user=False)
@@ -199,8 +241,8 @@ class Server:
     def _open_door(
         self, kind: Literal["lines", "http"], place: tuple[str, int], make: Callable[[Ticket], asyncio.Protocol]
     ) -> tuple[str, int]:
-        sockets = bind_tcp(place, kind)
-        door = Door(kind, sockets, make, self._admission, self.close_reasons, self._certificate, self.rules.handshake_s)
+        sockets = self._take_sockets(kind, lambda: bind_tcp(place, kind))
+        door = Door(kind, sockets, make, self.admission, self.close_reasons, self._certificate, self.rules.handshake_s)
         self._doors.append(door)
         door.open()
         return place[0], sockets[0].getsockname()[1]
@@ -223,17 +265,23 @@ class Server:
         peer = Peer(pipe, self, must_greet=must_greet)
         if pipe.ticket is not None and not self.rules.access.rules.addresses.admits(pipe.ticket.address):
             _log.warning("peer.address_not_allowed", address=pipe.ticket.address)
-            peer.refuse("address_not_allowed")
+            self._refuse(peer, "address_not_allowed")
             return None
         if len(self._peers) >= self.rules.max_connections or self.draining:
-            peer.refuse("shutting_down" if self.draining else "too_many_connections")
+            self._refuse(peer, "shutting_down" if self.draining else "too_many_connections")
             return None
         self._peers.add(peer)
+        self.connections.enter(peer.transport_name)
         if must_greet:
-            peer.expect_hello(self.rules.hello_s)
+            wait = asyncio.get_running_loop().call_later(self.rules.hello_s, peer.refuse, "hello_timeout")
+            self._hellos[peer] = wait
         elif pipe.ticket is not None:
             pipe.ticket.known()
         return peer
+
+    def _refuse(self, peer: Peer, close_name: str) -> None:
+        self.connections.refused[peer.transport_name, close_name] += 1
+        peer.refuse(close_name)
 
     def enter(self, pipe: Pipe, principal: Principal, client_id: str | None, *, lasting: bool) -> Peer:
         """Make the peer of somebody whom the transport's own handshake told of; `lasting`: for more than one request.
@@ -249,6 +297,8 @@ class Server:
             raise TooManyConnectionsError(msg)
         peer = Peer(pipe, self, must_greet=False)
         self._peers.add(peer)
+        if lasting:
+            self.connections.enter(peer.transport_name)
         peer.enter(principal, client_id, new_connection_id() if lasting else None)
         return peer
 
@@ -262,13 +312,19 @@ class Server:
         """End the connections of peers that may not stay; tell how many."""
         ended = [peer for peer in self._peers if not may_stay(peer)]
         for peer in ended:
-            _log.warning("peer.access_revoked", client_id=peer.client_id, role=peer.role)
+            _log.warning(
+                "peer.access_revoked", client_id=peer.client_id, connection_id=peer.connection_id, role=peer.role
+            )
             peer.close("access_revoked")
         return len(ended)
 
     def forget(self, peer: Peer) -> None:
         """The peer is gone. While it is owed answers its name is kept, so that it can be resumed with them."""
         self._peers.discard(peer)
+        self._forget_hello(peer)
+        if not peer.once:
+            lasted_s = time.monotonic() - peer.began_at
+            self.connections.leave(peer.transport_name, peer.role, peer.end_reason, lasted_s)
         name = peer.connection_id
         if peer.counted and peer.principal is not None:
             token_id = peer.principal.token_id
@@ -288,11 +344,20 @@ class Server:
         self._parked.pop(name).cancel()
         del self._by_name[name]
 
+    def _forget_hello(self, peer: Peer) -> None:
+        """Nothing waits for its hello any more, and nothing keeps it in memory for that."""
+        wait = self._hellos.pop(peer, None)
+        if wait is not None:
+            wait.cancel()
+
     def take_over(self, peer: Peer) -> Peer | None:
         """Let the peer have the name of its connection; return the one that had it before."""
+        self._forget_hello(peer)
         name = peer.connection_id
         if peer.principal is None:
             return None
+        if not peer.once:
+            self.connections.greet(peer.transport_name, peer.role or "")
         peer.counted = True
         self._by_token[peer.principal.token_id] += 1
         if name is None:
@@ -315,24 +380,58 @@ class Server:
 
     # ---- the end
 
-    async def drain(self, grace_s: float) -> None:
-        """Accept nobody and nothing new, wait for what is under way, then end all connections."""
+    @property
+    def ready(self) -> bool:
+        """Whether the end has not begun."""
+        return not self.leaving and not self.draining
+
+    async def drain(self, parting: Parting, reason: str = "shutting_down", *, keep_sockets: bool = False) -> None:
+        """Accept nobody and nothing new, wait for what is under way, then end all connections.
+
+        Args:
+            parting: how long to wait for what.
+            reason: the name of the close code that peers are told.
+            keep_sockets: leave `sockets` open: who connects meanwhile waits in them for whoever accepts next.
+        """
+        self.leaving = True
+        if parting.delay_s:
+            await self._unless_hurried(asyncio.sleep(parting.delay_s))
         self.draining = True
         for listener in self._listeners:
             listener.close()
         for door in self._doors:
             await door.close()
-        if self._unix is not None:
-            self._unix.unlink(missing_ok=True)
-        left = await self.tasks.drain(grace_s)
-        if left:
-            _log.warning("server.drain_cut", unfinished=left, grace_s=grace_s)
+        if not keep_sockets:
+            self.close_sockets()
+        await self._unless_hurried(self._finish_requests(parting))
+        if left := len(self.tasks) + len(self.relayed):
+            _log.warning("server.drain_cut", unfinished=left)
         await self.tasks.close()
+        await self.relayed.close()
         for peer in list(self._peers):
-            peer.close("shutting_down")
+            peer.close(reason)
         for name in list(self._parked):
             self._let_go(name)
         if self._uvicorn is not None:
-            self._uvicorn.should_exit = True
+            self._uvicorn.end()
             await asyncio.wait([self._uvicorn_task], timeout=5)
         await self._watches.close()
+
+    async def _finish_requests(self, parting: Parting) -> None:
+        await asyncio.gather(self.tasks.drain(parting.grace_s), self.relayed.drain(parting.relayed_s))
+
+    async def _unless_hurried(self, waiting: Coroutine[Any, Any, object]) -> None:
+        owner = TaskOwner("parting")
+        tasks = {owner.start(waiting, "wait"), owner.start(self.hurried.wait(), "hurry")}
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        await owner.close()
+
+    def close_sockets(self) -> None:
+        """Listen no more; who connects is refused, unless a service manager holds the socket."""
+        if self._unix is not None and "unix" not in self._handed.managed:
+            self._unix.unlink(missing_ok=True)
+        self._unix = None
+        for sockets in self.sockets.values():
+            for sock in sockets:
+                sock.close()
+        self.sockets.clear()

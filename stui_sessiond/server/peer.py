@@ -4,9 +4,8 @@ Guarantees: every request gets one answer; a peer that sends nonsense, floods or
 peer asked for goes on when it leaves, and the answer is kept for a while for the connection that resumes this one.
 """
 
-import asyncio
-import functools
 import itertools
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Protocol
 
@@ -21,6 +20,8 @@ from stui_sessiond.images.link import ImageLink
 from stui_sessiond.model.request import Origin
 from stui_sessiond.security.audit import Actor, AuditLog
 from stui_sessiond.security.principal import LOCAL, Principal
+from stui_sessiond.server.connections import LEFT
+from stui_sessiond.server.rights import EVERYTHING, NOBODY, rights_in_role
 from stui_sessiond.sessions.feed import Feed
 from stui_sessiond.sessions.hub import Subscription, Topic
 from stui_sessiond.tasks import TaskOwner
@@ -31,22 +32,6 @@ from stui_sessiond.wire.limits import MessageLimits
 from stui_sessiond.wire.messages.connection import Hello
 
 _log = structlog.get_logger(__name__)
-
-_EVERYTHING = frozenset({"connect", "session", "eval", "observe", "admin"})
-_NOBODY = frozenset({"connect"})
-RIGHTS_OF_ROLE = {
-    "client": _EVERYTHING,
-    "observer": frozenset({"connect", "observe"}),
-    "image": frozenset({"connect", "image"}),
-}
-"""What a peer may do once it was let in, by the role it took up."""
-
-
-@functools.lru_cache(maxsize=256)
-def rights_in_role(role: str, rights: frozenset[str]) -> frozenset[str]:
-    """What somebody with these rights may do in a role: one set for all the peers that are alike."""
-    return RIGHTS_OF_ROLE[role] & (rights | _NOBODY)
-
 
 _serials = itertools.count()
 """Numbers requests over all peers, so that one means the same to the peer that resumes another."""
@@ -89,6 +74,7 @@ class PeerHost(Protocol):
     dispatcher: Dispatcher
     limits: PeerLimits
     tasks: TaskOwner
+    relayed: TaskOwner
     image_events: ImageEvents
     leave_image: Callable[[ImageLink], bool]
     feed: Feed
@@ -107,11 +93,10 @@ class Peer:
     """One connected peer; a `commands.table.Caller` and a `transports.pipe.Receiver`."""
 
     __slots__ = (
-        "_behind", "_catching_up", "_claimed", "_ended", "_hello_timer", "_holding", "_host", "_kept", "_kept_bytes",
+        "_behind", "_catching_up", "_claimed", "_close_name", "_ended", "_holding", "_host", "_kept", "_kept_bytes",
         "_limit_bytes", "_link", "_lost", "_open", "_owed", "_own", "_pipe", "_refused", "_relayed", "_successor",
-        "_understood", "client_id", "connection_id", "counted", "greeted", "must_greet", "once", "origin", "principal",
-        "process_id",
-        "proof", "rights", "role", "subscriptions", "take", "topics",
+        "_understood", "began_at", "client_id", "connection_id", "counted", "greeted", "must_greet", "once", "origin",
+        "principal", "process_id", "proof", "rights", "role", "subscriptions", "take", "topics",
     )  # fmt: skip
 
     def __init__(self, pipe: Pipe, host: PeerHost, *, must_greet: bool) -> None:
@@ -120,7 +105,7 @@ class Peer:
         self.must_greet = must_greet
         self.greeted = False
         self.principal: Principal | None = None if must_greet else LOCAL
-        self.rights = _NOBODY if must_greet else _EVERYTHING
+        self.rights = NOBODY if must_greet else EVERYTHING
         self.proof = pipe.bearer
         self.process_id = pipe.process_id
         self.connection_id: ConnectionId | None = None
@@ -130,7 +115,6 @@ class Peer:
         self.origin: Origin | None = None
         self.subscriptions: dict[SessionId, Subscription] = {}
         self.topics: set[Topic] = set()
-        self._hello_timer: asyncio.TimerHandle | None = None
         self._behind: dict[SessionId, Subscription] = {}
         self._catching_up = False
         self._pipe = pipe
@@ -155,9 +139,21 @@ class Peer:
         self._ended = False
         self._lost = False
         self._refused: str | None = None
+        self._close_name: str | None = None
+        self.began_at = time.monotonic()
         messages = host.limits.messages
         self._limit_bytes = messages.before_hello_bytes if must_greet else messages.client_bytes
         pipe.limit_messages(self._limit_bytes, strict=must_greet)
+
+    @property
+    def transport_name(self) -> str:
+        """How it is connected."""
+        return self._pipe.transport_name
+
+    @property
+    def end_reason(self) -> str:
+        """Why it ended: a close code's name if we ended it, or what broke."""
+        return self._close_name or self._pipe.broke or LEFT
 
     @property
     def actor(self) -> Actor:
@@ -232,7 +228,8 @@ class Peer:
         if request.command in _OWN:
             self._own.add(serial)
         self._relayed += relays
-        host.tasks.start(self._finish(serial, answer, relays=relays), f"request.{request.command}")
+        owner = host.relayed if relays else host.tasks
+        owner.start(self._finish(serial, answer, relays=relays), f"request.{request.command}")
         if len(self._open) - self._relayed >= host.limits.requests_in_flight and not self._holding:
             self._holding = True
             self._pipe.hold(reading=False)
@@ -311,7 +308,9 @@ class Peer:
     def lost(self) -> None:
         """The pipe is gone: leave everything this peer took part in."""
         self._lost = True
-        self._forget_hello()
+        if self.greeted and not self.once:
+            lasted_s = round(time.monotonic() - self.began_at, 3)
+            _log.info("peer.left", reason=self.end_reason, lasted_s=lasted_s, **self._shown())
         self._leave_sessions()
         if self._link is not None and self._host.leave_image(self._link):
             self._host.image_events.announce(self._link, connected=False)
@@ -328,17 +327,13 @@ class Peer:
         self.subscriptions.clear()
         self._behind.clear()
 
+    def _shown(self) -> dict[str, str | None]:
+        """Say in the log who it is."""
+        known = {"connection_id": self.connection_id, "client_id": self.client_id}
+        image = {} if self._link is None else {"image_id": self._link.image_id}
+        return {"transport": self._pipe.transport_name, "address": self._pipe.address, **known, **image}
+
     # ---- what commands do
-
-    def expect_hello(self, patience_s: float) -> None:
-        """End the connection if its peer, which has to say hello, has not done so within this time."""
-        self._hello_timer = asyncio.get_running_loop().call_later(patience_s, self.refuse, "hello_timeout")
-
-    def _forget_hello(self) -> None:
-        """Nothing waits for the hello any more, and nothing keeps the peer in memory for it."""
-        if self._hello_timer is not None:
-            self._hello_timer.cancel()
-            self._hello_timer = None
 
     def greet(
         self, hello: Hello, link: ImageLink | None, connection_id: ConnectionId, principal: Principal
@@ -346,7 +341,6 @@ class Peer:
         """Take up a role, and the name of a connection; tell which requests of that are owed an answer here."""
         self.greeted = True
         self.must_greet = False
-        self._forget_hello()
         self.role = hello.role
         self.client_id = hello.client_id
         self.principal = principal
@@ -359,7 +353,7 @@ class Peer:
         if self._pipe.ticket is not None:
             self._pipe.ticket.known()
         self.connection_id = connection_id
-        _log.info("peer.greeted", role=hello.role, transport=self._pipe.transport_name, client_id=hello.client_id)
+        _log.info("peer.greeted", role=hello.role, **self._shown())
         elder = self._host.take_over(self)
         return [] if elder is None else self._inherit(elder)
 
@@ -412,12 +406,12 @@ class Peer:
 
     def stalled(self) -> None:
         """The peer has not read anything for long."""
-        _log.warning("peer.slow", transport=self._pipe.transport_name, client_id=self.client_id)
+        _log.warning("peer.slow", **self._shown())
         self.close("slow_consumer")
 
     def dribbled(self) -> None:
         """A message was begun long ago and is not complete."""
-        _log.warning("peer.too_slow", transport=self._pipe.transport_name, client_id=self.client_id)
+        _log.warning("peer.too_slow", **self._shown())
         self.close("too_slow")
 
     def unsubscribed(self, subscription: Subscription) -> None:
@@ -431,6 +425,7 @@ class Peer:
         """End the connection."""
         if self._link is not None and self._link.end_reason is None:
             self._link.end_reason = close_name
+        self._close_name = self._close_name or close_name
         self._pipe.close(self._host.close_reasons[close_name])
 
     def refuse(self, close_name: str) -> None:

@@ -1,4 +1,4 @@
-"""HTTP as a channel of messages: each request is a `POST /rpc` over its own connection, events come from `GET /events`."""
+"""HTTP as a channel of messages: each request is a `POST /rpc` with its own connection, events are `GET /events`."""
 
 import asyncio
 import json

@@ -63,7 +63,7 @@ class Inside:
         del self._lags[: -int(10 / PROBE_S)]
         server: Any = daemon.server
         shelf: Any = daemon.manager._shelf
-        hub = server.feed._hub
+        hub = server.feed.hub
         self._found |= {
             "tasks": len(tasks := asyncio.all_tasks()),
             "tasks_by_name": Counter(task.get_name().split(":")[0] for task in tasks),

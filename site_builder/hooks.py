@@ -1,4 +1,4 @@
-"""What mkdocs is told beside mkdocs.yml: pages from elsewhere in the source tree, the reference, and links between them."""
+"""What mkdocs is told beside mkdocs.yml: pages from elsewhere, the reference, and links between them."""
 
 import fnmatch
 import json
@@ -9,10 +9,10 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
-from docs.site import reference
-from docs.site.links import pages_of, rewrite
+from site_builder import reference
+from site_builder.links import pages_of, rewrite
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[1]
 _PLACES = pages_of(ROOT)
 _SOURCES = {place: source for source, place in _PLACES.items() if source != "protocol"}
 
