@@ -58,7 +58,8 @@ class _Daemon(DaemonProcess):
         super().note(line)
         if '"level":"warning"' in line or '"level": "warning"' in line:
             with contextlib.suppress(ValueError):
-                self.warned[json.loads(line)["event"]] += 1
+                told = json.loads(line)
+                self.warned[f"{told['event']} {told.get('text', '')}".strip()] += 1
 
 
 class Soak:
