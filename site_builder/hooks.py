@@ -1,7 +1,7 @@
 """What mkdocs is told beside mkdocs.yml: pages from elsewhere, the reference, and links between them."""
 
-import fnmatch
 import json
+import posixpath
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ _SOURCES = {place: source for source, place in _PLACES.items() if source != "pro
 
 
 def on_files(files: Files, *, config: MkDocsConfig) -> Files:
-    """Add what is not in docs/, and complete the navigation: a `*folder/` in it is all pages there not named before."""
+    """Add what is not in docs/, and complete the navigation: a `*folder/` in it is all pages in it, not below, that have no place of their own."""
     for place, source in _SOURCES.items():
         if not source.startswith("docs/"):
             files.append(File.generated(config, place, content=(ROOT / source).read_bytes()))
@@ -50,7 +50,7 @@ def _filled(nav: list[Any], places: list[str]) -> list[Any]:
 
     def below(pattern: str) -> list[str]:
         folder = pattern.removeprefix("*")
-        return [each for each in places if fnmatch.fnmatch(each, f"{folder}*.md") and each not in named]
+        return [each for each in places if posixpath.dirname(each) == folder.rstrip("/") and each not in named]
 
     def fill(item: Any) -> list[Any]:  # noqa: ANN401 -- what YAML holds
         if isinstance(item, str):

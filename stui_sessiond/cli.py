@@ -25,6 +25,7 @@ from stui_sessiond import (
     cli_store,
     cli_tls,
     cli_token,
+    cli_ui,
 )
 from stui_sessiond.cli_ask import (
     AT,
@@ -50,6 +51,7 @@ def main() -> None:
 
 main.add_command(cli_store.store)
 main.add_command(cli_token.token)
+main.add_command(cli_ui.ui)
 main.add_command(cli_tls.tls)
 main.add_command(cli_audit.audit)
 main.add_command(cli_code.code)

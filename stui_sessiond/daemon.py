@@ -31,6 +31,7 @@ from stui_sessiond.commands.kept import SWEEP_INTERVAL_S, Kept
 from stui_sessiond.commands.many import ManyImagesCommands
 from stui_sessiond.commands.mirror import Mirror
 from stui_sessiond.commands.operation import OperationCommands
+from stui_sessiond.commands.overview import OverviewCommands
 from stui_sessiond.commands.paging import LongResults
 from stui_sessiond.commands.reapply import ReapplyCommands
 from stui_sessiond.commands.relay import Relay
@@ -45,6 +46,7 @@ from stui_sessiond.ids import SessionId
 from stui_sessiond.images.memory import ImageMemory
 from stui_sessiond.images.registry import ImageRegistry
 from stui_sessiond.images.watch import TICK_S
+from stui_sessiond.life import note_start, note_stop
 from stui_sessiond.model.event import Position
 from stui_sessiond.model.request import RequestEntry
 from stui_sessiond.observe.choice import make_dispatcher
@@ -52,7 +54,7 @@ from stui_sessiond.observe.parts import ObservedParts
 from stui_sessiond.observe.sampler import Sampler
 from stui_sessiond.ready import Ready, remove_ready, shown, write_ready
 from stui_sessiond.security.access import Access
-from stui_sessiond.security.audit import NO_AUDIT, AuditLog, Word, config_reloaded
+from stui_sessiond.security.audit import NO_AUDIT, AuditLog, config_reloaded
 from stui_sessiond.security.keys import gather
 from stui_sessiond.security.policy import Policy
 from stui_sessiond.security.principal import Principal
@@ -90,9 +92,6 @@ _log = structlog.get_logger(__name__)
 
 ORPHANED_INTERVAL_S = 15.0
 """Between looks for sessions whose images have been gone for too long."""
-
-AUDIT_START_S = 1.0
-"""How long a start waits for the disk of the audit log; a full one keeps no daemon from starting."""
 
 DATABASE_TABLES: tuple[Tables, ...] = (IMAGE_TABLES, CHANGE_TABLES)
 """What is kept of images, each part with its own tables."""
@@ -187,6 +186,9 @@ class Daemon:
             HistoryCommands(self.manager),
             StorageCommands(self._storage),
             OperationCommands(logs.LEVELS),
+            overview := OverviewCommands(
+                self.manager, hub, running, self._storage, self.images, lambda: self.server, clock, self.server_id
+            ),
             EvaluationCommands(book, relay, running, long_results),
             *self._asking,
             self._image_sessions,
@@ -210,6 +212,7 @@ class Daemon:
                 self._remembered,
             ),
         )
+        self._figures = overview.figures
         table = CommandTable(contract, [command for family in families for command in family.commands()])
         self.server = Server(
             make_dispatcher(
@@ -276,7 +279,7 @@ class Daemon:
         server = self.settings.server
         await self.manager.open()
         remove_ready(server.ready_file)  # one that was killed left its own
-        await self._note_start()
+        await note_start(self.audit, self.settings.server, self.server_id)
         try:
             await self.database.open()  # the storage has the lock of the folder
             await self.images.open()
@@ -298,12 +301,14 @@ class Daemon:
             await self.server.drain(Parting(), keep_sockets=bool(self._handed.sockets))
             await self.database.close()
             await self.manager.close()
-            await self._note_stop("failed")
+            await note_stop(self.audit, self.server_id, "failed")
             raise
         life = self.manager.life
         self._tasks.start(_every(life.cleanup_interval_s, self.manager.sweep), "cleanup")
         self._tasks.start(_every(life.autosave_interval_s, self.manager.autosave), "autosave")
         self._tasks.start(_every(SWEEP_INTERVAL_S, self._keeping.sweep), "kept")
+        self._figures.start()
+        self._tasks.start(_every(self._figures.interval_s, self._figures.sample), "figures")
         self._tasks.start(_every(TICK_S, self._image_commands.watch.tick), "images")
         self._tasks.start(_every(ORPHANED_INTERVAL_S, self._image_sessions.close_orphaned), "orphaned")
         if server.http is not None:  # somebody may want to know
@@ -333,7 +338,7 @@ class Daemon:
         await self._image_memory.close()
         await self.database.close()
         await self.manager.close()
-        await self._note_stop("ok")
+        await note_stop(self.audit, self.server_id, "ok")
         remove_ready(self.settings.server.ready_file)
         _log.info("daemon.stopped")
 
@@ -349,26 +354,6 @@ class Daemon:
     def reload_certificate(self) -> None:
         """Read certificate and key again, for new connections."""
         self.server.reload_certificate()
-
-    async def _note_start(self) -> None:
-        if isinstance(self.audit, FileAudit):
-            self.audit.open()
-        server = self.settings.server
-        said: dict[str, Word] = {
-            "version": __version__,
-            "server_id": self.server_id,
-            "process": os.getpid(),
-            "auth": server.auth,
-        }
-        places: dict[str, Word] = {"http": server.http, "lines": server.lines, "unix": str(config.unix_path(server))}
-        self.audit.record("daemon.started", details={**said, **places})
-        if isinstance(self.audit, FileAudit):  # it is there before anybody is let in
-            await asyncio.get_running_loop().run_in_executor(None, self.audit.flush, AUDIT_START_S)
-
-    async def _note_stop(self, outcome: str) -> None:
-        self.audit.record("daemon.stopped", outcome=outcome, details={"server_id": self.server_id})
-        if isinstance(self.audit, FileAudit):
-            await asyncio.get_running_loop().run_in_executor(None, self.audit.close)
 
     def _give_up(self) -> None:
         self.disk_failed = True

@@ -29,6 +29,7 @@ from stui_sessiond.server.binding import BACKLOG, Handed, bind_tcp, bind_unix
 from stui_sessiond.server.certificate import LiveCertificate
 from stui_sessiond.server.connections import ConnectionTally
 from stui_sessiond.server.door import Door
+from stui_sessiond.server.outline import outline
 from stui_sessiond.server.peer import ImageEvents, Peer, PeerLimits
 from stui_sessiond.sessions.feed import Feed
 from stui_sessiond.tasks import TaskOwner
@@ -36,6 +37,7 @@ from stui_sessiond.transports.events import Beat
 from stui_sessiond.transports.lines import LineProtocol
 from stui_sessiond.transports.pipe import Pipe, PipeLimits
 from stui_sessiond.transports.turn import Turn
+from stui_sessiond.wire.messages.overview import ConnectionRow
 from stui_sessiond.wire.messages.session import ConnectionCounts
 
 if TYPE_CHECKING:
@@ -377,6 +379,11 @@ class Server:
             observers=roles.count("observer"),
             before_hello=roles.count(None),
         )
+
+    def outlines(self) -> list[ConnectionRow]:
+        """Tell of every connection, in no order."""
+        now, monotonic = time.time(), time.monotonic()
+        return [outline(peer, now, monotonic) for peer in self._peers]
 
     # ---- the end
 

@@ -14,7 +14,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 
 from stui_sessiond.ids import ClientId, SessionId
 from stui_sessiond.observe.image import NAMED_IMAGES
-from stui_sessiond.observe.metrics import Metrics
+from stui_sessiond.observe.metrics import PIECE, Metrics
 from stui_sessiond.security.token import Wish, create
 from stui_sessiond.sessions.shelf import Entry
 from stui_sessiond.storage.file import FileStorage
@@ -242,6 +242,22 @@ async def test_daemons_count_for_themselves() -> None:
         assert (await read(one)).value("stui_sessions") == 1
         assert (await read(other)).value("stui_sessions") == 0
         assert (await read(other)).value("stui_requests_total", command="hello", outcome="ok") == 0
+
+
+async def test_large_family_is_written_in_pieces() -> None:
+    """What is said of a family is said once; what is written in pieces is what would be written at once."""
+    async with running_daemon(server=OPEN) as running:
+        for _, tally in running.daemon.server.dispatcher.table.tallies():
+            tally.begun = tally.answered = 1
+        metrics = Metrics(running.daemon.observed)
+        for accept in ("", "application/openmetrics-text; version=1.0.0"):
+            text, _ = await metrics.write(accept)
+            lines = text.decode().splitlines()
+            heads = [line for line in lines if line.startswith("# TYPE")]
+            assert len(heads) == len(set(heads))
+            of_requests = [line for line in lines if line.startswith("stui_request_duration_seconds_bucket")]
+            assert len(of_requests) == len(set(of_requests)) > 2 * PIECE
+            assert lines.count("# EOF") == (accept != "")
 
 
 async def test_sessions_by_state() -> None:
