@@ -18,7 +18,7 @@ _SOURCES = {place: source for source, place in _PLACES.items() if source != "pro
 
 
 def on_files(files: Files, *, config: MkDocsConfig) -> Files:
-    """Add what is not in docs/, and complete the navigation: a `*folder/` in it is all pages in it, not below, that have no place of their own."""
+    """Add what is not in docs/, and complete the navigation: `*folder/` is its pages that are not named before."""
     for place, source in _SOURCES.items():
         if not source.startswith("docs/"):
             files.append(File.generated(config, place, content=(ROOT / source).read_bytes()))
