@@ -9,7 +9,7 @@ LOCK := --quiet --upgrade --generate-hashes --no-header --strip-extras --allow-u
   --no-emit-index-url --no-emit-trusted-host --no-emit-find-links
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help install demo run image squeak test check conformance crash chaos soak fuzz bench bench-soak lock audit clean
+.PHONY: help install demo run image squeak test check conformance docs crash chaos soak fuzz bench bench-soak lock audit clean
 
 help:            ## show this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -53,6 +53,9 @@ check: install   ## format, lint, types, import contracts
 
 conformance: install ## the protocol's vectors and transcripts against a daemon started for it
 	$(BIN)/python -m pytest -q tests/conformance
+
+docs: install    ## the documentation site, into build/site; a broken link fails
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 crash: install   ## the proofs of the storage, whole: power loss, damage, failing disks, kill -9 (some minutes)
 	$(BIN)/python tests/crash/run.py

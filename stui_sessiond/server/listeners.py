@@ -136,6 +136,8 @@ class Server:
         self.connections = ConnectionTally()
         self.rules = rules
         self._peers: set[Peer] = set()
+        self._hellos: dict[Peer, asyncio.TimerHandle] = {}
+        """Those that have to say hello, and what ends their connection if they do not."""
         self._by_token: Counter[str | None] = Counter()
         """Peers that said hello, by the token they showed."""
         self._by_name: dict[ConnectionId, Peer] = {}
@@ -273,7 +275,8 @@ class Server:
         self._peers.add(peer)
         self.connections.enter(peer.transport_name)
         if must_greet:
-            peer.expect_hello(self.rules.hello_s)
+            wait = asyncio.get_running_loop().call_later(self.rules.hello_s, peer.refuse, "hello_timeout")
+            self._hellos[peer] = wait
         elif pipe.ticket is not None:
             pipe.ticket.known()
         return peer
@@ -320,6 +323,7 @@ class Server:
     def forget(self, peer: Peer) -> None:
         """The peer is gone. While it is owed answers its name is kept, so that it can be resumed with them."""
         self._peers.discard(peer)
+        self._forget_hello(peer)
         if not peer.once:
             lasted_s = time.monotonic() - peer.began_at
             self.connections.leave(peer.transport_name, peer.role, peer.end_reason, lasted_s)
@@ -342,8 +346,15 @@ class Server:
         self._parked.pop(name).cancel()
         del self._by_name[name]
 
+    def _forget_hello(self, peer: Peer) -> None:
+        """Nothing waits for its hello any more, and nothing keeps it in memory for that."""
+        wait = self._hellos.pop(peer, None)
+        if wait is not None:
+            wait.cancel()
+
     def take_over(self, peer: Peer) -> Peer | None:
         """Let the peer have the name of its connection; return the one that had it before."""
+        self._forget_hello(peer)
         name = peer.connection_id
         if peer.principal is None:
             return None

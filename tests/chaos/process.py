@@ -9,7 +9,7 @@ import sys
 import tempfile
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -30,18 +30,15 @@ class DaemonProcess:
     Args:
         settings: given the folder, the text of a settings file; without it, nobody needs a token.
         command: what is run, without its arguments.
-        environment: more of it.
     """
 
     def __init__(
         self,
         settings: Callable[[Path], str] | None = None,
         command: Sequence[str] = ("-m", "stui_sessiond"),
-        environment: Mapping[str, str] | None = None,
     ) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="stui-chaos-"))
         self._command = command
-        self._environment = dict(environment or {})
         self._policy = ["--auth", "none"]
         if settings is not None:
             (self.folder / "settings.toml").write_text(settings(self.folder), "utf-8")
@@ -78,13 +75,7 @@ class DaemonProcess:
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.PIPE,
-            env={
-                **kept,
-                **self.settings,
-                "PYTHONPATH": folder,
-                "STUI_SESSIOND_DRAIN_TIMEOUT": _GRACE_S,
-                **self._environment,
-            },
+            env={**kept, **self.settings, "PYTHONPATH": folder, "STUI_SESSIOND_DRAIN_TIMEOUT": _GRACE_S},
         )
         assert self._process.stderr is not None
         self._reader = asyncio.create_task(self._read(self._process.stderr))
@@ -105,6 +96,12 @@ class DaemonProcess:
                 self._ready.set()
         self._ready.set()
 
+    def note(self, line: str) -> None:
+        """Look at a line of the log."""
+        self.log.append(line)
+        if "crashed" in line or '"level": "error"' in line or '"level":"error"' in line or line.startswith("Traceback"):
+            self.faults.append(line)
+
     async def hand_over(self) -> None:
         """Have it start its successor, and wait until that accepts."""
         before = self.pid
@@ -115,12 +112,6 @@ class DaemonProcess:
         if self.pid == before:
             msg = "nobody took over:\n" + "".join(self.log)
             raise RuntimeError(msg)
-
-    def note(self, line: str) -> None:
-        """Look at a line of the log."""
-        self.log.append(line)
-        if "crashed" in line or '"level": "error"' in line or '"level":"error"' in line or line.startswith("Traceback"):
-            self.faults.append(line)
 
     async def end(self, number: signal.Signals) -> None:
         """End it by a signal, and wait for that."""

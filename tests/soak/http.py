@@ -1,4 +1,4 @@
-"""HTTP as a channel of messages: a `POST /rpc` on a connection of its own for each, events from `GET /events`."""
+"""HTTP as a channel of messages: each request is a `POST /rpc` with its own connection, events are `GET /events`."""
 
 import asyncio
 import json

@@ -21,8 +21,9 @@ AMBER_JS = Path(__file__).parents[2] / "examples" / "amber_image" / "image.js"
 BACK_S = 60.0
 """How long an image may take to be back."""
 
-AFTERMATH_S = 3.0
-"""So long after an image is back its absence explains an error: requests were waiting for it."""
+AFTERMATH_S = 10.0
+"""So long after an image is said to be there its absence explains an error: that its link was cut may not have been
+noticed yet, and it dials again with waits of up to 5 s."""
 
 TROUBLE = dict.fromkeys(
     ("image_unavailable", "image_lost", "lost_with_image", "outcome_unknown", "image_timeout"), "an image restarted"

@@ -49,16 +49,17 @@ class _Daemon(DaemonProcess):
 
     def __init__(self, plan: Plan) -> None:
         command = ("-m", "tests.soak.inside")
-        super().__init__(plan.settings, command, {"SOAK_PLANT": plan.planted or ""})
+        super().__init__(plan.settings, command)
         self.inside = self.folder / "inside.json"
-        self._environment["SOAK_INSIDE"] = str(self.inside)
+        self.settings |= {"SOAK_INSIDE": str(self.inside), "SOAK_PLANT": plan.planted or ""}
         self.warned: Counter[str] = Counter()
 
     def note(self, line: str) -> None:
         super().note(line)
         if '"level":"warning"' in line or '"level": "warning"' in line:
             with contextlib.suppress(ValueError):
-                self.warned[json.loads(line)["event"]] += 1
+                told = json.loads(line)
+                self.warned[f"{told['event']} {told.get('text', '')}".strip()] += 1
 
 
 class Soak:

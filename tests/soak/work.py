@@ -17,6 +17,9 @@ LONG_S = 0.3
 USES = frozenset({"update_session_state", "save_context", "revert_session", "restore_session"})
 """Commands that keep a session from expiring, beside those that run code."""
 
+LASTING_S = 600.0
+"""When a session with code that never ends expires, if it is not closed before."""
+
 GONE = {
     "session_expired": "a session that was left expired",
     "session_not_found": "a session that was left is forgotten",
@@ -151,32 +154,30 @@ def _code(visit: Visit, own: Own) -> tuple[str, tuple[bool, str | None] | None]:
 
 
 async def _interrupt(visit: Visit) -> None:
-    """Run code that never ends, and end it."""
-    own = next((each for each in visit.person.sessions if each.image_id == AMBER), None)
-    if own is None:
-        await _make_session(visit)
+    """Run code that never ends, and end it: in a session that does not expire meanwhile, or nobody could any more."""
+    if AMBER not in visit.around.images.ids:
         return
-    asked_at, explained = time.monotonic(), _explained(visit, own)
+    client_id = visit.person.client_id
+    made = await visit.ask("create_session", client_id=client_id, image_id=AMBER, timeout=LASTING_S)
+    if made is None:
+        return
+    own = Own(made["session_id"], AMBER, time.monotonic())
+    explained = _explained(visit, own)
     asking = visit.ask("evaluate", explained, session_id=own.session_id, code="[ true ] whileTrue: [ 3 + 4 ]")
     endless = asyncio.create_task(asking)
     told = None
     try:
-        while not endless.done():
-            await asyncio.sleep(LONG_S)
+        while not endless.done() or (endless.result() is None and (told is None or told["evaluations"])):
+            await asyncio.sleep(LONG_S)  # an answer that says that the link was cut does not say that the code ended
             told = await visit.ask("interrupt_evaluation", explained, session_id=own.session_id)
-        outcome = await endless
+        outcome = endless.result()
     finally:
         endless.cancel()
-    while outcome is None and (told is None or told["evaluations"]):  # its link was cut: the code may run on
-        if explained("session_not_found") is not None:
-            break
-        await asyncio.sleep(LONG_S)
-        told = await visit.ask("interrupt_evaluation", explained, session_id=own.session_id)
-    error = outcome.get("error") if outcome is not None else None
-    if outcome is not None and (not error or error["class"] != "Interrupted"):
-        visit.account.complain("evaluations", f"interrupted, and gave {outcome}; told {told}")
     if outcome is not None:
-        own.used_at = asked_at
+        error = outcome.get("error")
+        if not error or error["class"] != "Interrupted":
+            visit.account.complain("evaluations", f"interrupted, and gave {outcome}; told {told}")
+    await visit.ask("close_session", explained, session_id=own.session_id, save_state=False)
 
 
 _WEIGHTS = {

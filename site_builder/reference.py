@@ -1,4 +1,4 @@
-"""What is the reference? Pages made from the contract, the settings and the command line as they are. Nothing is copied."""
+"""What is the reference? Pages made from contract, settings and command line as they are. Nothing is copied."""
 
 import typing
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from stui_sessiond.contract import load_contract
 
 Json = dict[str, Any]
 
-_MADE = "<!-- Made by docs/site/reference.py: change its source, not this page. -->\n"
+_MADE = "<!-- Made by site_builder/reference.py: change its source, not this page. -->\n"
 
 
 def pages(descriptors: list[Json], errors: list[Json], close_codes: Json) -> dict[str, str]:
@@ -53,8 +53,9 @@ def _command(each: Json) -> Iterator[str]:
     if each["parameters"]:
         yield from ["| parameter | type | | meaning |", "|---|---|---|---|"]
         for name, about in each["parameters"].items():
-            default = f"default `{about['default']!r}`" if "default" in about else ""
-            yield f"| `{name}` | {_type(about)} | {'required' if about['required'] else default} | {_cell(about['doc'])} |"
+            need = f"default `{about['default']!r}`" if "default" in about else ""
+            need = "required" if about["required"] else need
+            yield f"| `{name}` | {_type(about)} | {need} | {_cell(about['doc'])} |"
         yield ""
     if each["returns"]:
         yield from ["| result | type | | meaning |", "|---|---|---|---|"]
@@ -93,8 +94,10 @@ def error_codes(errors: list[Json], descriptors: list[Json]) -> str:
 def closing(close_codes: Json) -> str:
     """Tell of the codes with which connections are closed."""
     lines = ["# Close codes", _MADE, "| code | name | connect again | meaning |", "|---|---|---|---|"]
-    for each in close_codes["codes"]:
-        lines.append(f"| {each['code']} | `{each['name']}` | {_yes(each['reconnect'])} | {_cell(each['meaning'])} |")
+    lines += [
+        f"| {each['code']} | `{each['name']}` | {_yes(each['reconnect'])} | {_cell(each['meaning'])} |"
+        for each in close_codes["codes"]
+    ]
     lines += ["", "| codes | connect again | meaning |", "|---|---|---|"]
     for each in close_codes["ranges"]:
         lines.append(f"| {each['from']} to {each['to']} | {_yes(each['reconnect'])} | {_cell(each['meaning'])} |")
@@ -126,7 +129,7 @@ def settings() -> str:
 
 
 def _default(field: msgspec.structs.FieldInfo) -> str:
-    value = field.default if field.default is not msgspec.NODEFAULT else field.default_factory()  # type: ignore[operator]
+    value = field.default if field.default is not msgspec.NODEFAULT else field.default_factory()
     return "" if value is None else f"`{value!r}`".replace("'", '"').replace("True", "true").replace("False", "false")
 
 

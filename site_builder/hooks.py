@@ -1,7 +1,7 @@
-"""What mkdocs is told beside mkdocs.yml: pages from elsewhere in the source tree, the reference, and links between them."""
+"""What mkdocs is told beside mkdocs.yml: pages from elsewhere, the reference, and links between them."""
 
-import fnmatch
 import json
+import posixpath
 from pathlib import Path
 from typing import Any
 
@@ -9,16 +9,16 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
-from docs.site import reference
-from docs.site.links import pages_of, rewrite
+from site_builder import reference
+from site_builder.links import pages_of, rewrite
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[1]
 _PLACES = pages_of(ROOT)
 _SOURCES = {place: source for source, place in _PLACES.items() if source != "protocol"}
 
 
 def on_files(files: Files, *, config: MkDocsConfig) -> Files:
-    """Add what is not in docs/, and complete the navigation: a `*folder/` in it is all pages there not named before."""
+    """Add what is not in docs/, and complete the navigation: `*folder/` is its pages that are not named before."""
     for place, source in _SOURCES.items():
         if not source.startswith("docs/"):
             files.append(File.generated(config, place, content=(ROOT / source).read_bytes()))
@@ -50,7 +50,7 @@ def _filled(nav: list[Any], places: list[str]) -> list[Any]:
 
     def below(pattern: str) -> list[str]:
         folder = pattern.removeprefix("*")
-        return [each for each in places if fnmatch.fnmatch(each, f"{folder}*.md") and each not in named]
+        return [each for each in places if posixpath.dirname(each) == folder.rstrip("/") and each not in named]
 
     def fill(item: Any) -> list[Any]:  # noqa: ANN401 -- what YAML holds
         if isinstance(item, str):

@@ -1,4 +1,4 @@
-"""Where does a link of a page lead once the page is in the site? Pages keep the links that are right in the source tree."""
+"""Where does a link of a page lead once the page is in the site? Pages have links that are right in the source tree."""
 
 import posixpath
 import re
@@ -63,4 +63,4 @@ def pages_of(root: Path) -> dict[str, str]:
 
 def _documents(root: Path) -> list[Path]:
     docs = root / "docs"
-    return [path for path in docs.rglob("*.*") if path.is_file() and (docs / "site") not in path.parents]
+    return [path for path in docs.rglob("*.*") if path.is_file()]
