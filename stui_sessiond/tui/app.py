@@ -95,12 +95,11 @@ class StuiApp(App[str], StatusSource):
         self.theme_changed_signal.subscribe(self, self._theme_chosen)
         self.set_interval(KEEP_POSITION_S, self._keep_positions)
         self.tell_problems()
-        start, last = self._start, self.household.connections.last()
-        if start.connection is not None:
-            await self.connect(start.connection, start.session_id)
-        elif (start.restore or self.household.preferences.restore) and last is not None:
-            await self.connect(last, last.session_id)
-        work.start(self, self._beginning.look, group="welcome")
+        if self._start.connection is not None:
+            await self.connect(self._start.connection, self._start.session_id)
+        elif self._start.restore or self.household.preferences.restore:
+            work.start(self, self._beginning.go_on, "welcome")
+        work.start(self, self._beginning.look, "look")
 
     async def action_leave(self) -> None:
         """Keep everything, then go."""
