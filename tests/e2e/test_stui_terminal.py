@@ -42,8 +42,12 @@ def started_daemon(home: Path) -> Iterator[None]:
         log = home / "state" / "stui" / "daemon.log"
         found = re.search(r"pid=(\d+)", log.read_text()) if log.exists() else None
         if found is not None:
+            pid, end = int(found[1]), time.monotonic() + DEADLINE_S
             with contextlib.suppress(ProcessLookupError):
-                os.kill(int(found[1]), signal.SIGTERM)
+                os.kill(pid, signal.SIGTERM)
+                while time.monotonic() < end:
+                    os.kill(pid, 0)
+                    time.sleep(0.02)  # not a child of ours: there is nothing to wait on
 
 
 class CutLink:
