@@ -4,6 +4,7 @@ A wrong setting stops the start with the place, the key and what is allowed. Onl
 """
 
 import ipaddress
+import os
 import tomllib
 import warnings
 from collections.abc import Callable, Mapping
@@ -14,7 +15,9 @@ import msgspec
 from msgspec import Meta
 
 from stui_sessiond.errors import ConfigError
-from stui_sessiond.logs import LogFormat, LogLevel
+from stui_sessiond.log_level import LogLevel
+from stui_sessiond.logs import LogFormat
+from stui_sessiond.managed import credential, managed_folder
 from stui_sessiond.security.access import AccessLists, AccessRules, AddressLists, check_networks
 from stui_sessiond.security.policy import PolicyRules, broken_pattern
 from stui_sessiond.security.tls import TlsFiles
@@ -23,8 +26,8 @@ APP = "stui-sessiond"
 ENV_PREFIX = "STUI_SESSIOND_"
 FRONT_END = "stui"
 SOCKET_NAME = "daemon.sock"
-NOT_SETTINGS = frozenset({"TOKEN", "URL", "CA_FILE", "CERT_FILE", "KEY_FILE"})
-"""Variables with our prefix that are for the client side."""
+NOT_SETTINGS = frozenset({"TOKEN", "URL", "CA_FILE", "CERT_FILE", "KEY_FILE", "SUCCESSION"})
+"""Variables with our prefix that are for the client side, and one that is between two daemons."""
 
 Positive = Annotated[float, Meta(gt=0, le=100 * 365 * 86400)]
 Quantity = Annotated[int, Meta(ge=1)]
@@ -42,14 +45,20 @@ class ServerSettings(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     ready_file: str | None = None
     log_format: LogFormat = "console"
     log_level: LogLevel = "info"
+    log_file: str | None = None
     drain_timeout: Annotated[float, Meta(ge=0)] = 10.0
+    drain_delay: Annotated[float, Meta(ge=0)] = 0.0
 
 
 class TlsSettings(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """[tls]: TLS 1.3 for the listeners on TCP and HTTP. Files in PEM; with `client_ca` peers show certificates too."""
+    """[tls]: TLS 1.3 for the listeners on TCP and HTTP. Files in PEM; with `client_ca` peers show certificates too.
+
+    The key is a file, or a credential of the service manager by its name.
+    """
 
     certificate: str | None = None
     key: str | None = None
+    key_credential: str | None = None
     client_ca: str | None = None
 
 
@@ -165,6 +174,18 @@ class AccessSettings(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     hosts: list[str] = []
 
 
+class ObserveSettings(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """[observe]: who may read metrics, and where traces go.
+
+    `metrics_open` lets everybody who reaches the HTTP port read them. `otlp_endpoint` turns traces on; `trace_ratio` is
+    how many requests of clients that do not trace themselves are traced.
+    """
+
+    metrics_open: bool = False
+    otlp_endpoint: str | None = None
+    trace_ratio: Annotated[float, Meta(ge=0, le=1)] = 1.0
+
+
 class Settings(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """All settings."""
 
@@ -181,6 +202,7 @@ class Settings(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     policy: PolicySettings = msgspec.field(default_factory=PolicySettings)
     access: AccessSettings = msgspec.field(default_factory=AccessSettings)
     audit: AuditSettings = msgspec.field(default_factory=AuditSettings)
+    observe: ObserveSettings = msgspec.field(default_factory=ObserveSettings)
 
 
 class Reread(msgspec.Struct, frozen=True):
@@ -204,6 +226,7 @@ _SECTIONS: dict[str, type[msgspec.Struct]] = {
     "policy": PolicySettings,
     "access": AccessSettings,
     "audit": AuditSettings,
+    "observe": ObserveSettings,
 }
 
 
@@ -343,8 +366,13 @@ def parse_address(text: str, key: str) -> tuple[str, int]:
 
 def _check_tls(tls: TlsSettings) -> None:
     """A certificate needs its key, and the other way round."""
-    for key, other in (("certificate", tls.key), ("key", tls.certificate), ("certificate", tls.client_ca)):
-        if other is not None and getattr(tls, key) is None:
+    if tls.key is not None and tls.key_credential is not None:
+        msg = "tls: name one of key and key_credential, not both"
+        raise ConfigError(msg)
+    key_given = tls.key or tls.key_credential
+    given = {"certificate": tls.certificate, "key": key_given}
+    for key, other in (("certificate", key_given), ("key", tls.certificate), ("certificate", tls.client_ca)):
+        if other is not None and given[key] is None:
             msg = f"tls.{key}: missing; `stui-sessiond tls init` makes certificate and key"
             raise ConfigError(msg)
 
@@ -390,16 +418,19 @@ def policy_rules(policy: PolicySettings) -> PolicyRules:
 
 def tls_files(tls: TlsSettings) -> TlsFiles | None:
     """Where the certificates are; None without TLS."""
-    if tls.certificate is None or tls.key is None:
+    key = tls.key if tls.key_credential is None else str(credential(tls.key_credential, os.environ))
+    if tls.certificate is None or key is None:
         return None
     ca = None if tls.client_ca is None else Path(tls.client_ca).absolute()
-    return TlsFiles(certificate=Path(tls.certificate).absolute(), key=Path(tls.key).absolute(), client_ca=ca)
+    return TlsFiles(certificate=Path(tls.certificate).absolute(), key=Path(key).absolute(), client_ca=ca)
 
 
 def data_dir(server: ServerSettings) -> Path:
     """Where sessions are kept."""
     if server.data_dir:
         return Path(server.data_dir).absolute()
+    if (managed := managed_folder("STATE_DIRECTORY", APP, os.environ)) is not None:
+        return managed
     import platformdirs  # noqa: PLC0415 -- 10 ms of a start that mostly names its folders
 
     return Path(platformdirs.user_data_dir(APP, appauthor=False)).absolute()
@@ -409,11 +440,18 @@ def runtime_dir(server: ServerSettings) -> Path:
     """Where the socket is."""
     if server.runtime_dir:
         return Path(server.runtime_dir).absolute()
+    if (managed := managed_folder("RUNTIME_DIRECTORY", APP, os.environ)) is not None:
+        return managed
     import platformdirs  # noqa: PLC0415 -- as above
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # without XDG_RUNTIME_DIR it warns, and names a folder all the same
         return Path(platformdirs.user_runtime_dir(APP, appauthor=False)).absolute()
+
+
+def log_file(server: ServerSettings) -> Path | None:
+    """Where the log is; None: on standard error."""
+    return Path(server.log_file).absolute() if server.log_file else None
 
 
 def unix_path(server: ServerSettings) -> Path:

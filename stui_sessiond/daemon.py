@@ -11,14 +11,14 @@ from typing import Any
 import msgspec
 import structlog
 
-from stui_sessiond import __version__, config, rules
+from stui_sessiond import __version__, config, logs, rules
 from stui_sessiond.commands.approval import Approvals
 from stui_sessiond.commands.auditing import RequestAudit
+from stui_sessiond.commands.authentication import Authenticator
 from stui_sessiond.commands.code import CodeCommands
 from stui_sessiond.commands.connection import ConnectionCommands
 from stui_sessiond.commands.context import ContextCommands
 from stui_sessiond.commands.development import DevelopmentCommands
-from stui_sessiond.commands.dispatch import Dispatcher
 from stui_sessiond.commands.evaluation import EvaluationCommands
 from stui_sessiond.commands.event import EventCommands
 from stui_sessiond.commands.gate import SessionGate
@@ -30,6 +30,8 @@ from stui_sessiond.commands.interruption import InterruptionCommands
 from stui_sessiond.commands.kept import SWEEP_INTERVAL_S, Kept
 from stui_sessiond.commands.many import ManyImagesCommands
 from stui_sessiond.commands.mirror import Mirror
+from stui_sessiond.commands.operation import OperationCommands
+from stui_sessiond.commands.overview import OverviewCommands
 from stui_sessiond.commands.paging import LongResults
 from stui_sessiond.commands.reapply import ReapplyCommands
 from stui_sessiond.commands.relay import Relay
@@ -44,27 +46,25 @@ from stui_sessiond.ids import SessionId
 from stui_sessiond.images.memory import ImageMemory
 from stui_sessiond.images.registry import ImageRegistry
 from stui_sessiond.images.watch import TICK_S
+from stui_sessiond.life import note_start, note_stop
 from stui_sessiond.model.event import Position
 from stui_sessiond.model.request import RequestEntry
+from stui_sessiond.observe.choice import make_dispatcher
+from stui_sessiond.observe.parts import ObservedParts
+from stui_sessiond.observe.sampler import Sampler
 from stui_sessiond.ready import Ready, remove_ready, shown, write_ready
 from stui_sessiond.security.access import Access
-from stui_sessiond.security.audit import (
-    NO_AUDIT,
-    AuditLog,
-    Word,
-    config_reloaded,
-    token_created,
-    token_revoked,
-)
+from stui_sessiond.security.audit import NO_AUDIT, AuditLog, config_reloaded
 from stui_sessiond.security.keys import gather
 from stui_sessiond.security.policy import Policy
 from stui_sessiond.security.principal import Principal
 from stui_sessiond.security.resume import KEY_BYTES, ResumeTokens, open_key
 from stui_sessiond.security.sealing import CLEAR
 from stui_sessiond.security.token import Tokens
-from stui_sessiond.server.listeners import Endpoints, Server
+from stui_sessiond.server.binding import Handed
+from stui_sessiond.server.listeners import Endpoints, Parting, Server
 from stui_sessiond.server.peer import Peer
-from stui_sessiond.server.reload import Reloader
+from stui_sessiond.server.reload import Reloader, reload_tokens
 from stui_sessiond.sessions.belonging import Belonging
 from stui_sessiond.sessions.custody import CustodyTable
 from stui_sessiond.sessions.driving import Driving
@@ -83,18 +83,15 @@ from stui_sessiond.storage.fs import LocalFileSystem
 from stui_sessiond.storage.image_store import TABLES as IMAGE_TABLES
 from stui_sessiond.storage.image_store import DatabaseImages
 from stui_sessiond.tasks import TaskOwner
-from stui_sessiond.transports.health import Health
+from stui_sessiond.web.caller import Callers
+from stui_sessiond.web.health import Health
 from stui_sessiond.wire.forms import EventMessage, encode_event
 from stui_sessiond.wire.timestamp import format_time
 
 _log = structlog.get_logger(__name__)
 
-
 ORPHANED_INTERVAL_S = 15.0
 """Between looks for sessions whose images have been gone for too long."""
-
-AUDIT_START_S = 1.0
-"""How long a start waits for the disk of the audit log; a full one keeps no daemon from starting."""
 
 DATABASE_TABLES: tuple[Tables, ...] = (IMAGE_TABLES, CHANGE_TABLES)
 """What is kept of images, each part with its own tables."""
@@ -109,8 +106,10 @@ class Daemon:
         storage: SessionStorage | None = None,
         clock: Callable[[], float] = time.time,
         audit: AuditLog | None = None,
+        handed: Handed | None = None,
     ) -> None:
         self.settings = settings
+        self._handed = handed or Handed()
         self.server_id = secrets.token_hex(8)
         self.ready: Ready | None = None
         self.new_token: str | None = None
@@ -137,15 +136,16 @@ class Daemon:
         self.disk_failed = False
         """Whether the disk failed in a way after which the process has to end."""
         self.stop_asked = asyncio.Event()
-        self._storage = storage or FileStorage(
+        self.storage = storage or FileStorage(
             config.data_dir(settings.server),
             on_failure=self._give_up,
             backup_interval_s=settings.backups.interval or None,
             sealer=self._sealer,
         )
         validator = SessionValidator(rules.session_rules(settings), self._access)
+        self._authenticator = Authenticator(self._find_token, validator)
         hub = Hub(_encode_event, clock, self.server_id)
-        keeper = Keeper(self._storage, validator, hub, rules.log_rules(settings), clock, ledger_rules=LEDGER)
+        keeper = Keeper(self.storage, validator, hub, rules.log_rules(settings), clock, ledger_rules=LEDGER)
         self.manager = SessionManager(keeper, life := rules.life_rules(settings))
         self._image_memory = ImageMemory(DatabaseImages(self.database), clock)
         self.images = ImageRegistry(clock, self._image_memory)
@@ -170,7 +170,7 @@ class Daemon:
                 self.manager,
                 hub,
                 driving,
-                self._storage,
+                self.storage,
                 self.images,
                 self._presence,
                 settings.limits.max_connections,
@@ -184,7 +184,11 @@ class Daemon:
             mirror,
             ReapplyCommands(self.images, mirror, approvals, clock),
             HistoryCommands(self.manager),
-            StorageCommands(self._storage),
+            StorageCommands(self.storage),
+            OperationCommands(logs.LEVELS),
+            overview := OverviewCommands(
+                self.manager, hub, running, self.storage, self.images, lambda: self.server, clock, self.server_id
+            ),
             EvaluationCommands(book, relay, running, long_results),
             *self._asking,
             self._image_sessions,
@@ -192,7 +196,7 @@ class Daemon:
             approvals,
             EventCommands(self.manager, book, relay, feed, hub, settings.limits.subscriptions),
             SharingCommands(self.manager, feed, hub, driving),
-            ConnectionCommands(
+            greeting := ConnectionCommands(
                 rules.server_facts(self.server_id, settings),
                 contract,
                 validator,
@@ -201,16 +205,19 @@ class Daemon:
                 self.images,
                 self._image_commands,
                 lambda link, reply: code.receive_stray(link, reply) or relay.receive_stray(link, reply),
-                self._find_token,
+                self._authenticator,
                 self._access,
-                self._crowded,
+                lambda who: self.server.crowded(who),  # noqa: PLW0108 -- it is made later
                 lambda: self._resume_tokens,
                 self._remembered,
             ),
         )
+        self._figures = overview.figures
         table = CommandTable(contract, [command for family in families for command in family.commands()])
         self.server = Server(
-            Dispatcher(
+            make_dispatcher(
+                settings.observe,
+                self.server_id,
                 table,
                 contract.errors,
                 clock,
@@ -224,6 +231,19 @@ class Daemon:
             rules.peer_limits(settings),
             rules.server_rules(settings, self._access),
             self.audit,
+        )
+        self.observed = ObservedParts(
+            version=__version__,
+            uptime_s=self.uptime_s,
+            server=self.server,
+            connections=greeting,
+            quotas=self._quotas,
+            running=running,
+            images=self.images,
+            storage=lambda: self.storage.gauges() if isinstance(self.storage, FileStorage) else None,
+            audit=lambda: self.audit.state if isinstance(self.audit, FileAudit) else None,
+            sampler=Sampler(keeper.shelf, clock),
+            log=logs.SINK.tally,
         )
 
     def _image_families(
@@ -259,44 +279,53 @@ class Daemon:
         server = self.settings.server
         await self.manager.open()
         remove_ready(server.ready_file)  # one that was killed left its own
-        await self._note_start()
+        await note_start(self.audit, self.settings.server, self.server_id)
         try:
             await self.database.open()  # the storage has the lock of the folder
             await self.images.open()
             if server.auth == "token" and (server.http or server.lines):
                 self._tokens, self.new_token = Tokens.open(config.data_dir(server), self._clock)
-            if isinstance(self._storage, FileStorage):
+            if isinstance(self.storage, FileStorage):
                 self._resume_tokens = ResumeTokens(open_key(config.data_dir(server), self._sealer))
             asked = Endpoints(
                 http=None if server.http is None else config.parse_address(server.http, "server.http"),
                 lines=None if server.lines is None else config.parse_address(server.lines, "server.lines"),
                 unix=config.unix_path(server),
             )
-            found = await self.server.listen(asked, self._health)
+            found = await self.server.listen(asked, self._make_web, self._handed)
             tls = self.settings.tls.certificate is not None
             self.ready = Ready(os.getpid(), self.server_id, shown(found.http), shown(found.lines), str(found.unix), tls)
             if server.ready_file is not None:
                 write_ready(Path(server.ready_file), self.ready)
         except BaseException:
-            await self.server.drain(0)
+            await self.server.drain(Parting(), keep_sockets=bool(self._handed.sockets))
             await self.database.close()
             await self.manager.close()
-            await self._note_stop("failed")
+            await note_stop(self.audit, self.server_id, "failed")
             raise
         life = self.manager.life
         self._tasks.start(_every(life.cleanup_interval_s, self.manager.sweep), "cleanup")
         self._tasks.start(_every(life.autosave_interval_s, self.manager.autosave), "autosave")
         self._tasks.start(_every(SWEEP_INTERVAL_S, self._keeping.sweep), "kept")
+        self._figures.start()
+        self._tasks.start(_every(self._figures.interval_s, self._figures.sample), "figures")
         self._tasks.start(_every(TICK_S, self._image_commands.watch.tick), "images")
         self._tasks.start(_every(ORPHANED_INTERVAL_S, self._image_sessions.close_orphaned), "orphaned")
+        if server.http is not None:  # somebody may want to know
+            self._tasks.start(self.observed.sampler.run(), "sampler")
         _log.info("daemon.ready", version=__version__, **msgspec.to_builtins(self.ready))
         return self.ready
 
-    async def stop(self) -> None:
-        """Finish what is under way, end all connections, store everything."""
-        _log.info("daemon.draining", grace_s=self.settings.server.drain_timeout)
-        await self.server.drain(self.settings.server.drain_timeout)
+    async def stop(self, *, hand_over: bool = False) -> None:
+        """Finish what is under way, end all connections, store everything.
+
+        With `hand_over` another process waits for the store and the sockets, so little is waited for here.
+        """
+        parting = rules.parting(self.settings, hand_over=hand_over)
+        _log.info("daemon.draining", grace_s=parting.grace_s, hand_over=hand_over)
+        await self.server.drain(parting, "restarting" if hand_over else "shutting_down", keep_sockets=hand_over)
         await self._tasks.close()
+        await self.server.dispatcher.close()
         for asking in self._asking:
             await asking.close()
         await self._relay.close()
@@ -307,33 +336,13 @@ class Daemon:
         await self._image_memory.close()
         await self.database.close()
         await self.manager.close()
-        await self._note_stop("ok")
+        await note_stop(self.audit, self.server_id, "ok")
         remove_ready(self.settings.server.ready_file)
         _log.info("daemon.stopped")
 
     def reload_certificate(self) -> None:
         """Read certificate and key again, for new connections."""
         self.server.reload_certificate()
-
-    async def _note_start(self) -> None:
-        if isinstance(self.audit, FileAudit):
-            self.audit.open()
-        server = self.settings.server
-        said: dict[str, Word] = {
-            "version": __version__,
-            "server_id": self.server_id,
-            "process": os.getpid(),
-            "auth": server.auth,
-        }
-        places: dict[str, Word] = {"http": server.http, "lines": server.lines, "unix": str(config.unix_path(server))}
-        self.audit.record("daemon.started", details={**said, **places})
-        if isinstance(self.audit, FileAudit):  # it is there before anybody is let in
-            await asyncio.get_running_loop().run_in_executor(None, self.audit.flush, AUDIT_START_S)
-
-    async def _note_stop(self, outcome: str) -> None:
-        self.audit.record("daemon.stopped", outcome=outcome, details={"server_id": self.server_id})
-        if isinstance(self.audit, FileAudit):
-            await asyncio.get_running_loop().run_in_executor(None, self.audit.close)
 
     def _give_up(self) -> None:
         self.disk_failed = True
@@ -350,9 +359,6 @@ class Daemon:
 
     def _find_token(self, token: str) -> tuple[Principal | None, str]:
         return (None, "unknown") if self._tokens is None else self._tokens.find(token)
-
-    def _crowded(self, principal: Principal) -> bool:
-        return self.server.crowded(principal)
 
     def _may_stay(self, peer: Peer) -> bool:
         if peer.principal is None:
@@ -372,22 +378,12 @@ class Daemon:
         fresh = rules.quotas(settings)
         self._quotas.requests, self._quotas.evaluations = fresh.requests, fresh.evaluations
 
-    def _reload_tokens(self) -> None:
-        for change in self._tokens.reload() if self._tokens is not None else ():
-            record = change.record
-            _log.info(f"token.{change.what}", name=record.name)
-            if change.what == "created":
-                expires_at = None if record.expires_at is None else format_time(record.expires_at)
-                token_created(self.audit, None, record.name, record.rights, expires_at)
-            else:
-                token_revoked(self.audit, None, record.name)
-
     def reloader(self, reread: config.Reread) -> Reloader:
         """Make what looks at the files of settings and tokens."""
         return Reloader(
             reread.file,
             lambda: self.apply(reread.read()),
-            self._reload_tokens,
+            lambda: reload_tokens(self._tokens, self.audit),
             self._recheck,
         )
 
@@ -404,10 +400,25 @@ class Daemon:
     def _remembered(self, request: RequestEntry) -> bytes | None:
         return self.server.dispatcher.remembered(request)
 
+    def _make_web(self) -> Any:  # noqa: ANN401 -- an ASGI application
+        # A daemon on its unix socket needs no Starlette.
+        from stui_sessiond.web.app import Failures, WebParts, make_app  # noqa: PLC0415
+
+        needed = self.settings.server.auth == "token"
+        callers = Callers(self._authenticator, self._access, self.audit, token_needed=needed)
+        return make_app(WebParts(
+            health=self._health,
+            callers=callers,
+            failures=Failures(load_contract().errors, self.server.dispatcher.refuse),
+            observed=self.observed,
+            metrics_open=self.settings.observe.metrics_open,
+            server=self.server,
+        ))  # fmt: skip
+
     def _health(self) -> Health:
-        storage = self._storage.status()
+        storage = self.storage.status()
         return Health(
-            status="draining" if self.server.draining else "ok" if storage.status == "ok" else "degraded",
+            status=("ok" if storage.status == "ok" else "degraded") if self.server.ready else "draining",
             server_id=self.server_id,
             server_version=__version__,
             uptime_seconds=round(self.uptime_s(), 3),

@@ -37,6 +37,7 @@ _NAMED: dict[str, tuple[str, ...]] = {
     "drive_session": ("action", "to_client_id"),
     "close_session": ("save_state",),
     "create_backup": ("reason",),
+    "set_log_level": ("level", "logger"),
     "approve": ("approval_id",),
     "reject": ("approval_id",),
     "reapply_code_changes": ("dry_run", "force"),

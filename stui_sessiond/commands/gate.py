@@ -31,6 +31,8 @@ class Quotas:
     def __init__(self, requests: Rate, evaluations: Rate) -> None:
         self.requests = RateLimiter(requests)
         self.evaluations = RateLimiter(evaluations)
+        self.refused_requests = 0
+        self.refused_evaluations = 0
 
 
 class SessionGate:
@@ -61,8 +63,11 @@ class SessionGate:
         asker = f"{caller.principal.token_id}:{caller.client_id}"
         now = self._monotonic()
         wait = self._quotas.requests.take(asker, now)
-        if not wait and descriptor.right == "eval" and descriptor.command != "interrupt_evaluation":
+        if wait:
+            self._quotas.refused_requests += 1
+        elif descriptor.right == "eval" and descriptor.command != "interrupt_evaluation":
             wait = self._quotas.evaluations.take(asker, now)
+            self._quotas.refused_evaluations += wait > 0
         if wait:
             msg = f"too many requests; ask again in {wait:.2f} s"
             raise RateLimitedError(msg, retry_after=round(wait, 3))

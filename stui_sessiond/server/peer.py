@@ -4,9 +4,8 @@ Guarantees: every request gets one answer; a peer that sends nonsense, floods or
 peer asked for goes on when it leaves, and the answer is kept for a while for the connection that resumes this one.
 """
 
-import asyncio
-import functools
 import itertools
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Protocol
 
@@ -21,6 +20,8 @@ from stui_sessiond.images.link import ImageLink
 from stui_sessiond.model.request import Origin
 from stui_sessiond.security.audit import Actor, AuditLog
 from stui_sessiond.security.principal import LOCAL, Principal
+from stui_sessiond.server.connections import LEFT
+from stui_sessiond.server.rights import EVERYTHING, NOBODY, rights_in_role
 from stui_sessiond.sessions.feed import Feed
 from stui_sessiond.sessions.hub import Subscription, Topic
 from stui_sessiond.tasks import TaskOwner
@@ -31,22 +32,6 @@ from stui_sessiond.wire.limits import MessageLimits
 from stui_sessiond.wire.messages.connection import Hello
 
 _log = structlog.get_logger(__name__)
-
-_EVERYTHING = frozenset({"connect", "session", "eval", "observe", "admin"})
-_NOBODY = frozenset({"connect"})
-RIGHTS_OF_ROLE = {
-    "client": _EVERYTHING,
-    "observer": frozenset({"connect", "observe"}),
-    "image": frozenset({"connect", "image"}),
-}
-"""What a peer may do once it was let in, by the role it took up."""
-
-
-@functools.lru_cache(maxsize=256)
-def _rights(role: str, rights: frozenset[str]) -> frozenset[str]:
-    """What somebody with these rights may do in a role: one set for all the peers that are alike."""
-    return RIGHTS_OF_ROLE[role] & (rights | _NOBODY)
-
 
 _serials = itertools.count()
 """Numbers requests over all peers, so that one means the same to the peer that resumes another."""
@@ -89,6 +74,7 @@ class PeerHost(Protocol):
     dispatcher: Dispatcher
     limits: PeerLimits
     tasks: TaskOwner
+    relayed: TaskOwner
     image_events: ImageEvents
     leave_image: Callable[[ImageLink], bool]
     feed: Feed
@@ -107,10 +93,10 @@ class Peer:
     """One connected peer; a `commands.table.Caller` and a `transports.pipe.Receiver`."""
 
     __slots__ = (
-        "_behind", "_catching_up", "_claimed", "_ended", "_holding", "_host", "_kept", "_kept_bytes", "_limit_bytes",
-        "_link", "_lost", "_open", "_owed", "_own", "_pipe", "_refused", "_relayed", "_successor", "_understood",
-        "client_id", "connection_id", "greeted", "must_greet", "origin", "principal", "process_id", "proof", "rights",
-        "role", "subscriptions", "take", "topics",
+        "_behind", "_catching_up", "_claimed", "_close_name", "_ended", "_holding", "_host", "_kept", "_kept_bytes",
+        "_limit_bytes", "_link", "_lost", "_open", "_owed", "_own", "_pipe", "_refused", "_relayed", "_successor",
+        "_understood", "began_at", "client_id", "connection_id", "counted", "greeted", "must_greet", "once", "origin",
+        "principal", "process_id", "proof", "rights", "role", "subscriptions", "take", "topics",
     )  # fmt: skip
 
     def __init__(self, pipe: Pipe, host: PeerHost, *, must_greet: bool) -> None:
@@ -119,10 +105,13 @@ class Peer:
         self.must_greet = must_greet
         self.greeted = False
         self.principal: Principal | None = None if must_greet else LOCAL
-        self.rights = _NOBODY if must_greet else _EVERYTHING
+        self.rights = NOBODY if must_greet else EVERYTHING
         self.proof = pipe.bearer
         self.process_id = pipe.process_id
         self.connection_id: ConnectionId | None = None
+        self.counted = False
+        """Whether the host counts it among the connections of its token."""
+        self.once = False
         self.origin: Origin | None = None
         self.subscriptions: dict[SessionId, Subscription] = {}
         self.topics: set[Topic] = set()
@@ -150,9 +139,21 @@ class Peer:
         self._ended = False
         self._lost = False
         self._refused: str | None = None
+        self._close_name: str | None = None
+        self.began_at = time.monotonic()
         messages = host.limits.messages
         self._limit_bytes = messages.before_hello_bytes if must_greet else messages.client_bytes
         pipe.limit_messages(self._limit_bytes, strict=must_greet)
+
+    @property
+    def transport_name(self) -> str:
+        """How it is connected."""
+        return self._pipe.transport_name
+
+    @property
+    def end_reason(self) -> str:
+        """Why it ended: a close code's name if we ended it, or what broke."""
+        return self._close_name or self._pipe.broke or LEFT
 
     @property
     def actor(self) -> Actor:
@@ -227,7 +228,8 @@ class Peer:
         if request.command in _OWN:
             self._own.add(serial)
         self._relayed += relays
-        host.tasks.start(self._finish(serial, answer, relays=relays), f"request.{request.command}")
+        owner = host.relayed if relays else host.tasks
+        owner.start(self._finish(serial, answer, relays=relays), f"request.{request.command}")
         if len(self._open) - self._relayed >= host.limits.requests_in_flight and not self._holding:
             self._holding = True
             self._pipe.hold(reading=False)
@@ -306,6 +308,9 @@ class Peer:
     def lost(self) -> None:
         """The pipe is gone: leave everything this peer took part in."""
         self._lost = True
+        if self.greeted and not self.once:
+            lasted_s = round(time.monotonic() - self.began_at, 3)
+            _log.info("peer.left", reason=self.end_reason, lasted_s=lasted_s, **self._shown())
         self._leave_sessions()
         if self._link is not None and self._host.leave_image(self._link):
             self._host.image_events.announce(self._link, connected=False)
@@ -322,6 +327,12 @@ class Peer:
         self.subscriptions.clear()
         self._behind.clear()
 
+    def _shown(self) -> dict[str, str | None]:
+        """Say in the log who it is."""
+        known = {"connection_id": self.connection_id, "client_id": self.client_id}
+        image = {} if self._link is None else {"image_id": self._link.image_id}
+        return {"transport": self._pipe.transport_name, "address": self._pipe.address, **known, **image}
+
     # ---- what commands do
 
     def greet(
@@ -333,7 +344,7 @@ class Peer:
         self.role = hello.role
         self.client_id = hello.client_id
         self.principal = principal
-        self.rights = _rights(hello.role, principal.rights)
+        self.rights = rights_in_role(hello.role, principal.rights)
         self._link = link
         messages = self._host.limits.messages
         self._limit_bytes = messages.client_bytes if link is None else messages.image_bytes
@@ -342,9 +353,20 @@ class Peer:
         if self._pipe.ticket is not None:
             self._pipe.ticket.known()
         self.connection_id = connection_id
-        _log.info("peer.greeted", role=hello.role, transport=self._pipe.transport_name, client_id=hello.client_id)
+        _log.info("peer.greeted", role=hello.role, **self._shown())
         elder = self._host.take_over(self)
         return [] if elder is None else self._inherit(elder)
+
+    def enter(self, principal: Principal, client_id: str | None, connection_id: ConnectionId | None) -> None:
+        """Be a client that the transport's own handshake told of. Without a name it is there for one request."""
+        self.greeted = True
+        self.once = connection_id is None
+        self.role = "client"
+        self.client_id = client_id
+        self.principal = principal
+        self.rights = rights_in_role("client", principal.rights)
+        self.connection_id = connection_id
+        self._host.take_over(self)
 
     def send(self, message: bytes) -> None:
         """Send one message."""
@@ -384,23 +406,26 @@ class Peer:
 
     def stalled(self) -> None:
         """The peer has not read anything for long."""
-        _log.warning("peer.slow", transport=self._pipe.transport_name, client_id=self.client_id)
+        _log.warning("peer.slow", **self._shown())
         self.close("slow_consumer")
 
     def dribbled(self) -> None:
         """A message was begun long ago and is not complete."""
-        _log.warning("peer.too_slow", transport=self._pipe.transport_name, client_id=self.client_id)
+        _log.warning("peer.too_slow", **self._shown())
         self.close("too_slow")
 
     def unsubscribed(self, subscription: Subscription) -> None:
         """Forget a subscription that was ended."""
         self.subscriptions.pop(subscription.session_id, None)
         self._behind.pop(subscription.session_id, None)
+        if self._pipe.only_events and not self.subscriptions and not self.topics:
+            self._pipe.finish()
 
     def close(self, close_name: str) -> None:
         """End the connection."""
         if self._link is not None and self._link.end_reason is None:
             self._link.end_reason = close_name
+        self._close_name = self._close_name or close_name
         self._pipe.close(self._host.close_reasons[close_name])
 
     def refuse(self, close_name: str) -> None:
@@ -414,10 +439,3 @@ class Peer:
         if close_name == "authentication_failed" and self._pipe.ticket is not None:
             self._pipe.ticket.failed()
             _log.warning("peer.authentication_failed", address=self._pipe.ticket.address)
-
-
-async def hello_watch(peer: Peer, patience_s: float) -> None:
-    """End a connection whose peer has to say hello and does not."""
-    await asyncio.sleep(patience_s)
-    if peer.must_greet:
-        peer.refuse("hello_timeout")

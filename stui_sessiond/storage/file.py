@@ -8,6 +8,7 @@ back by itself when there is room. `storage.layout` says what lies where, docs/e
 import asyncio
 import contextlib
 import functools
+import os
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -16,12 +17,13 @@ from typing import Literal, TypeVar
 
 import structlog
 
+from stui_sessiond.counting import Histogram
 from stui_sessiond.errors import SessionDamagedError, StorageError, StorageFullError
 from stui_sessiond.ids import SessionId
 from stui_sessiond.model.session import SessionHeader
 from stui_sessiond.security.sealing import CLEAR, CLEAR_ID, KeyMissingError, Sealer
 from stui_sessiond.storage import rekey
-from stui_sessiond.storage.api import BackupInfo, Commit, Loaded, Opened, StorageStatus, StoredHeader
+from stui_sessiond.storage.api import BackupInfo, Commit, Loaded, Opened, StorageStatus, StoredHeader, Survey
 from stui_sessiond.storage.backups import Backups
 from stui_sessiond.storage.commit_queue import CommitQueue, Note
 from stui_sessiond.storage.fs import FileSystem, LocalFileSystem
@@ -36,6 +38,7 @@ from stui_sessiond.storage.records import (
 )
 from stui_sessiond.storage.segments import SEGMENT_BYTES, DiskFailedError, DiskFullError
 from stui_sessiond.storage.store import KEEP_SEGMENTS, Pending, Store
+from stui_sessiond.storage.tally import BackupTally, StorageGauges
 from stui_sessiond.tasks import TaskOwner
 
 T = TypeVar("T")
@@ -93,6 +96,7 @@ class FileStorage:
         self._kick = asyncio.Event()
         self._checkpointing = asyncio.Lock()
         self._closing = False
+        self.backup_tally = BackupTally()
         self._retired: tuple[str, ...] = ()
         """Keys that this process has made needless for the store."""
 
@@ -113,6 +117,9 @@ class FileStorage:
         self._tasks.start(self._keep_checkpoints(), "checkpoint")
         if self._backup_interval_s is not None:
             self._tasks.start(self._keep_backups(self._backup_interval_s), "backup")
+        with contextlib.suppress(OSError):  # it is only told of
+            known = await self._on_thread(self._backups.list)
+            self.backup_tally.last_good_at = known[-1].made_at if known else None
         places = self._store.places.values()
         found = [StoredHeader(place.header, place.size_bytes) for place in places]
         damaged = frozenset(self._store.damaged.keys() - self._store.places.keys())
@@ -307,17 +314,27 @@ class FileStorage:
             OSError: the disk failed.
         """
         await self.checkpoint()
-        async with self._checkpointing:  # files stand still meanwhile; changes go on into the journal
-            return await self._on_thread(self._backups.create, self._clock(), reason)
+        tally, started = self.backup_tally, time.monotonic()
+        try:
+            async with self._checkpointing:  # files stand still meanwhile; changes go on into the journal
+                made = await self._on_thread(self._backups.create, self._clock(), reason)
+        except (OSError, StorageError):
+            tally.failed += 1
+            raise
+        tally.made += 1
+        tally.took.note(time.monotonic() - started)
+        tally.last_good_at = made.made_at
+        return made
 
     # ---- trouble
 
+    def stalled_s(self) -> float:
+        """Tell for how long the disk has not come back from one write, in seconds."""
+        return 0.0 if self._commits is None else self._commits.stalled_s()
+
     def status(self) -> StorageStatus:
         """Tell how it is."""
-        trouble = self._trouble
-        status: Literal["ok", "full", "failed"] = "ok"
-        if trouble is not None:
-            status = "full" if isinstance(trouble, StorageFullError) else "failed"
+        trouble, status = self._trouble, self._word()
         store = self._store
         detail = trouble.message if trouble is not None else None
         if detail is None and store.damaged:
@@ -331,6 +348,49 @@ class FileStorage:
             size_bytes=sum(place.size_bytes for place in store.places.values()),
             quarantined=store.snapshots.kept_aside,
             detail=detail,
+        )
+
+    async def survey(self) -> Survey:
+        """Look at the disk, on a thread.
+
+        Raises:
+            OSError: it does not tell.
+        """
+        return await self._on_thread(self._survey)
+
+    def _survey(self) -> Survey:
+        layout = self._store.layout
+        journal = 0
+        for first_lsn in tuple(self._store.writer.segments):
+            with contextlib.suppress(FileNotFoundError):  # it was needed no more
+                journal += layout.segment(first_lsn).stat().st_size
+        disk = os.statvfs(layout.root)
+        return Survey(
+            journal_bytes=journal,
+            disk_free_bytes=disk.f_bavail * disk.f_frsize,
+            disk_bytes=disk.f_blocks * disk.f_frsize,
+            backup_interval_s=self._backup_interval_s,
+            backups=self._backups.known(),
+        )
+
+    def _word(self) -> Literal["ok", "full", "failed"]:
+        if self._trouble is None:
+            return "ok"
+        return "full" if isinstance(self._trouble, StorageFullError) else "failed"
+
+    def sync_times(self) -> Histogram | None:
+        """How long writing to the journal took; None before it is open."""
+        return None if self._commits is None else self._commits.tally.syncs
+
+    def gauges(self) -> StorageGauges:
+        """Tell how it is, without looking at its sessions."""
+        return StorageGauges(
+            status=self._word(),
+            journal=None if self._commits is None else self._commits.state,
+            unwritten=len(self._store.pending),
+            damaged=len(self._store.damaged),
+            quarantined=self._store.snapshots.kept_aside,
+            backups=self.backup_tally,
         )
 
     def _fail(self, error: StorageError) -> None:

@@ -31,11 +31,12 @@ class StreamPipe(asyncio.Protocol, abc.ABC):
     """The part of a pipe that does not depend on how messages are framed."""
 
     same_user = False
+    only_events = False
 
     __slots__ = (
         "_full", "_held", "_limits", "_make_receiver", "_message_timer", "_out", "_out_bytes", "_reading", "_receiver",
-        "_room_wanted", "_stall_timer", "_transport", "_turn", "address", "bearer", "process_id", "ticket",
-        "whole_only",
+        "_room_wanted", "_stall_timer", "_transport", "_turn", "address", "bearer", "broke", "process_id",
+        "ticket", "whole_only",
     )  # fmt: skip
 
     def __init__(
@@ -50,6 +51,7 @@ class StreamPipe(asyncio.Protocol, abc.ABC):
         self.process_id: int | None = None
         self.ticket = ticket
         self.whole_only = False
+        self.broke: str | None = None
         self._make_receiver = make_receiver
         self._limits = limits
         self._turn = turn or Turn()
@@ -71,14 +73,15 @@ class StreamPipe(asyncio.Protocol, abc.ABC):
         self._transport = cast("asyncio.Transport", transport)
         self._transport.set_write_buffer_limits(high=self._limits.outbound_soft_bytes)
         sock = transport.get_extra_info("socket")
-        _tune_tcp(sock)
+        tune_tcp(sock)
         self.address = _address(sock, transport.get_extra_info("peername"))
         credentials = _credentials(sock)
         self.process_id = None if credentials is None else credentials[0]
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop."""
-        del exc
+        if exc is not None and self.broke is None:
+            self.broke = "timed_out" if isinstance(exc, TimeoutError) else "reset"
         self._take_out()
         self._stop_stall_timer()
         self._watch_message(begun=False, ended=True)
@@ -185,6 +188,14 @@ class StreamPipe(asyncio.Protocol, abc.ABC):
         self._out.append(written)
         self._out_bytes += len(written)
 
+    def _send_shared(self, written: bytes) -> None:
+        """Write what others get as well: at once, unless something waits or enough pipes did so in this turn."""
+        transport = self._transport
+        if self._out or transport is None or transport.is_closing() or not self._turn.spend():
+            self._queue(written)
+        else:
+            transport.write(written)
+
     def _take_out(self) -> list[bytes]:
         """Take what is queued, to be written now."""
         taken, self._out, self._out_bytes = self._out, [], 0
@@ -199,6 +210,7 @@ class StreamPipe(asyncio.Protocol, abc.ABC):
         if not out or transport is None or transport.is_closing():
             return
         if self._full and self._is_slow(transport):
+            self.broke = "slow_consumer"
             self.abort()
         elif len(out) > 1 or self._room_wanted:
             transport.write(b"".join(self._take_out()))
@@ -239,7 +251,7 @@ def _credentials(sock: socket.socket | None) -> tuple[int, int] | None:
     return process, user
 
 
-def _tune_tcp(sock: socket.socket | None) -> None:
+def tune_tcp(sock: socket.socket | None) -> None:
     """Let a TCP connection answer at once, and notice when the other end is gone."""
     if sock is None or sock.family not in {socket.AF_INET, socket.AF_INET6}:
         return

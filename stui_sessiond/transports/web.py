@@ -4,8 +4,10 @@ The request that asks for a WebSocket comes through here as well: its handshake 
 """
 
 import asyncio
+import contextlib
 import functools
 import socket
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -18,14 +20,20 @@ from uvicorn.server import ServerState
 from stui_sessiond.security.admission import Ticket
 from stui_sessiond.transports.lines import TLS_HANDSHAKE
 from stui_sessiond.transports.plain import plain_answer
+from stui_sessiond.transports.stream import StreamPipe, tune_tcp
 
 _log = structlog.get_logger(__name__)
 
 HEAD_BYTES = 16 * 1024
 """Request line and headers: a browser sends along all cookies of `localhost`, which none of ours are."""
 
-BODY_BYTES = 1024 * 1024
-"""The body of one request."""
+BODY_SLACK_BYTES = 64 * 1024
+"""A body may be so much longer than a message before the connection is cut: whoever reads it says what is wrong."""
+
+
+TICK_S = 0.1
+TICKS_PER_DAY = 864_000
+"""uvicorn counts its ticks in days."""
 
 
 class WebProtocol(HttpToolsProtocol):
@@ -38,22 +46,27 @@ class WebProtocol(HttpToolsProtocol):
         app_state: dict[str, Any],
         ticket: Ticket,
         request_s: float,
+        message_bytes: int,
     ) -> None:
-        super().__init__(config, server_state, {**app_state, "ticket": ticket})
+        super().__init__(config, server_state, {**app_state, "ticket": ticket, "connection": weakref.ref(self)})
         make_web_socket: Any = self.ws_protocol_class
         self.ws_protocol_class: Any = functools.partial(make_web_socket, ticket=ticket)  # uvicorn only calls it
         self._ticket: Ticket | None = ticket
         self._request_s = request_s
         self._timer: asyncio.TimerHandle | None = None
+        self._running: RequestResponseCycle | None = None
+        """The request that is being answered."""
         self._in_head = True
         self._head_bytes = 0
         self._body_bytes = 0
+        self._most_bytes = message_bytes + BODY_SLACK_BYTES
 
     # ---- from asyncio
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         """Start."""
         super().connection_made(transport)
+        tune_tcp(transport.get_extra_info("socket"))  # head and body are written one after the other
         self._start_timer()
 
     def data_received(self, data: bytes) -> None:
@@ -73,6 +86,7 @@ class WebProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop."""
         self._stop_timer()
+        self._running = None
         super().connection_lost(exc)
         if self._ticket is not None:
             self._ticket.leave()
@@ -94,8 +108,8 @@ class WebProtocol(HttpToolsProtocol):
     def on_body(self, body: bytes) -> None:
         """Part of its body is here."""
         self._body_bytes += len(body)
-        if self._body_bytes > BODY_BYTES:
-            self._refuse(413, f"the body has more than {BODY_BYTES} bytes")
+        if self._body_bytes > self._most_bytes:
+            self._refuse(413, f"the body has more than {self._most_bytes} bytes")
             return
         super().on_body(body)
 
@@ -110,7 +124,31 @@ class WebProtocol(HttpToolsProtocol):
         self._ticket = None  # it goes with the connection
         super().handle_websocket_upgrade()
 
+    def hand_over(self, pipe: StreamPipe) -> bool:
+        """Let a pipe have the connection instead of the present request's response; False: it is gone."""
+        cycle = self._running
+        if cycle is None or cycle.disconnected or cycle.response_started or self.transport.is_closing():
+            return False
+        self._stop_timer()
+        self._unset_keepalive_if_required()
+        self._ticket = None  # it goes with the connection
+        self.connections.discard(self)
+        self.pipeline.clear()
+        self._running = self.parser = None  # type: ignore[assignment]  # as uvicorn does: the parser holds us
+        cycle.disconnected = True  # what the application still says goes nowhere
+        self.transport.set_protocol(pipe)
+        pipe.connection_made(self.transport)
+        if self.flow.write_paused:  # by an earlier answer that is not read: nobody will say so again
+            pipe.pause_writing()
+        else:
+            pipe.hold(reading=True)  # a request that waits behind this one has stopped it
+        return True
+
     # ---- inside
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:  # noqa: ANN401 -- an ASGI application
+        self._running = cycle  # `cycle` is the newest request, which may wait behind this one
+        super()._start_asgi_task(cycle, app)
 
     def _start_timer(self) -> None:
         self._timer = asyncio.get_running_loop().call_later(self._request_s, self._too_slow)
@@ -136,9 +174,11 @@ class WebProtocol(HttpToolsProtocol):
 class HttpServer(uvicorn.Server):
     """uvicorn without its own sockets and signals: the door accepts, and the daemon decides when to stop."""
 
-    def __init__(self, config: uvicorn.Config, request_s: float) -> None:
+    def __init__(self, config: uvicorn.Config, request_s: float, message_bytes: int) -> None:
         super().__init__(config)
+        self._message_bytes = message_bytes
         self._request_s = request_s
+        self._ending = asyncio.Event()
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -152,6 +192,27 @@ class HttpServer(uvicorn.Server):
         self.servers = []
         self.started = True
 
+    def end(self) -> None:
+        """Stop, and do not wait for uvicorn's next look at its flag: a restart would wait with it."""
+        self.should_exit = True
+        self._ending.set()
+
+    async def main_loop(self) -> None:
+        """Do what there is to do ten times a second, until the end."""
+        counter = 0
+        while not await self.on_tick(counter):
+            counter = (counter + 1) % TICKS_PER_DAY
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(TICK_S):
+                    await self._ending.wait()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End connections; wait only if there are any."""
+        if self.server_state.connections or self.server_state.tasks:
+            await super().shutdown(sockets)
+
     def make_protocol(self, ticket: Ticket) -> asyncio.Protocol:
         """Make what serves a connection."""
-        return WebProtocol(self.config, self.server_state, self.lifespan.state, ticket, self._request_s)
+        return WebProtocol(
+            self.config, self.server_state, self.lifespan.state, ticket, self._request_s, self._message_bytes
+        )

@@ -217,7 +217,10 @@ class WebSocketProtocol(StreamPipe):
         if self._ws.parser_exc is not None:  # frames came with the request, and were wrong: it is over already
             return
         headers = request.headers
-        reason = refusal(headers.get_all("Host"), headers.get_all("Origin"), self._rules.hosts, self._rules.origins)
+        rules, secure = self._rules, self._transport is not None and self._transport.get_extra_info("ssl_object")
+        scheme = "https" if secure else "http"
+        hosts, origins = headers.get_all("Host"), headers.get_all("Origin")
+        reason = refusal(hosts, origins, rules.hosts, rules.origins, scheme)
         if reason is not None:
             handshake.send_response(handshake.reject(403, f"{reason}\n"))
             return
@@ -290,10 +293,7 @@ class WebSocketProtocol(StreamPipe):
         frames = bundle.frames
         if frames is None:
             frames = bundle.frames = b"".join(map(write_text, bundle.messages))
-        if not self._out:  # as `_queue` has it; a call less for each event and subscriber
-            self._turn.add(self)
-        self._out.append(frames)
-        self._out_bytes += len(frames)
+        self._send_shared(frames)
         return True
 
     def close(self, reason: CloseReason) -> None:
@@ -333,6 +333,7 @@ class WebSocketProtocol(StreamPipe):
         if transport is None or transport.is_closing():
             return
         if self._is_slow(transport):
+            self.broke = "slow_consumer"
             transport.abort()
             return
         if is_open and self._out:
@@ -363,6 +364,7 @@ class WebSocketProtocol(StreamPipe):
             return
         loop = asyncio.get_running_loop()
         if self._awaiting_pong and self._reads():  # while we do not read, silence says nothing
+            self.broke = "silent"
             self._ws.fail(1011, "no sign of life")
             self._flush()
             self.abort()

@@ -34,6 +34,10 @@ KEEP_POSITION_S = 10.0
 """How often it is written down how far events were seen; after a kill so much is told of again."""
 
 
+BOTTOM = 2
+"""Screens that are always there: Textual's own, and the first one."""
+
+
 class Start(msgspec.Struct, frozen=True):
     """Where to begin: at the welcome screen, at a daemon, or in a session."""
 
@@ -91,12 +95,11 @@ class StuiApp(App[str], StatusSource):
         self.theme_changed_signal.subscribe(self, self._theme_chosen)
         self.set_interval(KEEP_POSITION_S, self._keep_positions)
         self.tell_problems()
-        start, last = self._start, self.household.connections.last()
-        if start.connection is not None:
-            await self.connect(start.connection, start.session_id)
-        elif (start.restore or self.household.preferences.restore) and last is not None:
-            await self.connect(last, last.session_id)
-        work.start(self, self._beginning.look, group="welcome")
+        if self._start.connection is not None:
+            await self.connect(self._start.connection, self._start.session_id)
+        elif self._start.restore or self.household.preferences.restore:
+            work.start(self, self._beginning.go_on, "welcome")
+        work.start(self, self._beginning.look, "look")
 
     async def action_leave(self) -> None:
         """Keep everything, then go."""
@@ -110,9 +113,10 @@ class StuiApp(App[str], StatusSource):
 
     async def _leave_daemon(self) -> int:
         """Let go of session and daemon; tell how many tools have unsaved work."""
-        left = 0
-        if self._open is not None:
-            left = await self._open.leave()
+        left = 0 if self._open is None else await self._open.leave()
+        if not self._leaving:
+            await self._pop_to_welcome()
+            await self._forget_screen()
         self._keep_positions()
         if self.client is not None:
             client, self.client = self.client, None
@@ -159,17 +163,16 @@ class StuiApp(App[str], StatusSource):
         self.client = client
         await client.__aenter__()
         work.start(self, partial(self._watch_status, client, connection), group="status", exclusive=True)
-        own = self.household.name_for(connection)
-        self._sessions = SessionsScreen(client, own, self.now)
-        while len(self.screen_stack) > 2:  # noqa: PLR2004 -- Textual's own, and the welcome screen
-            await self.pop_screen()
-        await self.push_screen(self._sessions)
-        if session_id is not None:
+        if session_id is None:
+            await self._show_sessions()
+        else:
             await self._show_session(session_id, connection.session_name)
 
     async def _watch_status(self, client: LastingClient, connection: Connection) -> None:
         noted, checked = "", False
         async for status in client.statuses():
+            if self.client is not client:
+                return  # we have left it
             self._follow(status)
             result = "connected" if status.online else ""
             failed = status.state is ConnectionState.FAILED
@@ -181,7 +184,7 @@ class StuiApp(App[str], StatusSource):
             if status.online and not checked:
                 checked = True
                 client.reconnect()  # with a connection this checks it, and so tells the latency at once
-                if self._sessions is not None:
+                if self._sessions is not None and self._sessions.is_mounted:
                     self._sessions.action_refresh_list()
 
     def note_result(self, connection: Connection, result: str) -> None:
@@ -197,30 +200,39 @@ class StuiApp(App[str], StatusSource):
         client, connection = self.client, self._connection
         if client is None or connection is None:
             return
-        if self._open is not None:
-            if self._open.link.session_id == session_id and self._open.ready:
-                if self.screen is not self._open:
-                    await self.push_screen(self._open)
-                return
-            await self._open.leave()
-            await self._close_screen()
+        await self._pop_to_welcome()
+        before = self._open
+        if before is not None and before.link.session_id == session_id and before.ready:
+            await self.push_screen(before)
+            return
+        if before is not None:
+            await before.leave()
+            await self._forget_screen()
         screen = SessionScreen(SessionLink(client, session_id), self, self.household.name_for(connection))
         self._open = screen
-        self.install_screen(screen, f"session-{session_id}")
+        self.install_screen(screen, f"session-{session_id}")  # it stays as it is while another screen is in front
         await self.push_screen(screen)
         known = self.household.connections.find(connection.url) or connection
         opened = msgspec.structs.replace(known, used_at=self.now(), session_id=session_id, session_name=name)
         self.household.remember(put(self.household.connections, opened))
 
-    async def _close_screen(self) -> None:
-        """Remove the screen of the session that was open."""
-        screen, self._open = self._open, None
-        if screen is None:
-            return
-        if screen in self.screen_stack:
+    async def _pop_to_welcome(self) -> None:
+        """Take away what is over the first screen."""
+        while len(self.screen_stack) > BOTTOM:
             await self.pop_screen()
-        self.uninstall_screen(screen)
-        await screen.remove()
+
+    async def _forget_screen(self) -> None:
+        """Remove the screen of the session that was open; it is not in front any more."""
+        screen, self._open = self._open, None
+        if screen is not None:
+            self.uninstall_screen(screen)
+            await screen.remove()
+
+    async def _show_sessions(self) -> None:
+        if self.client is not None and self._connection is not None:
+            own = self.household.name_for(self._connection)
+            self._sessions = SessionsScreen(self.client, own, self.now)
+            await self.push_screen(self._sessions)
 
     async def on_sessions_screen_chosen(self, message: SessionsScreen.Chosen) -> None:
         """Open a session."""
@@ -229,21 +241,17 @@ class StuiApp(App[str], StatusSource):
     async def on_sessions_screen_left(self) -> None:
         """Go back to the session that is open, or to the first screen."""
         if self._open is not None and self._open.ready:
-            await self.push_screen(self._open)
+            await self.pop_screen()
         else:
             await self._to_welcome()
 
     async def action_sessions(self) -> None:
         """Show the sessions of this daemon."""
-        if self._sessions is None or isinstance(self.screen, (SessionsScreen, WelcomeScreen)):
-            return
-        if self.screen is self._open:
-            await self.pop_screen()
+        if isinstance(self.screen, SessionScreen):
+            await self._show_sessions()
 
     async def _to_welcome(self) -> None:
         left = await self._leave_daemon()
-        while not isinstance(self.screen, WelcomeScreen):
-            await self.pop_screen()
         if left:
             self.complain(f"{left} tools have work that is not in the session yet; it is kept here for the next time.")
         self._follow(None)
@@ -342,7 +350,7 @@ class StuiApp(App[str], StatusSource):
         self._prefer(text_mode=not self.has_class(TEXT_MODE))
         self._apply_preferences()
         self.show_welcome()
-        if self._sessions is not None:
+        if self._sessions is not None and self._sessions.is_attached:
             self._sessions.show_groups(self._sessions.groups)
 
     def action_restore_always(self) -> None:

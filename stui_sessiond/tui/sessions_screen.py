@@ -126,7 +126,9 @@ class SessionsScreen(Screen[None]):
 
     def show_groups(self, found: list[Group] | None, select: str | None = None) -> None:
         """Show a list, None before there is one; the line in front stays where it is, or goes to `select`."""
-        options = self.query_one(OptionList)
+        options = self.query_one_optional(OptionList)
+        if options is None:
+            return  # it was asked for when the screen was still there
         wanted = select or self._current_id()
         groups = found or []
         if found == self._groups and found and select is None:
@@ -154,7 +156,8 @@ class SessionsScreen(Screen[None]):
             self._details("No session yet. n: start one in the image of this line")
 
     def _current_id(self) -> str | None:
-        option = self.query_one(OptionList).highlighted_option
+        options = self.query_one_optional(OptionList)
+        option = None if options is None else options.highlighted_option
         return None if option is None else option.id
 
     @property
@@ -212,7 +215,8 @@ class SessionsScreen(Screen[None]):
         return "\n".join(lines)
 
     def _details(self, text: str) -> None:
-        self.query_one("#details", Static).update(Content(text))
+        for details in self.query("#details").results(Static):  # none, if the screen has gone meanwhile
+            details.update(Content(text))
 
     # ---- doing something
 

@@ -148,7 +148,8 @@ def attack(name: str, home: Path, *, welcome: bool) -> tuple[dict[str, str], int
     targets: list[int] = []
     options = ("--lines", "127.0.0.1:0", "--http", "127.0.0.1:0", "--auth", "none")
     with attacker(targets) as (port, found):
-        settings = f"[access]\norigins = ['http://{name}:{port}']\n" if welcome else ""
+        listed = f"[access]\norigins = ['http://{name}:{port}']\n[sessions]\nmax_per_client = 20\n"
+        settings = listed if welcome else ""
         with Daemon(home, *options, settings=settings) as daemon:
             targets += [daemon.place("http")[1], daemon.place("lines")[1]]
             with browser(f"http://{name}:{port}/", home / "profile"):
@@ -178,10 +179,12 @@ def test_attacks_of_a_page(name: str) -> None:
 
 @needs_browser
 def test_page_that_is_listed() -> None:
-    """A page the operator listed opens its WebSockets, under our names only: the attacks above are real ones."""
+    """A page the operator listed opens its WebSockets, asks and reads, under our names only: the attacks above are real."""
     with folder() as home:
         results, sessions = attack("127.0.0.1", home, welcome=True)
     passed = {what for what, result in results.items() if result.startswith("PASSED")}
-    wanted = {f"websocket {kind}to {host}" for kind in ("", "stui.v1 ") for host in ("127.0.0.1", "localhost")}
+    ours = ("127.0.0.1", "localhost")
+    wanted = {f"websocket {kind}to {host}" for kind in ("", "stui.v1 ") for host in ours}
+    wanted |= {f"{what}{host}" for what in ("health of ", "post json to ") for host in ours}
     assert passed == wanted, results
-    assert sessions == 4
+    assert sessions == 6

@@ -62,6 +62,7 @@ class HelloResult(Struct):
     heartbeat_interval: Number
     limits: Limits
     position: Position
+    rights: list[str] = []
     warnings: list[str] | UnsetType = UNSET
 
 
@@ -129,3 +130,17 @@ class UnsubscribeResult(Struct):
 
     session_id: str | None
     unsubscribed: bool
+
+
+class OpenedData(Struct):
+    """How a stream of events over HTTP begins."""
+
+    connection_id: str
+    heartbeat_interval: Number
+    subscription: SubscribeResult
+
+
+class OpenedEvent(Struct, tag_field="event", tag="connection.opened"):
+    """The first event of a stream over HTTP: where it is; every event after that will come."""
+
+    data: OpenedData

@@ -62,6 +62,9 @@ async def settle(pilot: Pilot[Any], status: Status | None = CONNECTED) -> None:
     app = pilot.app
     assert isinstance(app, StuiApp)
     app.clear_notifications()
+    for screen in app.screen_stack:
+        for widget in screen.query("TextArea, Input"):
+            widget.cursor_blink = False  # type: ignore[attr-defined]
     await pilot.pause(0.05)
     app._follow(status)
     await pilot.pause(0.05)

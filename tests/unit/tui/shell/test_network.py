@@ -68,7 +68,7 @@ async def test_start_fresh_leads_to_the_first_screen(tmp_path: Path) -> None:
             await until(pilot, lambda: app.status is not None and app.status.online, "the connection")
             await pilot.press("f4", "end", "enter")
             await until(pilot, lambda: isinstance(app.screen, WelcomeScreen), "the first screen")
-            assert (app.client, says(app, "not connected")) == (None, True)
+            await until(pilot, lambda: app.client is None and says(app, "not connected"), "the bar")
 
 
 async def test_wrong_token_is_a_failure_with_advice(tmp_path: Path) -> None:

@@ -50,8 +50,9 @@ async def test_local_daemon_is_started_after_asking(tmp_path: Path, monkeypatch:
         pid = int(log.split("pid=")[1].split()[0].strip("'\""))
         os.kill(pid, signal.SIGTERM)
         async with asyncio.timeout(10):
-            while is_running(path):  # noqa: ASYNC110 -- another process
+            while _is_there(pid):  # noqa: ASYNC110 -- another process
                 await asyncio.sleep(0.02)
+        assert not is_running(path)
 
 
 async def test_daemon_that_does_not_start_shows_its_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -138,3 +139,11 @@ async def test_damaged_file_is_told_at_the_start(tmp_path: Path) -> None:
     app = StuiApp(household(tmp_path))
     async with app.run_test(size=(120, 30), notifications=True) as pilot:
         await until(pilot, lambda: says(app, "connections.json.unreadable-1"), "the notice")
+
+
+def _is_there(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True

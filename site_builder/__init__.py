@@ -1,0 +1,1 @@
+"""How the documentation becomes a site; `mkdocs.yml` names it, `make docs` runs it."""
