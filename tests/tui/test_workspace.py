@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
 from textual.widgets import Input
 
+from stui_sessiond.tui.desk import Desk as Places
 from stui_sessiond.tui.problem.screen import ProblemScreen
 from stui_sessiond.tui.smalltalk.passage import Place
 from stui_sessiond.tui.tools.inspector import Inspector
@@ -14,7 +16,7 @@ from stui_sessiond.tui.tools.snippets_screen import SnippetsScreen
 from stui_sessiond.tui.tools.workspace import Workspace, WorkspaceState
 from stui_sessiond.tui.widgets.code_pad import MAX_PRINTED_CHARS
 from stui_sessiond.tui.widgets.result_screen import ResultScreen
-from tests.tui.bed import Desk, World, desk
+from tests.tui.bed import DEADLINE_S, Desk, World, desk
 from tests.unit.tui.bed import screen_text
 
 HERE = (0, 0)
@@ -213,3 +215,23 @@ async def test_inspect_opens_an_inspector_on_the_value(amber: World, tmp_path: P
         state = tool.present_state()
         assert (state.cursor, state.selected_from) == ((1, 0), None)
         assert str(inspector.parts.root.children[0].label).startswith("1 ")
+
+
+async def test_code_that_a_killed_terminal_began_is_still_ours(amber: World, tmp_path: Path) -> None:
+    """A tool that comes back while its code runs says so, can stop it, and tells how it ended."""
+    async with desk(amber, tmp_path) as made:
+        tool_id = f"workspace-{made.screen.query_one(Places).opened + 1}"
+        loop = "[true] whileTrue: [3 + 4]"
+        work = made.app.run_worker(made.other.evaluate(loop, session_id=made.session_id, tool_id=tool_id))
+        await made.until(lambda: work.is_running)
+        listed = made.other.list_evaluations
+        async with asyncio.timeout(DEADLINE_S):
+            while not (await listed(made.session_id, tool_id=tool_id)).evaluations:
+                await made.pilot.pause(0.01)
+        tool = await workspace(made, loop)
+        assert tool.tool_id == tool_id
+        await made.until(lambda: "running" in tool.pad.said)
+        await made.press("ctrl+c")
+        await work.wait()
+        await made.until(lambda: "what ran before has ended: Interrupted" in tool.pad.said)
+        assert tool.pad.running == 0

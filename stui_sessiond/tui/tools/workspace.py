@@ -21,7 +21,7 @@ from stui_sessiond.wire.forms import EventMessage
 MAX_STORED_CHARS = 1_000_000
 """Of a workspace's text that is saved with the session, which has a limit of its own."""
 
-HINT = "alt+d runs the code at the cursor, alt+p prints its value below, alt+i inspects it"
+HINT = "alt+d runs the code here, alt+p prints it below, alt+i inspects it"
 
 
 class WorkspaceState(msgspec.Struct):
@@ -84,10 +84,8 @@ class Workspace(PadTool[WorkspaceState]):
         )
 
     def hear(self, item: EventMessage | Gap) -> None:
-        """Ask another image again what it can."""
-        if isinstance(item, EventMessage) and item.event in {"image.connected", "session.image_switched"}:
-            self.pad.evaluator.forget_abilities()
-            self.area.completes = True
+        """Follow what runs for this tool."""
+        self.pad.hear(item)
 
     # ---- code from before, and from files
 

@@ -17,7 +17,7 @@ from textual.widget import Widget
 from textual.widgets import Static, TextArea
 from textual.widgets.text_area import Selection
 
-from stui_sessiond.client import ClientError
+from stui_sessiond.client import ClientError, Gap
 from stui_sessiond.printable import printable
 from stui_sessiond.tui.problem.problem import Problem, Severity, problem_of, problem_of_smalltalk, shown
 from stui_sessiond.tui.problem.screen import MARKS, ProblemScreen
@@ -26,11 +26,15 @@ from stui_sessiond.tui.smalltalk.passage import Passage, Place
 from stui_sessiond.tui.widgets.completion import CompletingArea
 from stui_sessiond.tui.widgets.evaluator import CANNOT_SUSPEND, Done, Evaluator
 from stui_sessiond.tui.widgets.result_screen import ResultScreen
+from stui_sessiond.wire.forms import EventMessage
 
 MAX_PRINTED_CHARS = 4_000
 """Of a printed result that is inserted; the whole of it is a key away."""
 MAX_UNDER_WAY = 100
 """Evaluations of one tool that wait for the image; the image does one after the other."""
+
+ADOPT_S = 5.0
+"""To ask what runs already; later the list of evaluations tells."""
 
 How = Literal["do", "print", "inspect"]
 
@@ -113,6 +117,7 @@ class CodePad(Widget):
         self._run_code: Runner = run or self.evaluator.run
         self._status = Static(hint, classes="status")
         self._under_way: dict[str, tuple[str, float]] = {}
+        self._adopted: set[str] = set()
         self._long: Done | None = None
 
     def compose(self) -> ComposeResult:
@@ -121,8 +126,42 @@ class CodePad(Widget):
         yield self._status
 
     def on_mount(self) -> None:
-        """Count the seconds that code runs."""
+        """Count the seconds that code runs, also code that an earlier terminal began."""
         self.set_interval(1.0, self._tick)
+        self.run_worker(self._adopt(), name="adopt", group="adopt", exit_on_error=False)
+
+    async def _adopt(self) -> None:
+        """Take over what runs for this tool already: a terminal that was killed may have begun it."""
+        commands = self.link.patient(ADOPT_S, wait=False)
+        try:
+            rows = (await commands.list_evaluations(self.link.session_id, tool_id=self.tool_id, limit=10)).evaluations
+        except ClientError:
+            return  # the list of evaluations has it still
+        for one in rows:
+            if (
+                one.finished_at is None
+                and one.status in {"queued", "running"}
+                and one.evaluation not in self._under_way
+            ):
+                self._under_way[one.evaluation] = (one.code or one.command, time.monotonic())
+                self._adopted.add(one.evaluation)
+        self._tick()
+        self.refresh_bindings()
+
+    def hear(self, item: EventMessage | Gap) -> None:
+        """Tell the end of what was taken over, and ask another image again what it can."""
+        if isinstance(item, Gap) or not isinstance(item.data, dict):
+            return
+        if item.event in {"image.connected", "session.image_switched"}:
+            self.evaluator.forget_abilities()
+            self.area.completes = True
+        name = str(item.data.get("evaluation"))
+        if name in self._adopted and item.event in {"evaluation.finished", "evaluation.lost"}:
+            self._adopted.discard(name)
+            self._under_way.pop(name, None)
+            told = printable(str(item.data.get("display") or item.data.get("reason") or ""), 200)
+            self.say(f"what ran before has ended: {told}")
+            self.refresh_bindings()
 
     @property
     def running(self) -> int:
