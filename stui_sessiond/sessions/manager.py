@@ -392,15 +392,16 @@ class SessionManager:
 
     # ---- for requests that are relayed to an image
 
-    def use(self, session_id: str) -> SessionHeader:
-        """Find an active session and count this as activity.
+    def use(self, session_id: str, *, over: bool = False) -> SessionHeader:
+        """Find an active session and count this as activity. With `over`, find one that is over as well: that stays so.
 
         Raises:
             SessionError: there is none, or it is over.
         """
         entry = self._keeper.find(session_id)
-        self._require_active(entry)
-        self._keeper.touch(entry)
+        if not over or entry.header.status(self._clock()) is Status.ACTIVE:
+            self._require_active(entry)
+            self._keeper.touch(entry)
         return entry.header
 
     async def bind_image(self, session_id: SessionId, image_id: ImageId) -> None:
