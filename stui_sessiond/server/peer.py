@@ -155,6 +155,12 @@ class Peer:
         pipe.limit_messages(self._limit_bytes, strict=must_greet)
 
     @property
+    def token_name(self) -> str | None:
+        """The name of its token; the daemon's own user has none."""
+        principal = self.principal
+        return None if principal is None or principal.token_id is None else principal.name
+
+    @property
     def actor(self) -> Actor:
         """Who it is, for the audit log."""
         return Actor(

@@ -91,7 +91,8 @@ class Feed:
             first = replay.events[0].seq if replay.events else header.seq + 1
             subscriber.deliver(self._hub.gap(subscription, header, first, replay.missing))
             subscription.position = Position(header.epoch, first - 1)
-        messages = self._hub.encode(session, replay.events, deltas=subscription.deltas)
+        view = self._hub.view_of(session, subscription)
+        messages = self._hub.encode(session, replay.events, deltas=subscription.deltas, view=view)
         for event, message in zip(replay.events, messages, strict=True):
             if not subscriber.has_room():
                 subscriber.fell_behind(subscription)

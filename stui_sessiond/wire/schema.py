@@ -26,6 +26,7 @@ from stui_sessiond.wire.messages import (
     kept,
     mirror,
     session,
+    shared_state,
     sharing,
     storage,
 )
@@ -45,6 +46,7 @@ _MODULES: Final = (
     kept,
     mirror,
     session,
+    shared_state,
     sharing,
     storage,
 )
