@@ -262,44 +262,51 @@ class RevertNotAllowedError(SessionError):
     code = "revert_not_allowed"
 
 
-class SharedStateError(SessionError):
-    """A state machine does not allow the change; nothing was changed. `details.allowed` are transitions that are."""
-
-
-class TransitionUnknownError(SharedStateError):
+class TransitionUnknownError(SessionError):
     """The machine has no such transition."""
 
     code = "transition_unknown"
 
 
-class TransitionNotYoursError(SharedStateError):
+class TransitionNotYoursError(SessionError):
     """The transition is for roles that the client does not have."""
 
     code = "transition_not_yours"
 
 
-class TransitionNotFromHereError(SharedStateError):
+class TransitionNotFromHereError(SessionError):
     """The transition does not lead on from the present status."""
 
     code = "transition_not_from_here"
 
 
-class ChangeNotAllowedError(SharedStateError):
+class ChangeNotAllowedError(SessionError):
     """The change is in places that the transition may not change, or leads to another status."""
 
     code = "change_not_allowed"
 
 
-class GuardFailedError(SharedStateError):
+class GuardFailedError(SessionError):
     """The transition's guard does not hold."""
 
     code = "guard_failed"
 
 
-class StateInvalidError(SharedStateError):
+class StateInvalidError(SessionError):
     """The state after the change would not satisfy the schema."""
 
     code = "state_invalid"
+
+
+TransitionRefusal = (
+    TransitionUnknownError
+    | TransitionNotYoursError
+    | TransitionNotFromHereError
+    | ChangeNotAllowedError
+    | GuardFailedError
+    | StateInvalidError
+)
+"""What a state machine says to a change that it does not allow; `details.allowed` are transitions that it does."""
 
 
 class VersionNotFoundError(SessionError):

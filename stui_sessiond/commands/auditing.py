@@ -33,6 +33,7 @@ DENIALS = frozenset(
 
 _NAMED: dict[str, tuple[str, ...]] = {
     "share_session": ("client_id", "role"),
+    "declare_machine": ("reset",),
     "detach_client": ("client_id", "connection_id"),
     "drive_session": ("action", "to_client_id"),
     "close_session": ("save_state",),

@@ -10,7 +10,7 @@ from stui_sessiond.errors import (
     MachineMissingError,
     SessionConflictError,
     SessionNotSharedError,
-    SharedStateError,
+    StuiError,
 )
 from stui_sessiond.ids import SessionId
 from stui_sessiond.model.machine import Who
@@ -114,7 +114,7 @@ class Machines:
         """Make a transition, if the machine lets whoever asks.
 
         Raises:
-            SharedStateError: it does not; `details` say what failed, and what is allowed.
+            TransitionRefusal: it does not; `details` say what failed, and what is allowed.
             MachineMissingError: there is no machine.
             SessionError, ParameterError, StorageError: as `SessionManager.update`; nothing changed.
         """
@@ -131,7 +131,7 @@ class Machines:
             known = wish.transition if wish.transition in names_of(session) else ""
             try:
                 state = next_state(session, wish, by, self._manager.rules.max_bytes)
-            except SharedStateError as error:
+            except StuiError as error:
                 self._count(entry.header.session_id, known, error.code)
                 raise
             event = state_event(session, by.who.client_id, "transition", wish.transition)

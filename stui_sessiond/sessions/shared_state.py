@@ -14,14 +14,15 @@ from stui_sessiond.errors import (
     GuardFailedError,
     MachineInvalidError,
     RevertNotAllowedError,
-    SharedStateError,
     StateInvalidError,
     TransitionNotFromHereError,
     TransitionNotYoursError,
+    TransitionRefusal,
     TransitionRequiredError,
     TransitionUnknownError,
 )
 from stui_sessiond.model import guard
+from stui_sessiond.model.delta import diff
 from stui_sessiond.model.machine import Machine, MachineError, Transition, Who, may, read
 from stui_sessiond.model.pointer import Path, changed_outside, written
 from stui_sessiond.model.session import Session, SessionHeader
@@ -227,7 +228,7 @@ class _Refusal:
         status = self._machine.status
         return [] if status is None or transition.target is None else [status]
 
-    def refuse(self, kind: type[SharedStateError], message: str, **details: object) -> NoReturn:
+    def refuse(self, kind: type[TransitionRefusal], message: str, **details: object) -> NoReturn:
         view, machine = self._by.view, self._machine
         told = machine.status is not None and (view is None or view.sees(machine.status))
         status = machine.status_of(self._state) if told else None
@@ -245,7 +246,7 @@ def _changed(
     try:
         after = changed if by.view is None else by.view.put(before, changed)
     except BlindError:  # said as if the place were none of those that may be changed: it might be one
-        outside = outside or changed_outside(visible, changed, ())
+        outside = outside or [step.path for step in diff(visible, changed)]
         after = before
     if outside:
         refusal.refuse(

@@ -44,7 +44,7 @@ def state_event(
         }
         if session.machine is not None:
             data |= _for_views(before, session, version, transition)
-        return News(STATE_EVENT, data, version.at)
+        return News("session.updated", data, version.at)
 
     return event
 
