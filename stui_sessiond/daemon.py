@@ -14,6 +14,7 @@ import structlog
 from stui_sessiond import __version__, config, rules
 from stui_sessiond.commands.approval import Approvals
 from stui_sessiond.commands.auditing import RequestAudit
+from stui_sessiond.commands.authentication import Authenticator
 from stui_sessiond.commands.code import CodeCommands
 from stui_sessiond.commands.connection import ConnectionCommands
 from stui_sessiond.commands.context import ContextCommands
@@ -85,7 +86,8 @@ from stui_sessiond.storage.fs import LocalFileSystem
 from stui_sessiond.storage.image_store import TABLES as IMAGE_TABLES
 from stui_sessiond.storage.image_store import DatabaseImages
 from stui_sessiond.tasks import TaskOwner
-from stui_sessiond.transports.health import Health
+from stui_sessiond.web.caller import Callers
+from stui_sessiond.web.health import Health
 from stui_sessiond.wire.forms import EventMessage, encode_event
 from stui_sessiond.wire.timestamp import format_time
 
@@ -146,6 +148,7 @@ class Daemon:
             sealer=self._sealer,
         )
         validator = SessionValidator(rules.session_rules(settings), self._access)
+        self._authenticator = Authenticator(self._find_token, validator)
         hub = Hub(_encode_event, clock, self.server_id)
         keeper = Keeper(self._storage, validator, hub, rules.log_rules(settings), clock, ledger_rules=LEDGER)
         self.manager = SessionManager(keeper, life := rules.life_rules(settings))
@@ -204,7 +207,7 @@ class Daemon:
                 self.images,
                 self._image_commands,
                 lambda link, reply: code.receive_stray(link, reply) or relay.receive_stray(link, reply),
-                self._find_token,
+                self._authenticator,
                 self._access,
                 self._crowded,
                 lambda: self._resume_tokens,
@@ -275,7 +278,7 @@ class Daemon:
                 lines=None if server.lines is None else config.parse_address(server.lines, "server.lines"),
                 unix=config.unix_path(server),
             )
-            found = await self.server.listen(asked, self._health)
+            found = await self.server.listen(asked, self._make_web)
             tls = self.settings.tls.certificate is not None
             self.ready = Ready(os.getpid(), self.server_id, shown(found.http), shown(found.lines), str(found.unix), tls)
             if server.ready_file is not None:
@@ -406,6 +409,15 @@ class Daemon:
 
     def _remembered(self, request: RequestEntry) -> bytes | None:
         return self.server.dispatcher.remembered(request)
+
+    def _make_web(self) -> Any:  # noqa: ANN401 -- an ASGI application
+        # A daemon on its unix socket needs no Starlette.
+        from stui_sessiond.web.app import Failures, WebParts, make_app  # noqa: PLC0415
+
+        needed = self.settings.server.auth == "token"
+        callers = Callers(self._authenticator, self._access, self.audit, token_needed=needed)
+        failures = Failures(load_contract().errors, self.server.dispatcher.refuse)
+        return make_app(WebParts(health=self._health, callers=callers, failures=failures, server=self.server))
 
     def _health(self) -> Health:
         storage = self._storage.status()

@@ -7,13 +7,13 @@ from typing import Any
 import msgspec
 
 from stui_sessiond import __version__
+from stui_sessiond.commands.authentication import Authenticator
 from stui_sessiond.commands.image import ImageCommands
 from stui_sessiond.commands.table import Caller, Command, Followed
 from stui_sessiond.contract import Contract
 from stui_sessiond.errors import (
     AlreadyGreetedError,
     AuthenticationFailedError,
-    ClientNotAllowedError,
     ImageIdInUseError,
     ImageNotAllowedError,
     ParameterError,
@@ -21,6 +21,7 @@ from stui_sessiond.errors import (
     StuiError,
     TooManyConnectionsError,
     UnknownCommandError,
+    UnsupportedOperationError,
     UnsupportedVersionError,
 )
 from stui_sessiond.ids import ConnectionId, ImageId
@@ -62,7 +63,7 @@ class ConnectionCommands:
         images: ImageRegistry,
         image_commands: ImageCommands,
         receive_stray: Callable[[ImageLink, Reply], bool],
-        find_token: Callable[[str], tuple[Principal | None, str]],
+        authenticator: Authenticator,
         access: Access,
         crowded: Callable[[Principal], bool],
         tokens: Callable[[], ResumeTokens],
@@ -76,7 +77,7 @@ class ConnectionCommands:
         self._images = images
         self._image_commands = image_commands
         self._receive_stray = receive_stray
-        self._find_token = find_token
+        self._authenticator = authenticator
         self._access = access
         self._crowded = crowded
         self._tokens = tokens
@@ -93,6 +94,9 @@ class ConnectionCommands:
 
     def hello(self, caller: Caller, asked: wire.Hello) -> Any:  # noqa: ANN401 -- the result, followed by what is owed
         """Carry out `hello`."""
+        if caller.once:
+            msg = "hello begins a connection, and a POST is none: say who you are in its headers"
+            raise UnsupportedOperationError(msg, command="hello")
         if caller.greeted:
             msg = "this connection has said hello already"
             raise AlreadyGreetedError(msg)
@@ -105,7 +109,8 @@ class ConnectionCommands:
             caller.refuse_later("too_many_connections")
             msg = "this token has as many connections as it may have"
             raise TooManyConnectionsError(msg)
-        self._bind_client(principal, asked)
+        if asked.role != "image":
+            asked.client_id = self._authenticator.bind_client(principal, asked.client_id)
         link = self._link(caller, asked, principal) if asked.role == "image" else None
         resumed = self._resumed(asked, principal)
         connection_id = ConnectionId(resumed.connection_id) if resumed else new_connection_id()
@@ -163,33 +168,11 @@ class ConnectionCommands:
         """
         if not caller.must_greet:
             return LOCAL
-        token = asked.token or caller.proof
-        if not token:
-            principal, state = None, "missing"
-        else:
-            principal, state = self._find_token(token)
-        if principal is None:
+        try:
+            return self._authenticator.find(asked.token or caller.proof)
+        except AuthenticationFailedError:
             caller.refuse_later("authentication_failed")
-            words = {"missing": "the token is missing", "unknown": "the token is not valid here"}
-            raise AuthenticationFailedError(words.get(state, f"the token is {state}"), reason=state)
-        return principal
-
-    def _bind_client(self, principal: Principal, asked: wire.Hello) -> None:
-        """Make sure that the client's name is one that it may use. A token that is for one client alone names it.
-
-        Raises:
-            ClientNotAllowedError: it is not; or the lists keep it out.
-            ParameterError: it is no proper name.
-        """
-        if asked.role == "image":
-            return
-        if asked.client_id is None:
-            asked.client_id = principal.only_client()
-        if asked.client_id is not None:
-            self._validator.admit_client(asked.client_id)
-        if principal.bound and (asked.client_id is None or not principal.may_be_client(asked.client_id)):
-            msg = "hello: the token is for other clients; say `client_id` as the token has it"
-            raise ClientNotAllowedError(msg, client_id=asked.client_id)
+            raise
 
     def _link(self, caller: Caller, asked: wire.Hello, principal: Principal) -> ImageLink:
         identity = asked.identity

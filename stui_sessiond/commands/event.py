@@ -16,6 +16,7 @@ from stui_sessiond.errors import (
     SessionNotSharedError,
     StuiError,
     TooManySubscriptionsError,
+    UnsupportedOperationError,
 )
 from stui_sessiond.ids import SessionId
 from stui_sessiond.model.event import Position
@@ -67,6 +68,9 @@ class EventCommands:
 
     async def subscribe(self, caller: Caller, asked: wire.Subscribe) -> Any:  # noqa: ANN401 -- the result, followed by the events
         """Carry out `subscribe`. Events follow when the answer is out."""
+        if caller.once:
+            msg = "subscribe takes a connection, and a POST is none: use GET /events, or a WebSocket"
+            raise UnsupportedOperationError(msg, command="subscribe")
         if (asked.session_id is None) == (asked.topics is None):
             msg = "subscribe: give either `session_id` or `topics`"
             raise ParameterError(msg, field="session_id")

@@ -47,6 +47,10 @@ class Caller(Subscriber, Protocol):
         """Whether it has said hello."""
 
     @property
+    def once(self) -> bool:
+        """Whether it is there for the present request alone."""
+
+    @property
     def must_greet(self) -> bool:
         """Whether it has to say hello before anything else is answered."""
 

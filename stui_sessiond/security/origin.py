@@ -30,11 +30,19 @@ def allowed_hosts(host: str, port: int, extra: Collection[str], certified: Colle
 
 
 def refusal(
-    hosts: Sequence[str], origins: Sequence[str], known_hosts: Collection[str], known_origins: Collection[str]
+    hosts: Sequence[str],
+    origins: Sequence[str],
+    known_hosts: Collection[str],
+    known_origins: Collection[str],
+    scheme: str | None = None,
 ) -> str | None:
-    """Say why a request with these header values is refused; None lets it in."""
+    """Say why a request with these header values is refused; None lets it in.
+
+    With `scheme`, `http` or `https`, our own pages may ask as well: those of the `Host` they were got from.
+    """
     if len(hosts) != 1 or hosts[0].lower() not in known_hosts:
         return "the Host header does not name this server"
-    if origins and (len(origins) != 1 or origins[0] not in known_origins):
+    own = () if scheme is None else (f"{scheme}://{hosts[0].lower()}",)
+    if origins and (len(origins) != 1 or (origins[0] not in known_origins and origins[0] not in own)):
         return "pages of this Origin are not allowed here"
     return None

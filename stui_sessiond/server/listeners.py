@@ -6,14 +6,14 @@ import time
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 import structlog
 
 from stui_sessiond.commands.dispatch import Dispatcher
 from stui_sessiond.contract import CloseReason
-from stui_sessiond.errors import ConfigError
+from stui_sessiond.errors import ConfigError, ShuttingDownError, TooManyConnectionsError
 from stui_sessiond.ids import ConnectionId
 from stui_sessiond.images.link import ImageLink
 from stui_sessiond.security.access import Access
@@ -21,6 +21,7 @@ from stui_sessiond.security.admission import Admission, AdmissionRules, Ticket
 from stui_sessiond.security.audit import NO_AUDIT, AuditLog
 from stui_sessiond.security.origin import allowed_hosts
 from stui_sessiond.security.principal import Principal
+from stui_sessiond.security.resume import new_connection_id
 from stui_sessiond.security.tls import TlsFiles
 from stui_sessiond.server.binding import bind_tcp, bind_unix
 from stui_sessiond.server.certificate import LiveCertificate
@@ -28,7 +29,6 @@ from stui_sessiond.server.door import Door
 from stui_sessiond.server.peer import ImageEvents, Peer, PeerLimits, hello_watch
 from stui_sessiond.sessions.feed import Feed
 from stui_sessiond.tasks import TaskOwner
-from stui_sessiond.transports.health import Health
 from stui_sessiond.transports.lines import LineProtocol
 from stui_sessiond.transports.pipe import Pipe, PipeLimits
 from stui_sessiond.transports.turn import Turn
@@ -106,7 +106,7 @@ class Server:
         self.limits = limits
         self.tasks = TaskOwner("server")
         self.draining = False
-        self._rules = rules
+        self.rules = rules
         self._peers: set[Peer] = set()
         self._by_token: Counter[str | None] = Counter()
         """Peers that said hello, by the token they showed."""
@@ -119,12 +119,12 @@ class Server:
         self._doors: list[Door] = []
         self._uvicorn: HttpServer | None = None
         self._unix: Path | None = None
-        self._hosts: set[str] = set()
+        self.hosts: set[str] = set()
         """What `Host` may be. Changes with the certificate; the listeners hold this very set."""
         self._http: tuple[str, int] | None = None
         self._certificate: LiveCertificate | None = None
         messages = limits.messages
-        self._pipe_limits = PipeLimits(
+        self.pipe_limits = PipeLimits(
             message_bytes=max(messages.client_bytes, messages.image_bytes), message_s=rules.message_s
         )
         admission = AdmissionRules(
@@ -134,59 +134,56 @@ class Server:
             failures=rules.failed_authentications,
         )
         self._admission = Admission(admission, time.monotonic)
-        self._turn = Turn()
+        self.turn = Turn()
 
     # ---- listening
 
-    async def listen(self, endpoints: Endpoints, health: Callable[[], Health]) -> Endpoints:
-        """Start to accept; tell where, with the real ports.
+    async def listen(self, endpoints: Endpoints, make_app: Callable[[], Any]) -> Endpoints:
+        """Start to accept; tell where, with the real ports. `make_app` makes the ASGI application, if HTTP is wanted.
 
         Raises:
             ConfigError: a place cannot be listened on; the text says why and what to do.
         """
         http = lines = None
-        if self._rules.tls is not None and (endpoints.lines or endpoints.http):
-            self._certificate = LiveCertificate(self._rules.tls, self._take_names)
+        if self.rules.tls is not None and (endpoints.lines or endpoints.http):
+            self._certificate = LiveCertificate(self.rules.tls, self._take_names)
             self._watches.start(self._certificate.watch(), "certificate")
         if endpoints.unix is not None:
             await self._listen_unix(endpoints.unix)
         if endpoints.lines is not None:
             lines = self._listen_lines(endpoints.lines)
         if endpoints.http is not None:
-            http = await self._listen_http(endpoints.http, health)
+            http = await self._listen_http(endpoints.http, make_app)
         return Endpoints(http=http, lines=lines, unix=endpoints.unix)
 
     async def _listen_unix(self, path: Path) -> None:
         sock = bind_unix(path)
         self._unix = path
-        factory = functools.partial(LineProtocol, self._accept, self._pipe_limits, turn=self._turn, same_user=True)
+        factory = functools.partial(LineProtocol, self._accept, self.pipe_limits, turn=self.turn, same_user=True)
         self._listeners.append(await asyncio.get_running_loop().create_unix_server(factory, sock=sock, backlog=1024))
 
     def _listen_lines(self, place: tuple[str, int]) -> tuple[str, int]:
-        factory = functools.partial(LineProtocol, self._accept, self._pipe_limits, turn=self._turn, same_user=False)
+        factory = functools.partial(LineProtocol, self._accept, self.pipe_limits, turn=self.turn, same_user=False)
         return self._open_door("lines", place, factory)
 
-    async def _listen_http(self, place: tuple[str, int], health: Callable[[], Health]) -> tuple[str, int]:
+    async def _listen_http(self, place: tuple[str, int], make_app: Callable[[], Any]) -> tuple[str, int]:
         # Starlette, uvicorn and websockets are a third of what is imported; a daemon on its unix socket needs none.
         import uvicorn  # noqa: PLC0415
 
-        from stui_sessiond.transports.http import make_app  # noqa: PLC0415
         from stui_sessiond.transports.web import HttpServer  # noqa: PLC0415
         from stui_sessiond.transports.websocket import WebSocketProtocol, WebSocketRules  # noqa: PLC0415
 
-        rules = WebSocketRules(
-            hosts=self._hosts, origins=self._rules.origins, ping_interval_s=self._rules.ping_interval_s
-        )
+        rules = WebSocketRules(hosts=self.hosts, origins=self.rules.origins, ping_interval_s=self.rules.ping_interval_s)
         config = uvicorn.Config(
-            make_app(health, lambda: self._hosts, self._rules.origins),
-            ws=functools.partial(WebSocketProtocol, self._accept, self._pipe_limits, rules, turn=self._turn),  # type: ignore[arg-type]  # uvicorn only calls it
+            make_app(),
+            ws=functools.partial(WebSocketProtocol, self._accept, self.pipe_limits, rules, turn=self.turn),  # type: ignore[arg-type]  # uvicorn only calls it
             lifespan="off",
             log_config=None,
             access_log=False,
             server_header=False,
             timeout_graceful_shutdown=2,
         )
-        self._uvicorn = HttpServer(config, self._rules.handshake_s)
+        self._uvicorn = HttpServer(config, self.rules.handshake_s, self.limits.messages.client_bytes)
         self._uvicorn_task = self._watches.start(self._uvicorn.serve(), "http")
         while not self._uvicorn.started:  # it tells by this flag alone
             if self._uvicorn_task.done():
@@ -201,9 +198,7 @@ class Server:
         self, kind: Literal["lines", "http"], place: tuple[str, int], make: Callable[[Ticket], asyncio.Protocol]
     ) -> tuple[str, int]:
         sockets = bind_tcp(place, kind)
-        door = Door(
-            kind, sockets, make, self._admission, self.close_reasons, self._certificate, self._rules.handshake_s
-        )
+        door = Door(kind, sockets, make, self._admission, self.close_reasons, self._certificate, self.rules.handshake_s)
         self._doors.append(door)
         door.open()
         return place[0], sockets[0].getsockname()[1]
@@ -211,8 +206,8 @@ class Server:
     def _take_names(self, names: Collection[str]) -> None:
         """Answer to the names of the certificate, and to those of the settings."""
         if self._http is not None:
-            self._hosts.clear()
-            self._hosts.update(allowed_hosts(*self._http, self._rules.hosts, names))
+            self.hosts.clear()
+            self.hosts.update(allowed_hosts(*self._http, self.rules.hosts, names))
 
     def reload_certificate(self) -> None:
         """Read certificate and key again; new connections get them. What is wrong with them is in the log."""
@@ -222,27 +217,44 @@ class Server:
     # ---- peers
 
     def _accept(self, pipe: Pipe) -> Peer | None:
-        must_greet = self._rules.token_needed and not pipe.same_user
+        must_greet = self.rules.token_needed and not pipe.same_user
         peer = Peer(pipe, self, must_greet=must_greet)
-        if pipe.ticket is not None and not self._rules.access.rules.addresses.admits(pipe.ticket.address):
+        if pipe.ticket is not None and not self.rules.access.rules.addresses.admits(pipe.ticket.address):
             _log.warning("peer.address_not_allowed", address=pipe.ticket.address)
             peer.refuse("address_not_allowed")
             return None
-        if len(self._peers) >= self._rules.max_connections or self.draining:
+        if len(self._peers) >= self.rules.max_connections or self.draining:
             peer.refuse("shutting_down" if self.draining else "too_many_connections")
             return None
         self._peers.add(peer)
         if must_greet:
-            self._watches.start(hello_watch(peer, self._rules.hello_s), "watch")
+            self._watches.start(hello_watch(peer, self.rules.hello_s), "watch")
         elif pipe.ticket is not None:
             pipe.ticket.known()
+        return peer
+
+    def enter(self, pipe: Pipe, principal: Principal, client_id: str | None, *, lasting: bool) -> Peer:
+        """Make the peer of somebody whom the transport's own handshake told of; `lasting`: for more than one request.
+
+        Raises:
+            ShuttingDownError, TooManyConnectionsError: there is no place for it.
+        """
+        if self.draining:
+            msg = "the daemon is stopping"
+            raise ShuttingDownError(msg)
+        if len(self._peers) >= self.rules.max_connections or self.crowded(principal):
+            msg = "the daemon, or the token, has as many connections as it may have; each request counts as one"
+            raise TooManyConnectionsError(msg)
+        peer = Peer(pipe, self, must_greet=False)
+        self._peers.add(peer)
+        peer.enter(principal, client_id, new_connection_id() if lasting else None)
         return peer
 
     def crowded(self, principal: Principal) -> bool:
         """Tell whether somebody has as many connections as one token may have. The daemon's own user is not counted."""
         if principal.trusted:
             return False
-        return self._by_token[principal.token_id] >= self._rules.connections_per_token
+        return self._by_token[principal.token_id] >= self.rules.connections_per_token
 
     def recheck(self, may_stay: Callable[[Peer], bool]) -> int:
         """End the connections of peers that may not stay; tell how many."""
@@ -256,7 +268,7 @@ class Server:
         """The peer is gone. While it is owed answers its name is kept, so that it can be resumed with them."""
         self._peers.discard(peer)
         name = peer.connection_id
-        if name is not None and peer.principal is not None:
+        if peer.counted and peer.principal is not None:
             token_id = peer.principal.token_id
             self._by_token[token_id] -= 1
             if not self._by_token[token_id]:
@@ -277,9 +289,12 @@ class Server:
     def take_over(self, peer: Peer) -> Peer | None:
         """Let the peer have the name of its connection; return the one that had it before."""
         name = peer.connection_id
-        if name is None or peer.principal is None:
+        if peer.principal is None:
             return None
+        peer.counted = True
         self._by_token[peer.principal.token_id] += 1
+        if name is None:
+            return None
         elder, self._by_name[name] = self._by_name.get(name), peer
         if name in self._parked:
             self._parked.pop(name).cancel()

@@ -43,7 +43,7 @@ RIGHTS_OF_ROLE = {
 
 
 @functools.lru_cache(maxsize=256)
-def _rights(role: str, rights: frozenset[str]) -> frozenset[str]:
+def rights_in_role(role: str, rights: frozenset[str]) -> frozenset[str]:
     """What somebody with these rights may do in a role: one set for all the peers that are alike."""
     return RIGHTS_OF_ROLE[role] & (rights | _NOBODY)
 
@@ -109,8 +109,8 @@ class Peer:
     __slots__ = (
         "_behind", "_catching_up", "_claimed", "_ended", "_holding", "_host", "_kept", "_kept_bytes", "_limit_bytes",
         "_link", "_lost", "_open", "_owed", "_own", "_pipe", "_refused", "_relayed", "_successor", "_understood",
-        "client_id", "connection_id", "greeted", "must_greet", "origin", "principal", "process_id", "proof", "rights",
-        "role", "subscriptions", "take", "topics",
+        "client_id", "connection_id", "counted", "greeted", "must_greet", "once", "origin", "principal", "process_id",
+        "proof", "rights", "role", "subscriptions", "take", "topics",
     )  # fmt: skip
 
     def __init__(self, pipe: Pipe, host: PeerHost, *, must_greet: bool) -> None:
@@ -123,6 +123,9 @@ class Peer:
         self.proof = pipe.bearer
         self.process_id = pipe.process_id
         self.connection_id: ConnectionId | None = None
+        self.counted = False
+        """Whether the host counts it among the connections of its token."""
+        self.once = False
         self.origin: Origin | None = None
         self.subscriptions: dict[SessionId, Subscription] = {}
         self.topics: set[Topic] = set()
@@ -339,7 +342,7 @@ class Peer:
         self.role = hello.role
         self.client_id = hello.client_id
         self.principal = principal
-        self.rights = _rights(hello.role, principal.rights)
+        self.rights = rights_in_role(hello.role, principal.rights)
         self._link = link
         messages = self._host.limits.messages
         self._limit_bytes = messages.client_bytes if link is None else messages.image_bytes
@@ -351,6 +354,17 @@ class Peer:
         _log.info("peer.greeted", role=hello.role, transport=self._pipe.transport_name, client_id=hello.client_id)
         elder = self._host.take_over(self)
         return [] if elder is None else self._inherit(elder)
+
+    def enter(self, principal: Principal, client_id: str | None, connection_id: ConnectionId | None) -> None:
+        """Be a client that the transport's own handshake told of. Without a name it is there for one request."""
+        self.greeted = True
+        self.once = connection_id is None
+        self.role = "client"
+        self.client_id = client_id
+        self.principal = principal
+        self.rights = rights_in_role("client", principal.rights)
+        self.connection_id = connection_id
+        self._host.take_over(self)
 
     def send(self, message: bytes) -> None:
         """Send one message."""
@@ -402,6 +416,8 @@ class Peer:
         """Forget a subscription that was ended."""
         self.subscriptions.pop(subscription.session_id, None)
         self._behind.pop(subscription.session_id, None)
+        if self._pipe.only_events and not self.subscriptions and not self.topics:
+            self._pipe.finish()
 
     def close(self, close_name: str) -> None:
         """End the connection."""

@@ -40,6 +40,8 @@ class Pipe(Protocol):
     """Whether a first message that cannot be read ends the connection (a web page can be made to talk to us)."""
     whole_only: bool
     """Whether what comes after the last message's end, when the peer goes, is dropped: it was cut off in the middle."""
+    only_events: bool
+    """Whether the peer cannot ask for anything: what was subscribed when it came is all it gets."""
     bearer: str | None
     """A token that came with the transport's handshake."""
     ticket: Ticket | None

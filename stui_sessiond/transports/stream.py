@@ -31,6 +31,7 @@ class StreamPipe(asyncio.Protocol, abc.ABC):
     """The part of a pipe that does not depend on how messages are framed."""
 
     same_user = False
+    only_events = False
 
     __slots__ = (
         "_full", "_held", "_limits", "_make_receiver", "_message_timer", "_out", "_out_bytes", "_reading", "_receiver",

@@ -6,6 +6,7 @@ The request that asks for a WebSocket comes through here as well: its handshake 
 import asyncio
 import functools
 import socket
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -18,14 +19,15 @@ from uvicorn.server import ServerState
 from stui_sessiond.security.admission import Ticket
 from stui_sessiond.transports.lines import TLS_HANDSHAKE
 from stui_sessiond.transports.plain import plain_answer
+from stui_sessiond.transports.stream import StreamPipe
 
 _log = structlog.get_logger(__name__)
 
 HEAD_BYTES = 16 * 1024
 """Request line and headers: a browser sends along all cookies of `localhost`, which none of ours are."""
 
-BODY_BYTES = 1024 * 1024
-"""The body of one request."""
+BODY_SLACK_BYTES = 64 * 1024
+"""A body may be so much longer than a message before the connection is cut: whoever reads it says what is wrong."""
 
 
 class WebProtocol(HttpToolsProtocol):
@@ -38,8 +40,9 @@ class WebProtocol(HttpToolsProtocol):
         app_state: dict[str, Any],
         ticket: Ticket,
         request_s: float,
+        message_bytes: int,
     ) -> None:
-        super().__init__(config, server_state, {**app_state, "ticket": ticket})
+        super().__init__(config, server_state, {**app_state, "ticket": ticket, "connection": weakref.ref(self)})
         make_web_socket: Any = self.ws_protocol_class
         self.ws_protocol_class: Any = functools.partial(make_web_socket, ticket=ticket)  # uvicorn only calls it
         self._ticket: Ticket | None = ticket
@@ -48,6 +51,7 @@ class WebProtocol(HttpToolsProtocol):
         self._in_head = True
         self._head_bytes = 0
         self._body_bytes = 0
+        self._most_bytes = message_bytes + BODY_SLACK_BYTES
 
     # ---- from asyncio
 
@@ -94,8 +98,8 @@ class WebProtocol(HttpToolsProtocol):
     def on_body(self, body: bytes) -> None:
         """Part of its body is here."""
         self._body_bytes += len(body)
-        if self._body_bytes > BODY_BYTES:
-            self._refuse(413, f"the body has more than {BODY_BYTES} bytes")
+        if self._body_bytes > self._most_bytes:
+            self._refuse(413, f"the body has more than {self._most_bytes} bytes")
             return
         super().on_body(body)
 
@@ -109,6 +113,24 @@ class WebProtocol(HttpToolsProtocol):
         self._stop_timer()
         self._ticket = None  # it goes with the connection
         super().handle_websocket_upgrade()
+
+    def hand_over(self, pipe: StreamPipe) -> bool:
+        """Let a pipe have the connection instead of the present request's response; False: it is gone."""
+        cycle: RequestResponseCycle | None = self.cycle
+        if cycle is None or cycle.response_started or self.transport.is_closing():
+            return False
+        self._stop_timer()
+        self._unset_keepalive_if_required()
+        self._ticket = None  # it goes with the connection
+        self.connections.discard(self)
+        cycle.disconnected = True  # what the application still says goes nowhere
+        self.transport.set_protocol(pipe)
+        pipe.connection_made(self.transport)
+        if self.flow.write_paused:  # by an earlier answer that is not read: nobody will say so again
+            pipe.pause_writing()
+        else:
+            pipe.hold(reading=True)  # a request that waits behind this one has stopped it
+        return True
 
     # ---- inside
 
@@ -136,8 +158,9 @@ class WebProtocol(HttpToolsProtocol):
 class HttpServer(uvicorn.Server):
     """uvicorn without its own sockets and signals: the door accepts, and the daemon decides when to stop."""
 
-    def __init__(self, config: uvicorn.Config, request_s: float) -> None:
+    def __init__(self, config: uvicorn.Config, request_s: float, message_bytes: int) -> None:
         super().__init__(config)
+        self._message_bytes = message_bytes
         self._request_s = request_s
 
     @contextmanager
@@ -154,4 +177,6 @@ class HttpServer(uvicorn.Server):
 
     def make_protocol(self, ticket: Ticket) -> asyncio.Protocol:
         """Make what serves a connection."""
-        return WebProtocol(self.config, self.server_state, self.lifespan.state, ticket, self._request_s)
+        return WebProtocol(
+            self.config, self.server_state, self.lifespan.state, ticket, self._request_s, self._message_bytes
+        )

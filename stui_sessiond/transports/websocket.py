@@ -217,7 +217,10 @@ class WebSocketProtocol(StreamPipe):
         if self._ws.parser_exc is not None:  # frames came with the request, and were wrong: it is over already
             return
         headers = request.headers
-        reason = refusal(headers.get_all("Host"), headers.get_all("Origin"), self._rules.hosts, self._rules.origins)
+        rules, secure = self._rules, self._transport is not None and self._transport.get_extra_info("ssl_object")
+        scheme = "https" if secure else "http"
+        hosts, origins = headers.get_all("Host"), headers.get_all("Origin")
+        reason = refusal(hosts, origins, rules.hosts, rules.origins, scheme)
         if reason is not None:
             handshake.send_response(handshake.reject(403, f"{reason}\n"))
             return

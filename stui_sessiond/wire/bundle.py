@@ -6,7 +6,7 @@ from collections.abc import Sequence
 class Bundle:
     """Messages that go together, in order, to everybody who hears of something."""
 
-    __slots__ = ("frames", "lines", "messages")
+    __slots__ = ("events", "frames", "lines", "messages", "unnumbered")
 
     def __init__(self, messages: Sequence[bytes]) -> None:
         self.messages = messages
@@ -14,3 +14,7 @@ class Bundle:
         """All of them as WebSocket frames, once the first WebSocket has written them."""
         self.lines: bytes | None = None
         """All of them as lines, likewise."""
+        self.events: bytes | None = None
+        """All of them as server-sent events, likewise."""
+        self.unnumbered: bytes | None = None
+        """The same without ids, for streams about several sessions."""

@@ -30,7 +30,7 @@ async def impatient(home: Path) -> AsyncIterator[Daemon]:
         data_dir=str(home / "data"), runtime_dir=str(home / "run"), lines="127.0.0.1:0", auth="none"
     )
     daemon = Daemon(Settings(server=server, backups=BackupSettings(interval=0)))
-    daemon.server._pipe_limits = replace(daemon.server._pipe_limits, stall_s=STALL_S)
+    daemon.server.pipe_limits = replace(daemon.server.pipe_limits, stall_s=STALL_S)
     await daemon.start()
     try:
         yield daemon

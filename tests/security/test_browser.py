@@ -178,10 +178,12 @@ def test_attacks_of_a_page(name: str) -> None:
 
 @needs_browser
 def test_page_that_is_listed() -> None:
-    """A page the operator listed opens its WebSockets, under our names only: the attacks above are real ones."""
+    """A page the operator listed opens its WebSockets and reads, under our names only: the attacks above are real."""
     with folder() as home:
         results, sessions = attack("127.0.0.1", home, welcome=True)
     passed = {what for what, result in results.items() if result.startswith("PASSED")}
-    wanted = {f"websocket {kind}to {host}" for kind in ("", "stui.v1 ") for host in ("127.0.0.1", "localhost")}
+    ours = ("127.0.0.1", "localhost")
+    wanted = {f"websocket {kind}to {host}" for kind in ("", "stui.v1 ") for host in ours}
+    wanted |= {f"{what}{host}" for what in ("health of ",) for host in ours}
     assert passed == wanted, results
     assert sessions == 4

@@ -129,3 +129,17 @@ class UnsubscribeResult(Struct):
 
     session_id: str | None
     unsubscribed: bool
+
+
+class OpenedData(Struct):
+    """How a stream of events over HTTP begins."""
+
+    connection_id: str
+    heartbeat_interval: Number
+    subscription: SubscribeResult
+
+
+class OpenedEvent(Struct, tag_field="event", tag="connection.opened"):
+    """The first event of a stream over HTTP: where it is; every event after that will come."""
+
+    data: OpenedData

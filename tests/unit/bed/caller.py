@@ -30,6 +30,7 @@ class TestCaller(Listener):
         self.principal: Principal | None = LOCAL
         self.greeted = False
         self.must_greet = must_greet
+        self.once = False
         self.proof: str | None = None
         self.process_id: int | None = None
         self.topics: set[Topic] = set()

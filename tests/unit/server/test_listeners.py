@@ -119,6 +119,27 @@ async def test_health_over_http() -> None:
         assert json.loads(body)["status"] == "ok"
 
 
+async def test_readiness_over_http() -> None:
+    """It takes work as long as it does not stop."""
+    async with running_daemon(server={"http": "127.0.0.1:0"}) as running:
+        asked = "GET /readyz HTTP/1.1\nHost: HOST\nConnection: close\n\n"
+        assert await http(running, asked) == (200, '{"ready":true,"reasons":[]}')
+        running.daemon.server.draining = True
+        status, body = await http(running, asked)
+        assert (status, json.loads(body)["reasons"]) == (503, ["the daemon is stopping"])
+
+
+async def test_refusal_over_http_is_a_message() -> None:
+    """Whoever is refused gets the same JSON as over a socket, with the code."""
+    async with running_daemon(server={"http": "127.0.0.1:0"}) as running:
+        for asked, code in (
+            ("GET /healthz HTTP/1.1\nHost: evil.example\nConnection: close\n\n", "permission_denied"),
+            ("GET /nowhere HTTP/1.1\nHost: HOST\nConnection: close\n\n", "unsupported_operation"),
+        ):
+            failure = json.loads((await http(running, asked))[1])
+            assert (failure["status"], failure["id"], failure["code"]) == ("error", None, code)
+
+
 @pytest.mark.parametrize(
     ("request_text", "status"),
     [

@@ -62,11 +62,12 @@ async def shake_hands(headers: Headers, path: str = "/", *offers: str) -> tuple[
         Headers(Host="localhost:PORT"),
         Headers(Host="LOCALHOST:PORT"),
         Headers(Origin=ORIGIN),
+        Headers(Origin="http://127.0.0.1:PORT"),
         Headers(Authorization="Basic x"),
     ],
 )
 async def test_handshake_of_a_welcome_peer(headers: Headers) -> None:
-    """Programs and listed pages get in."""
+    """Programs, listed pages and our own get in."""
     assert (await shake_hands(headers))[0] == 101
 
 
@@ -84,7 +85,9 @@ async def test_handshake_of_a_welcome_peer(headers: Headers) -> None:
         Headers(Origin=f"{ORIGIN}.{EVIL}"),
         Headers(Origin=f"{ORIGIN}:444"),
         Headers([("Origin", ORIGIN), ("Origin", ORIGIN)]),
-        Headers(Origin="http://127.0.0.1:PORT"),
+        Headers(Origin="https://127.0.0.1:PORT"),
+        Headers(Origin="http://127.0.0.1"),
+        Headers(Host="localhost:PORT", Origin="http://127.0.0.1:PORT"),
     ],
 )
 async def test_handshake_from_a_foreign_page(headers: Headers) -> None:
