@@ -293,4 +293,4 @@ def _refuse(place: str, reason: str) -> NoReturn:
 
 def _pointer(place: str) -> str:
     """The place that a decoder names, `.transitions[0].who`, as a JSON Pointer."""
-    return place.replace("[...]", "/*").replace("[", "/").replace("]", "").replace(".", "/")
+    return place.replace("[", "/").replace("]", "").replace(".", "/")

@@ -131,14 +131,13 @@ class Machines:
             known = wish.transition if wish.transition in names_of(session) else ""
             try:
                 state = next_state(session, wish, by, self._manager.rules.max_bytes)
+                event = state_event(session, by.who.client_id, "transition", wish.transition)
+                changed = replace(session, state=state)
+                what = f"transition:{wish.transition}"
+                after = await self._manager.advance(entry, session, changed, by.who.client_id, what, event, once)
             except StuiError as error:
                 self._count(entry.header.session_id, known, error.code)
                 raise
-            event = state_event(session, by.who.client_id, "transition", wish.transition)
-            what = f"transition:{wish.transition}"
-            after = await self._manager.advance(
-                entry, session, replace(session, state=state), by.who.client_id, what, event, once
-            )
             self._count(entry.header.session_id, known, APPLIED)
             return after
 

@@ -119,9 +119,7 @@ def test_errors_of_roles_and_keys_are_listed(name: str) -> None:
     assert keyed == (name in KEYED)
     assert ("key_reused" in descriptor.errors) == keyed
     reads_outcomes = name in {"get_result_page", "get_error_report"}
-    assert ("outcome_not_kept" in descriptor.errors) == (
-        reads_outcomes or (keyed and name != "create_session")
-    )
+    assert ("outcome_not_kept" in descriptor.errors) == (reads_outcomes or (keyed and name != "create_session"))
     runs_code = name in link.RUNS_CODE
     assert {"outcome_unknown", "lost_with_image"} & set(descriptor.errors) == (
         {"outcome_unknown", "lost_with_image"} if runs_code else set()
