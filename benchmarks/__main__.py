@@ -31,7 +31,6 @@ MEASURES: dict[str, Callable[[Run], None]] = {
     "soak": soak.measure,
 }
 LEFT_FOR_FULL = ("storage", "stalled", "returning")
-SSE = "Broadcast to 1,000 SSE subscribers: LEFT OUT, the daemon has no event stream over HTTP yet."
 
 
 def measure(run: Run, names: list[str]) -> None:
@@ -66,8 +65,6 @@ def main() -> None:
     for trouble in run.troubles.left_out.values():
         print(trouble, file=sys.stderr)
     measure(run, asked.only or usual)
-    if "broadcast" in (asked.only or usual):
-        run.report.texts.append(SSE)
     name = "-".join(["soak" if asked.only == ["soak"] else "bench", str(run.report.machine["date"])[:10]])
     name += "-quick" if asked.quick else ""
     run.report.write(asked.output, name, run.troubles)

@@ -33,6 +33,7 @@ static struct connection *connection_new(int fd, int number) {
     c->fd = fd;
     c->number = number;
     c->group = number % options.groups;
+    c->protocol = options.listening && number ? EVENTS : options.protocol;
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
     fcntl(fd, F_SETFL, O_NONBLOCK);
     watch(fd, c, EPOLLIN, EPOLL_CTL_ADD);

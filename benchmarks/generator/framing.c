@@ -1,4 +1,4 @@
-/* How do payloads travel: lines, WebSocket, socket.io over it, Redis' RESP, NATS? */
+/* How do payloads travel: lines, WebSocket, socket.io over it, Redis' RESP, NATS, server-sent events? */
 #define _GNU_SOURCE
 #include "generator.h"
 #include <stdio.h>
@@ -8,7 +8,7 @@
 static const unsigned char MASK[4] = {0x3a, 0x5c, 0x91, 0xe7};
 enum { TEXT = 1, CLOSE = 8, PING = 9, PONG = 10 };
 
-static int is_websocket(void) { return options.protocol == WEBSOCKET || options.protocol == SOCKETIO; }
+static int is_websocket(struct connection *c) { return c->protocol == WEBSOCKET || c->protocol == SOCKETIO; }
 
 void framing_mask(char *bytes, size_t length) {
     for (size_t i = 0; i < length; i++) bytes[i] ^= (char)MASK[i & 3];
@@ -30,11 +30,11 @@ static size_t frame_head(char *out, int opcode, size_t length) {
     return at + 4;
 }
 
-size_t framing_wrap(char *out, const char *payload, size_t length, size_t *mask_from) {
-    *mask_from = is_websocket() ? frame_head(out, TEXT, length) : 0;
+size_t framing_wrap(struct connection *c, char *out, const char *payload, size_t length, size_t *mask_from) {
+    *mask_from = is_websocket(c) ? frame_head(out, TEXT, length) : 0;
     memcpy(out + *mask_from, payload, length);
     if (*mask_from) framing_mask(out + *mask_from, length);
-    if (options.protocol == LINES) out[length++] = '\n';
+    if (c->protocol == LINES) out[length++] = '\n';
     return *mask_from + length;
 }
 
@@ -49,13 +49,18 @@ static void send_frame(struct connection *c, int opcode, const char *payload, si
 
 void framing_open(struct connection *c) {
     char text[512];
-    if (is_websocket()) {
+    if (is_websocket(c)) {
         int length = snprintf(text, sizeof text,
                               "GET %s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
                               "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n",
                               options.path, options.port);
         connection_send(c, text, (size_t)length);
-    } else if (options.protocol != NATS) { /* NATS speaks first */
+    } else if (c->protocol == EVENTS) {
+        struct message request = {0};
+        message_make(&request, c, options.listening);
+        connection_send(c, request.bytes, request.length);
+        free(request.bytes);
+    } else if (c->protocol != NATS) { /* NATS speaks first */
         c->phase = SCRIPTED;
         traffic_ready(c);
     }
@@ -82,7 +87,7 @@ static void take_socketio(struct connection *c, char *text, size_t length) {
 
 static void take_payload(struct connection *c, char *payload, size_t length) {
     int from = c->number;
-    if (options.protocol == SOCKETIO) {
+    if (c->protocol == SOCKETIO) {
         take_socketio(c, payload, length);
         return;
     }
@@ -99,12 +104,12 @@ static void take_payload(struct connection *c, char *payload, size_t length) {
 static size_t take_handshake(struct connection *c, char *bytes, size_t length) {
     char *end = memmem(bytes, length, "\r\n\r\n", 4);
     if (!end) return 0;
-    if (length < 12 || memcmp(bytes, "HTTP/1.1 101", 12)) {
+    if (length < 12 || memcmp(bytes, c->protocol == EVENTS ? "HTTP/1.1 200" : "HTTP/1.1 101", 12)) {
         count_bad(&counts.wrong, bytes, length);
         connection_close(c, "the handshake was refused");
         return 0;
     }
-    c->phase = options.protocol == SOCKETIO ? OPENING : SCRIPTED;
+    c->phase = c->protocol == SOCKETIO || c->protocol == EVENTS ? OPENING : SCRIPTED;
     if (c->phase == SCRIPTED) traffic_ready(c);
     return (size_t)(end + 4 - bytes);
 }
@@ -194,13 +199,31 @@ static size_t take_nats(struct connection *c, char *bytes, size_t length) {
     return line;
 }
 
+/* An event is some lines and an empty one. The first says that the stream is there. Comments carry nothing. */
+static size_t take_event(struct connection *c, char *bytes, size_t length) {
+    char *end = memmem(bytes, length, "\n\n", 2), *data = bytes;
+    if (!end) return 0;
+    while (data < end && memcmp(data, "data: ", 6)) {
+        data = memchr(data, '\n', (size_t)(end + 1 - data));
+        data++;
+    }
+    if (data < end && c->phase == OPENING) {
+        c->phase = SCRIPTED;
+        traffic_ready(c);
+    } else if (data < end) {
+        traffic_take(c, data + 6, (size_t)(end - data - 6), NO_ID);
+    }
+    return (size_t)(end + 2 - bytes);
+}
+
 size_t framing_take(struct connection *c, char *bytes, size_t length) {
     size_t used = 0;
     while (used < length && c->phase != CLOSED) {
         size_t (*take)(struct connection *, char *, size_t) = take_line;
-        if (is_websocket()) take = c->phase == SHAKING ? take_handshake : take_frame;
-        if (options.protocol == RESP) take = take_resp;
-        if (options.protocol == NATS) take = take_nats;
+        if (is_websocket(c)) take = c->phase == SHAKING ? take_handshake : take_frame;
+        if (c->protocol == EVENTS) take = c->phase == SHAKING ? take_handshake : take_event;
+        if (c->protocol == RESP) take = take_resp;
+        if (c->protocol == NATS) take = take_nats;
         size_t one = take(c, bytes + used, length - used);
         if (!one) break;
         used += one;

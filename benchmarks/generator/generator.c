@@ -6,9 +6,10 @@
  * requests and no more), --rate R (so many a second over all), --drain T (what is not answered that long after the end
  * is lost), --message and --expect (up to eight each, they take turns; a reply without what is expected is wrong),
  * --groups G with --setup (first connection of a group) and --join (the others), --modulo M, --capture FIELD, --path,
- * --watch PID,PID (their processor time). Modes: --fanout (connection 0 publishes, the others listen), --hold (say READY
- * and stay until standard input ends), --image (answer every request with --answer, over connections made or, with
- * --listen PORT, taken). message.c lists the placeholders.
+ * --watch PID,PID (their processor time). Modes: --fanout (connection 0 publishes, the others listen; with --listen-by
+ * REQUEST they do so by server-sent events, for which they send this HTTP request), --hold (say READY and stay until
+ * standard input ends), --image (answer every request with --answer, over connections made or, with --listen PORT,
+ * taken). message.c lists the placeholders.
  */
 #define _GNU_SOURCE
 #include "generator.h"
@@ -73,6 +74,7 @@ static void read_options(int argc, char **argv) {
         else if (!strcmp(name, "--message")) add(o->message, &o->messages, value);
         else if (!strcmp(name, "--expect")) add(o->expect, &o->expects, value);
         else if (!strcmp(name, "--setup")) add(o->setup, &o->setups, value);
+        else if (!strcmp(name, "--listen-by")) o->listening = value;
         else if (!strcmp(name, "--join")) add(o->join, &o->joins, value);
         else { fprintf(stderr, "generator: no option %s\n", name); exit(2); }
     }

@@ -5,7 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum protocol { LINES, WEBSOCKET, SOCKETIO, RESP, NATS };
+enum protocol { LINES, WEBSOCKET, SOCKETIO, RESP, NATS, EVENTS };
 enum phase { SHAKING, OPENING, JOINING, SCRIPTED, READY, CLOSED };
 
 #define MAX_TEXTS 8    /* messages that take turns, and steps of a script */
@@ -28,6 +28,7 @@ struct bytes { char *at; size_t length, room; };
 
 struct connection {
     int fd, number, group, wants_out;
+    enum protocol protocol;
     enum phase phase;
     struct bytes in, out;              /* the beginning of a message, and what the socket did not take yet */
     int step;                          /* of the script */
@@ -42,7 +43,7 @@ struct options {
     int port, listen, connections, window, groups, modulo, fanout, hold, image;
     double seconds, warm_s, drain_s, rate;
     uint64_t total;
-    const char *path, *capture, *answer, *watch;
+    const char *path, *capture, *answer, *watch, *listening;
     const char *message[MAX_TEXTS], *expect[MAX_TEXTS], *setup[MAX_TEXTS], *join[MAX_TEXTS];
     int messages, expects, setups, joins;
 };
@@ -68,10 +69,10 @@ void loop_start(void);
 void loop_listen(int port);
 void loop_turn(int milliseconds);
 
-/* framing.c: from bytes to payloads and back, in five protocols. */
+/* framing.c: from bytes to payloads and back, in six protocols. */
 void framing_open(struct connection *c);
 size_t framing_take(struct connection *c, char *bytes, size_t length); /* how many of them were used */
-size_t framing_wrap(char *out, const char *payload, size_t length, size_t *mask_from);
+size_t framing_wrap(struct connection *c, char *out, const char *payload, size_t length, size_t *mask_from);
 void framing_mask(char *bytes, size_t length);
 
 /* message.c: texts with placeholders. */

@@ -48,7 +48,7 @@ void message_make(struct message *m, struct connection *c, const char *text) {
         }
     }
     m->bytes = realloc(m->bytes, length + 16);
-    m->length = framing_wrap(m->bytes, plain, length, &m->mask_from);
+    m->length = framing_wrap(c, m->bytes, plain, length, &m->mask_from);
     for (int i = 0; i < m->slots; i++) m->slot[i].offset += m->mask_from;
     free(plain);
     message_number(m, 0);

@@ -66,6 +66,13 @@ class Clients:
         asked = options(fanout=True, setup=[self.hello(), self.create()], join=[self.hello(), SUBSCRIBE])
         return [*self.place("websocket"), *asked, *options(message=UPDATE, expect=UPDATED)]
 
+    def broadcast_events(self) -> list[str]:
+        """The same, and the others listen by server-sent events."""
+        asked = options(fanout=True, setup=[self.hello(), self.create()], message=UPDATE, expect=UPDATED)
+        request = f"GET /events?session_id={{SID}} HTTP/1.1\r\nHost: 127.0.0.1:{self._daemon.port}\r\n"
+        request += f"Authorization: Bearer {self._daemon.token}\r\nStui-Client-Id: {self._client_id}\r\n\r\n"
+        return [*self.place("websocket"), *asked, *options(listen_by=request)]
+
     def idle(self) -> list[str]:
         """Say hello, and nothing more."""
         return [*self.place("websocket"), *options(hold=True, setup=self.hello())]

@@ -17,6 +17,13 @@ def telling() -> Iterator[Stand]:
         yield Stand(lambda: talk.Clients(daemon).broadcast(), [daemon.pid])
 
 
+@contextmanager
+def streaming() -> Iterator[Stand]:
+    """The same over server-sent events."""
+    with fresh_daemon() as daemon:
+        yield Stand(lambda: talk.Clients(daemon).broadcast_events(), [daemon.pid])
+
+
 def beside(name: str, said: Callable[[], list[str]]) -> Entry:
     """A peer that passes on what one tells it."""
 
@@ -38,18 +45,24 @@ def event_bytes() -> int:
 def measure(run_: Run) -> None:
     """Measure all of it."""
     size = event_bytes()
+    _measure("broadcast of a change, WebSocket", telling, size, run_, beside_others=True)
+    _measure("broadcast of a change, server-sent events", streaming, size, run_, beside_others=False)
+
+
+def _measure(title: str, ours: Entry, size: int, run_: Run, *, beside_others: bool) -> None:
     settings = [Setting(f"{count:,} subscribers", count + 1) for count in run_.plan.subscribers]
     entries = {
-        DAEMON: telling,
+        DAEMON: ours,
         peers.PREBUILT: beside(peers.PREBUILT, lambda: talk.prebuilt(size)),
-        peers.SOCKETIO: beside(peers.SOCKETIO, talk.socketio_room),
-        peers.PYTHON_SOCKETIO: beside(peers.PYTHON_SOCKETIO, talk.socketio_room),
     }
+    if beside_others:
+        entries[peers.SOCKETIO] = beside(peers.SOCKETIO, talk.socketio_room)
+        entries[peers.PYTHON_SOCKETIO] = beside(peers.PYTHON_SOCKETIO, talk.socketio_room)
     aims = {
         (setting.name, name): aim
         for setting in settings
         for name, aim in ((peers.PREBUILT, 0.8), (peers.SOCKETIO, 1), (peers.PYTHON_SOCKETIO, 10))
         if setting.connections > 1000
     }
-    contest = Contest("broadcast of a change, WebSocket", "deliveries", settings, entries, aims)
+    contest = Contest(title, "deliveries", settings, entries, aims)
     run_.report.rows += hold(contest, run_.plan.rounds, run_.plan.seconds, run_.troubles)

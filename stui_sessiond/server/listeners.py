@@ -29,6 +29,7 @@ from stui_sessiond.server.door import Door
 from stui_sessiond.server.peer import ImageEvents, Peer, PeerLimits, hello_watch
 from stui_sessiond.sessions.feed import Feed
 from stui_sessiond.tasks import TaskOwner
+from stui_sessiond.transports.events import Beat
 from stui_sessiond.transports.lines import LineProtocol
 from stui_sessiond.transports.pipe import Pipe, PipeLimits
 from stui_sessiond.transports.turn import Turn
@@ -135,6 +136,7 @@ class Server:
         )
         self._admission = Admission(admission, time.monotonic)
         self.turn = Turn()
+        self.beat = Beat()
 
     # ---- listening
 

@@ -6,10 +6,8 @@ written. Nothing that was written is changed: each opening begins a new file, wi
 """
 
 import functools
-import hashlib
 import itertools
 import os
-import re
 import threading
 import time
 from collections import deque
@@ -29,13 +27,14 @@ from stui_sessiond.security.audit import (
     Head,
     Word,
     decode_entry,
-    decode_head,
     encode_head,
     safe_actor,
     safe_details,
     safe_id,
     seal_line,
 )
+from stui_sessiond.storage.audit_end import Draft, find_end, first_entry, log_files
+from stui_sessiond.storage.audit_fold import Folds
 from stui_sessiond.storage.fs import AppendFile, FileSystem
 from stui_sessiond.storage.layout import Layout
 from stui_sessiond.wire.timestamp import format_time
@@ -61,21 +60,10 @@ FILE_BYTES = 4 * 1024 * 1024
 ANCHOR_EVERY = 1000
 """After so many entries the hash is also told to the daemon's own log, which may be kept elsewhere."""
 
-FOLD_S = 60.0
-FOLD_FREE = 5
-"""Refusals of one kind and origin in `FOLD_S` that get entries of their own; the others share one."""
-
-MAX_FOLDS = 1024
-"""Kinds of refusals that are told apart at a time."""
-
-FOLDED: frozenset[Event] = frozenset({"peer.refused", "permission.denied", "token.refused"})
-"""What a stranger could fill the disk with."""
-
 KEY_BYTES = 32
 CLOSE_S = 5.0
 """How long a close waits for the disk."""
 
-FILE_NAME = re.compile(r"^\d{16}\.\d{3}\.jsonl$")
 DAY_CHARS = len("2026-11-20")
 
 
@@ -84,38 +72,6 @@ class AuditRules(msgspec.Struct, frozen=True, kw_only=True):
 
     max_bytes: int = 256 * 1024 * 1024
     max_age_s: float = 400 * 86400.0
-
-
-class _Draft(msgspec.Struct, frozen=True):
-    """An entry without its place in the chain."""
-
-    event: Event
-    at: str
-    outcome: str = "ok"
-    actor: Actor | None = None
-    session_id: str | None = None
-    image_id: str | None = None
-    command: str | None = None
-    details: dict[str, Word] = {}
-
-
-class _Fold(msgspec.Struct):
-    """Refusals of one kind since a moment."""
-
-    draft: _Draft
-    since: float
-    seen: int = 1
-    untold: int = 0
-
-
-class _Found(msgspec.Struct, frozen=True):
-    """What an opening found: where the chain goes on, and what has to be said of it."""
-
-    seq: int
-    hash: str
-    first_seq: int
-    first_prev: str
-    notes: list[_Draft]
 
 
 class FileAudit:
@@ -129,8 +85,8 @@ class FileAudit:
         self._clock = clock
         self._rules = rules or AuditRules()
         self._changed = threading.Condition()
-        self._waiting: deque[_Draft] = deque()
-        self._folds: dict[tuple[object, ...], _Fold] = {}
+        self._waiting: deque[Draft] = deque()
+        self._folds = Folds()
         self._lost = 0
         self._lost_since = ""
         self._taken = 0
@@ -172,7 +128,7 @@ class FileAudit:
     ) -> None:
         """Take an entry down. Never blocks, never raises."""
         now = self._clock()
-        draft = _Draft(
+        draft = Draft(
             event,
             format_time(now),
             outcome,
@@ -183,7 +139,7 @@ class FileAudit:
             safe_details(details or {}),
         )
         with self._changed:
-            if event not in FOLDED or not self._is_folded(draft):
+            if not self._folds.takes(draft):
                 self._put(draft)
             if self._idle or len(self._waiting) == MAX_BATCH:  # else the thread is at work, or comes by itself
                 self._idle = False
@@ -208,7 +164,7 @@ class FileAudit:
 
     # ---- the queue, under the lock
 
-    def _put(self, draft: _Draft) -> None:
+    def _put(self, draft: Draft) -> None:
         if len(self._waiting) >= MAX_WAITING:
             self._lost_since = self._lost_since if self._lost else draft.at
             self._lost += 1
@@ -216,34 +172,11 @@ class FileAudit:
         self._waiting.append(draft)
         self._taken += 1
 
-    def _is_folded(self, draft: _Draft) -> bool:
-        """Count a refusal; tell whether it shares an entry with others."""
-        origin = None
-        if draft.actor is not None and draft.actor.address is not None:
-            origin = (draft.actor.transport, draft.actor.address.rpartition(":")[0] or draft.actor.address)
-        kind: tuple[object, ...] = (draft.event, draft.outcome, draft.command, origin)
-        if kind not in self._folds and len(self._folds) >= MAX_FOLDS:
-            kind = (draft.event,)
-        fold = self._folds.get(kind)
-        if fold is None:
-            self._folds[kind] = _Fold(draft, time.monotonic())
-            return False
-        fold.seen += 1
-        if fold.seen <= FOLD_FREE:
-            return False
-        fold.untold += 1
-        fold.draft = draft
-        return True
-
     def _unfold(self, *, everything: bool) -> None:
-        now = time.monotonic()
-        for kind, fold in list(self._folds.items()):
-            if everything or now - fold.since >= FOLD_S:
-                del self._folds[kind]
-                if fold.untold:
-                    self._put(replace(fold.draft, details={**fold.draft.details, "repeated": fold.untold}))
+        for draft in self._folds.due(everything=everything):
+            self._put(draft)
 
-    def _next_batch(self) -> list[_Draft]:
+    def _next_batch(self) -> list[Draft]:
         """Wait for something to write. Empty: it is time to end."""
         while not self._waiting and not self._lost and not self._closing:
             self._idle = True
@@ -255,7 +188,7 @@ class FileAudit:
         batch = list(itertools.islice(self._waiting, MAX_BATCH))
         if self._lost and len(batch) == len(self._waiting):
             details: dict[str, Word] = {"lost": self._lost, "since": self._lost_since}
-            batch.append(_Draft("audit.hole", format_time(self._clock()), "storage_full", details=details))
+            batch.append(Draft("audit.hole", format_time(self._clock()), "storage_full", details=details))
         return batch
 
     # ---- the thread
@@ -284,7 +217,7 @@ class FileAudit:
         if self._locked:
             self._fs.unlock()
 
-    def _settle(self, batch: Sequence[_Draft]) -> None:
+    def _settle(self, batch: Sequence[Draft]) -> None:
         with self._changed:
             count = sum(1 for draft in batch if draft.event != "audit.hole")
             for draft in batch:
@@ -325,14 +258,14 @@ class FileAudit:
         except OSError:
             _log.warning("audit.left_unfinished", path=str(self._path))
 
-    def _write(self, batch: Sequence[_Draft]) -> None:
+    def _write(self, batch: Sequence[Draft]) -> None:
         """Append entries and make them durable.
 
         Raises:
             OSError: they may be on the disk or not.
         """
         file = self._file
-        notes: list[_Draft] = []
+        notes: list[Draft] = []
         if file is None:
             notes = self._begin(batch[0].at)
         elif self._size >= FILE_BYTES or batch[0].at[:DAY_CHARS] != self._day:
@@ -345,7 +278,7 @@ class FileAudit:
         if begun:
             self._drop_old()
 
-    def _append(self, drafts: Sequence[_Draft]) -> None:
+    def _append(self, drafts: Sequence[Draft]) -> None:
         seq, last = self._head.seq, self._head.hash
         lines: list[bytes] = []
         for draft in drafts:
@@ -399,7 +332,7 @@ class FileAudit:
 
     # ---- opening
 
-    def _begin(self, at: str) -> list[_Draft]:
+    def _begin(self, at: str) -> list[Draft]:
         """Find where the chain goes on, and begin a file; tell what has to be said of what was found."""
         if not self._locked:
             self._fs.make_folder(self._layout.root)
@@ -415,12 +348,12 @@ class FileAudit:
         self._new_file(at)
         return [*notes, *found.notes]
 
-    def _open_key(self, at: str) -> list[_Draft]:
+    def _open_key(self, at: str) -> list[Draft]:
         key = self._fs.read(self._layout.audit_key)
         notes = []
         if key is not None and len(key) != KEY_BYTES:
             self._fs.rename(self._layout.audit_key, self._layout.root / "audit.key.damaged")
-            notes = [_Draft("audit.damaged", at, "damaged", details={"what": "audit.key"})]
+            notes = [Draft("audit.damaged", at, "damaged", details={"what": "audit.key"})]
             key = None
         if key is None:
             key = token_bytes(KEY_BYTES)
@@ -441,7 +374,7 @@ class FileAudit:
 
     # ---- what is old
 
-    def _too_old(self) -> list[_Draft]:
+    def _too_old(self) -> list[Draft]:
         """Choose files to let go of when a file has just begun; an entry says so, and the log begins later."""
         if self._size:
             return []
@@ -459,7 +392,7 @@ class FileAudit:
             entries = max(0, first_seq - self._head.first_seq)
             if entries:
                 details: dict[str, Word] = {"file": name, "entries": entries, "up_to": first_seq - 1}
-                drafts.append(_Draft("audit.dropped", format_time(self._clock()), details=details))
+                drafts.append(Draft("audit.dropped", format_time(self._clock()), details=details))
             self._head = replace(self._head, first_seq=first_seq, first_prev=first_prev)
             total -= sizes[number]
         return drafts
@@ -489,79 +422,3 @@ def note_tool(root: Path, fs: FileSystem, tool: str, details: Mapping[str, Word]
     actor = Actor(transport="command line", address=f"user {os.getuid()} process {os.getpid()}")
     log.record("tool.ran", actor, outcome=outcome, command=tool, details=details)
     return log.close()
-
-
-def log_files(layout: Layout, fs: FileSystem) -> list[str]:
-    """List the files of the log, the oldest first.
-
-    Raises:
-        OSError: the folder cannot be read.
-    """
-    return [name for name in fs.names(layout.audit) if FILE_NAME.match(name)]
-
-
-def find_end(layout: Layout, fs: FileSystem, key: bytes, at: str) -> _Found:
-    """Find the last entry, compare it with the head, and tell what a new file has to begin with.
-
-    Only the end is looked at; `storage.tools.audit` looks at everything.
-
-    Raises:
-        OSError: something cannot be read.
-    """
-    files = log_files(layout, fs)
-    data = fs.read(layout.audit_head)
-    head = None if data is None else decode_head(data, key)
-    tail, notes = _read_back(layout, fs, files, head.seq if head else None, at)
-    last_seq, last_hash = (tail[-1].seq, tail[-1].hash) if tail else (0, GENESIS)
-    if head is None:
-        if data is not None or files:
-            notes.append(_damaged(at, "head"))
-        first = first_entry(layout, fs, files)
-        first_seq, first_prev = (first.seq, first.prev) if first else (1, GENESIS)
-        return _Found(last_seq, last_hash, first_seq, first_prev, notes)
-    if last_seq < head.seq:  # go on behind what is missing, so that the gap stays to be seen
-        notes.append(_damaged(at, "end", expected=head.seq, found=last_seq))
-        return _Found(head.seq, head.hash, head.first_seq, head.first_prev, notes)
-    if any(entry.seq == head.seq and entry.hash != head.hash for entry in tail):
-        notes.append(_damaged(at, "rewritten", seq=head.seq))
-    if head.clean and last_seq > head.seq:
-        notes.append(_damaged(at, "added", seq=head.seq + 1))
-    return _Found(last_seq, last_hash, head.first_seq, head.first_prev, notes)
-
-
-def _read_back(
-    layout: Layout, fs: FileSystem, files: Sequence[str], down_to: int | None, at: str
-) -> tuple[list[Entry], list[_Draft]]:
-    """Read files from the last one backwards until there is an entry, and the one with seq `down_to`."""
-    tail: list[Entry] = []
-    notes: list[_Draft] = []
-    for name in reversed(files):
-        *lines, torn = (fs.read(layout.audit / name) or b"").split(b"\n")
-        if torn and not tail:  # no entry after it says so yet
-            details: dict[str, Word] = {"file": name, "bytes": len(torn)}
-            details["torn_sha256"] = hashlib.sha256(torn).hexdigest()
-            notes.append(_Draft("audit.torn", at, "torn", details=details))
-        entries = [decode_entry(line) for line in lines]
-        if entries and entries[-1] is None:
-            notes.append(_damaged(at, "last lines", file=name))
-        tail = [*(entry for entry in entries if entry is not None), *tail]
-        if tail and (down_to is None or tail[0].seq <= down_to):
-            break
-    return tail, notes
-
-
-def _damaged(at: str, what: str, **details: Word) -> _Draft:
-    return _Draft("audit.damaged", at, "damaged", details={"what": what, **details})
-
-
-def first_entry(layout: Layout, fs: FileSystem, names: Sequence[str]) -> Entry | None:
-    """Read the first entry of these files that can be read.
-
-    Raises:
-        OSError: a file cannot be read.
-    """
-    for name in names:
-        for line in (fs.read(layout.audit / name) or b"").split(b"\n"):
-            if entry := decode_entry(line):
-                return entry
-    return None

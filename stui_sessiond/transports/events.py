@@ -163,12 +163,8 @@ class EventPipe(StreamPipe):
                 bundle.events = written
             else:
                 bundle.unnumbered = written
-        if self._closing:
-            return True
-        if not self._out:  # as `_queue` has it; a call less for each event and subscriber
-            self._turn.add(self)
-        self._out.append(written)
-        self._out_bytes += len(written)
+        if not self._closing:
+            self._send_shared(written)
         return True
 
     def beat(self) -> None:

@@ -175,7 +175,7 @@ class LineProtocol(StreamPipe):
         if not self._closing:
             if bundle.lines is None:
                 bundle.lines = b"\n".join([*bundle.messages, b""])
-            self._queue(bundle.lines)
+            self._send_shared(bundle.lines)
         return True
 
     def close(self, reason: CloseReason) -> None:

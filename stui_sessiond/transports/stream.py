@@ -186,6 +186,14 @@ class StreamPipe(asyncio.Protocol, abc.ABC):
         self._out.append(written)
         self._out_bytes += len(written)
 
+    def _send_shared(self, written: bytes) -> None:
+        """Write what others get as well: at once, unless something waits or enough pipes did so in this turn."""
+        transport = self._transport
+        if self._out or transport is None or transport.is_closing() or not self._turn.spend():
+            self._queue(written)
+        else:
+            transport.write(written)
+
     def _take_out(self) -> list[bytes]:
         """Take what is queued, to be written now."""
         taken, self._out, self._out_bytes = self._out, [], 0

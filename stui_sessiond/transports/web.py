@@ -48,6 +48,8 @@ class WebProtocol(HttpToolsProtocol):
         self._ticket: Ticket | None = ticket
         self._request_s = request_s
         self._timer: asyncio.TimerHandle | None = None
+        self._running: RequestResponseCycle | None = None
+        """The request that is being answered."""
         self._in_head = True
         self._head_bytes = 0
         self._body_bytes = 0
@@ -77,6 +79,7 @@ class WebProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop."""
         self._stop_timer()
+        self._running = None
         super().connection_lost(exc)
         if self._ticket is not None:
             self._ticket.leave()
@@ -116,13 +119,15 @@ class WebProtocol(HttpToolsProtocol):
 
     def hand_over(self, pipe: StreamPipe) -> bool:
         """Let a pipe have the connection instead of the present request's response; False: it is gone."""
-        cycle: RequestResponseCycle | None = self.cycle
-        if cycle is None or cycle.response_started or self.transport.is_closing():
+        cycle = self._running
+        if cycle is None or cycle.disconnected or cycle.response_started or self.transport.is_closing():
             return False
         self._stop_timer()
         self._unset_keepalive_if_required()
         self._ticket = None  # it goes with the connection
         self.connections.discard(self)
+        self.pipeline.clear()
+        self._running = self.parser = None  # type: ignore[assignment]  # as uvicorn does: the parser holds us
         cycle.disconnected = True  # what the application still says goes nowhere
         self.transport.set_protocol(pipe)
         pipe.connection_made(self.transport)
@@ -133,6 +138,10 @@ class WebProtocol(HttpToolsProtocol):
         return True
 
     # ---- inside
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:  # noqa: ANN401 -- an ASGI application
+        self._running = cycle  # `cycle` is the newest request, which may wait behind this one
+        super()._start_asgi_task(cycle, app)
 
     def _start_timer(self) -> None:
         self._timer = asyncio.get_running_loop().call_later(self._request_s, self._too_slow)

@@ -293,10 +293,7 @@ class WebSocketProtocol(StreamPipe):
         frames = bundle.frames
         if frames is None:
             frames = bundle.frames = b"".join(map(write_text, bundle.messages))
-        if not self._out:  # as `_queue` has it; a call less for each event and subscriber
-            self._turn.add(self)
-        self._out.append(frames)
-        self._out_bytes += len(frames)
+        self._send_shared(frames)
         return True
 
     def close(self, reason: CloseReason) -> None:

@@ -14,7 +14,7 @@ from starlette.routing import Route
 from stui_sessiond.contract import CloseReason
 from stui_sessiond.errors import ParameterError
 from stui_sessiond.transports.event_frame import read_position, write_fields, write_position
-from stui_sessiond.transports.events import HEAD, Beat, EventPipe, write_head
+from stui_sessiond.transports.events import HEAD, EventPipe, write_head
 from stui_sessiond.web.guard import cors_headers
 from stui_sessiond.web.outcome import failure_in
 from stui_sessiond.web.parts import WebParts
@@ -41,7 +41,7 @@ _read_answer = msgspec.json.Decoder(_Answer).decode
 
 def routes(parts: WebParts) -> list[Route]:
     """List the routes."""
-    server, beat = parts.server, Beat()
+    server = parts.server
 
     async def events(request: Request) -> Response:
         asker = parts.callers.who(request, "observe")
@@ -54,7 +54,7 @@ def routes(parts: WebParts) -> list[Route]:
         def start(answer: bytes) -> bytes | None:
             if failure_in(answer) is not None:
                 return None
-            opened = OpenedData(peer.connection_id or "", plain(beat.interval_s), _read_answer(answer).result)
+            opened = OpenedData(peer.connection_id or "", plain(server.beat.interval_s), _read_answer(answer).result)
             return head + _begin(opened, since, numbered=numbered)
 
         numbered = "topics" not in wanted
@@ -65,7 +65,7 @@ def routes(parts: WebParts) -> list[Route]:
             server.pipe_limits,
             state["ticket"],
             server.turn,
-            beat,
+            server.beat,
             start,
             numbered=numbered,
         )

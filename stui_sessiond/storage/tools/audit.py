@@ -13,7 +13,7 @@ import msgspec
 
 from stui_sessiond.errors import StorageError
 from stui_sessiond.security.audit import GENESIS, Entry, Head, decode_entry, decode_head
-from stui_sessiond.storage.audit_log import FILE_NAME, log_files
+from stui_sessiond.storage.audit_end import FILE_NAME, log_files
 from stui_sessiond.storage.fs import FileSystem
 from stui_sessiond.storage.layout import Layout
 

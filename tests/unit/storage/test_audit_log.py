@@ -11,7 +11,8 @@ import pytest
 from stui_sessiond.errors import StorageError
 from stui_sessiond.security.audit import Actor, Entry
 from stui_sessiond.storage import audit_log
-from stui_sessiond.storage.audit_log import FOLD_FREE, AuditRules, FileAudit
+from stui_sessiond.storage.audit_fold import FOLD_FREE
+from stui_sessiond.storage.audit_log import AuditRules, FileAudit
 from stui_sessiond.storage.fs import LocalFileSystem
 from stui_sessiond.storage.tools.audit import AuditReport, Follower, last_entries, read_anchor, verify_audit
 from tests.unit.bed.clock import FakeClock

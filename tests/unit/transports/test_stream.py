@@ -9,6 +9,7 @@ from stui_sessiond.contract import load_contract
 from stui_sessiond.transports import lines
 from stui_sessiond.transports.lines import TURN_BYTES, LineProtocol
 from stui_sessiond.transports.pipe import PipeLimits
+from stui_sessiond.wire.bundle import Bundle
 from tests.unit.bed.pipe import Echo, Echoes
 
 LIMITS = PipeLimits(message_bytes=100, outbound_soft_bytes=1000, outbound_hard_bytes=10_000, stall_s=0.0)
@@ -191,3 +192,24 @@ async def test_peer_that_sends_much_at_once_waits_for_its_next_turn() -> None:
     states.append(transport.reading)
     assert states == [False, True, False, True]
     assert len(echo.heard) == 1
+
+
+async def test_pipe_with_an_event_that_others_get_as_well() -> None:
+    """It is written at once, but never before what was queued for this peer."""
+    pipe, transport, _ = a_pipe()
+    assert pipe.take(Bundle([b"event"]))
+    assert transport.waiting == len(b"event\n")
+    pipe.send(b"answer")
+    assert pipe.take(Bundle([b"event"]))
+    assert transport.waiting == len(b"event\n")
+    await turn()
+    assert transport.waiting == len(b"event\nanswer\nevent\n")
+
+
+async def test_pipe_that_was_cut_off_takes_no_event() -> None:
+    """Nothing is written to a socket that is closed already."""
+    pipe, transport, _ = a_pipe()
+    transport.abort()
+    pipe.take(Bundle([b"event"]))
+    await turn()
+    assert transport.waiting == 0

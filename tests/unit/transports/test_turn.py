@@ -62,3 +62,12 @@ async def test_turn_with_very_many() -> None:
     assert journal[-1] == "somebody else"
     await asyncio.sleep(0)
     assert len(journal) == PIPES_AT_ONCE + 2
+
+
+async def test_turn_in_which_enough_pipes_wrote_at_once() -> None:
+    """The next one has to wait; when the loop has gone round there is room for as many again."""
+    turn = Turn()
+    assert all(turn.spend() for _ in range(PIPES_AT_ONCE))
+    assert not turn.spend()
+    await asyncio.sleep(0)
+    assert turn.spend()
