@@ -190,4 +190,4 @@ class SharedStateMachine(RuleBasedStateMachine):
 
 
 TestSharedState = SharedStateMachine.TestCase
-TestSharedState.settings = settings(max_examples=40, stateful_step_count=25)
+TestSharedState.settings = settings(max_examples=120, stateful_step_count=25)
