@@ -77,20 +77,18 @@ def listen(url: str, session_id: str, token: str | None) -> Iterator[Event]:
             headers["Last-Event-ID"] = reader.last_id
         try:
             connection.request("GET", f"/events?{urlencode({'session_id': session_id})}", headers=headers)
-            response = connection.getresponse()
-            if response.status != http.client.OK:
-                text = response.read().decode()
-                if response.status < http.client.INTERNAL_SERVER_ERROR:
-                    sys.exit(f"events_over_http: {response.status} {text}")  # it would not be better the next time
-                continue
-            reader = Reader(reader.last_id)  # half an event of the broken connection is not the start of another
-            while piece := response.read1(65536):
-                yield from reader.feed(piece)
+            with connection.getresponse() as response:
+                if response.status == http.client.OK:
+                    reader = Reader(reader.last_id)  # half an event of before is not the start of one of now
+                    while piece := response.read1(65536):
+                        yield from reader.feed(piece)
+                elif response.status < http.client.INTERNAL_SERVER_ERROR:  # it would not be better the next time
+                    sys.exit(f"events_over_http: {response.status} {response.read().decode()}")
         except (OSError, http.client.HTTPException):
             pass
         finally:
             connection.close()
-            time.sleep(reader.retry_s)
+        time.sleep(reader.retry_s)
 
 
 def main(url: str, session_id: str, how_many: int | None) -> None:

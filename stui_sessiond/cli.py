@@ -20,6 +20,7 @@ from stui_sessiond import (
     cli_fuzz,
     cli_image_conformance,
     cli_images,
+    cli_log_level,
     cli_store,
     cli_tls,
     cli_token,
@@ -54,6 +55,7 @@ main.add_command(cli_code.code)
 main.add_command(cli_eval.evaluate)
 main.add_command(cli_doctor.doctor)
 main.add_command(cli_images.images)
+main.add_command(cli_log_level.log_level)
 main.add_command(cli_fuzz.fuzz)
 main.add_command(cli_fuzz.fuzz_image)
 main.add_command(cli_image_conformance.image_conformance)
@@ -76,6 +78,7 @@ main.add_command(cli_image_conformance.image_conformance)
 @click.option("--tls-client-ca", metavar="FILE", help="Let in only clients and images with certificates of this CA.")
 @click.option("--ready-file", metavar="FILE", help="Write where the daemon listens, once it does.")
 @click.option("--log-format", metavar="console|json", help="For people (default) or for machines.")
+@click.option("--log-file", metavar="FILE", help="Log into this file, opened anew at SIGHUP. Default: standard error.")
 @click.option("--log-level", metavar="LEVEL", help="debug, info (default), warning or error.")
 def serve(config_file: Path | None, **given: str | None) -> None:
     """Run the daemon until SIGTERM or Ctrl-C.
@@ -94,7 +97,8 @@ def serve(config_file: Path | None, **given: str | None) -> None:
             return config.load_settings(config_file, os.environ, given)
 
         settings = read()
-        logs.set_up_logs(settings.server.log_format, settings.server.log_level)
+        server = settings.server
+        logs.set_up_logs(server.log_format, server.log_level, config.log_file(server))
         _run(process.serve(settings, config.Reread(config_file, read)))
     except (errors.ConfigError, errors.StorageError) as error:
         fail(str(error), EXIT_USAGE)

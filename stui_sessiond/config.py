@@ -14,7 +14,8 @@ import msgspec
 from msgspec import Meta
 
 from stui_sessiond.errors import ConfigError
-from stui_sessiond.logs import LogFormat, LogLevel
+from stui_sessiond.log_level import LogLevel
+from stui_sessiond.logs import LogFormat
 from stui_sessiond.security.access import AccessLists, AccessRules, AddressLists, check_networks
 from stui_sessiond.security.policy import PolicyRules, broken_pattern
 from stui_sessiond.security.tls import TlsFiles
@@ -41,6 +42,7 @@ class ServerSettings(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     ready_file: str | None = None
     log_format: LogFormat = "console"
     log_level: LogLevel = "info"
+    log_file: str | None = None
     drain_timeout: Annotated[float, Meta(ge=0)] = 10.0
 
 
@@ -164,6 +166,18 @@ class AccessSettings(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     hosts: list[str] = []
 
 
+class ObserveSettings(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """[observe]: who may read metrics, and where traces go.
+
+    `metrics_open` lets everybody who reaches the HTTP port read them. `otlp_endpoint` turns traces on; `trace_ratio` is
+    how many requests of clients that do not trace themselves are traced.
+    """
+
+    metrics_open: bool = False
+    otlp_endpoint: str | None = None
+    trace_ratio: Annotated[float, Meta(ge=0, le=1)] = 1.0
+
+
 class Settings(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """All settings."""
 
@@ -180,6 +194,7 @@ class Settings(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     policy: PolicySettings = msgspec.field(default_factory=PolicySettings)
     access: AccessSettings = msgspec.field(default_factory=AccessSettings)
     audit: AuditSettings = msgspec.field(default_factory=AuditSettings)
+    observe: ObserveSettings = msgspec.field(default_factory=ObserveSettings)
 
 
 class Reread(msgspec.Struct, frozen=True):
@@ -203,6 +218,7 @@ _SECTIONS: dict[str, type[msgspec.Struct]] = {
     "policy": PolicySettings,
     "access": AccessSettings,
     "audit": AuditSettings,
+    "observe": ObserveSettings,
 }
 
 
@@ -393,6 +409,11 @@ def tls_files(tls: TlsSettings) -> TlsFiles | None:
         return None
     ca = None if tls.client_ca is None else Path(tls.client_ca).absolute()
     return TlsFiles(certificate=Path(tls.certificate).absolute(), key=Path(tls.key).absolute(), client_ca=ca)
+
+
+def log_file(server: ServerSettings) -> Path | None:
+    """Where the log goes; None: to standard error."""
+    return Path(server.log_file).absolute() if server.log_file else None
 
 
 def data_dir(server: ServerSettings) -> Path:

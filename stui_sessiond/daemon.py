@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import structlog
 
-from stui_sessiond import __version__, config, rules
+from stui_sessiond import __version__, config, logs, rules
 from stui_sessiond.commands.approval import Approvals
 from stui_sessiond.commands.auditing import RequestAudit
 from stui_sessiond.commands.authentication import Authenticator
@@ -19,7 +19,6 @@ from stui_sessiond.commands.code import CodeCommands
 from stui_sessiond.commands.connection import ConnectionCommands
 from stui_sessiond.commands.context import ContextCommands
 from stui_sessiond.commands.development import DevelopmentCommands
-from stui_sessiond.commands.dispatch import Dispatcher
 from stui_sessiond.commands.evaluation import EvaluationCommands
 from stui_sessiond.commands.event import EventCommands
 from stui_sessiond.commands.gate import SessionGate
@@ -31,6 +30,7 @@ from stui_sessiond.commands.interruption import InterruptionCommands
 from stui_sessiond.commands.kept import SWEEP_INTERVAL_S, Kept
 from stui_sessiond.commands.many import ManyImagesCommands
 from stui_sessiond.commands.mirror import Mirror
+from stui_sessiond.commands.operation import OperationCommands
 from stui_sessiond.commands.paging import LongResults
 from stui_sessiond.commands.reapply import ReapplyCommands
 from stui_sessiond.commands.relay import Relay
@@ -48,16 +48,12 @@ from stui_sessiond.images.registry import ImageRegistry
 from stui_sessiond.images.watch import TICK_S
 from stui_sessiond.model.event import Position
 from stui_sessiond.model.request import RequestEntry
+from stui_sessiond.observe.choice import make_dispatcher
+from stui_sessiond.observe.parts import ObservedParts
+from stui_sessiond.observe.sampler import Sampler
 from stui_sessiond.ready import Ready, remove_ready, shown, write_ready
 from stui_sessiond.security.access import Access
-from stui_sessiond.security.audit import (
-    NO_AUDIT,
-    AuditLog,
-    Word,
-    config_reloaded,
-    token_created,
-    token_revoked,
-)
+from stui_sessiond.security.audit import NO_AUDIT, AuditLog, Word, config_reloaded
 from stui_sessiond.security.keys import gather
 from stui_sessiond.security.policy import Policy
 from stui_sessiond.security.principal import Principal
@@ -66,7 +62,7 @@ from stui_sessiond.security.sealing import CLEAR
 from stui_sessiond.security.token import Tokens
 from stui_sessiond.server.listeners import Endpoints, Server
 from stui_sessiond.server.peer import Peer
-from stui_sessiond.server.reload import Reloader
+from stui_sessiond.server.reload import Reloader, reload_tokens
 from stui_sessiond.sessions.belonging import Belonging
 from stui_sessiond.sessions.custody import CustodyTable
 from stui_sessiond.sessions.driving import Driving
@@ -92,7 +88,6 @@ from stui_sessiond.wire.forms import EventMessage, encode_event
 from stui_sessiond.wire.timestamp import format_time
 
 _log = structlog.get_logger(__name__)
-
 
 ORPHANED_INTERVAL_S = 15.0
 """Between looks for sessions whose images have been gone for too long."""
@@ -159,6 +154,7 @@ class Daemon:
         driving = Driving(keeper, hub, clock)
         feed = Feed(keeper, hub, driving, life.retention_s)
         self._mirror = mirror = Mirror(DatabaseChanges(self.database, clock), keeper, hub, clock)
+        self.machines = machines = Machines(keeper, self.manager)
         approvals = Approvals(self._policy, keeper.post_to, clock)
         self._keeping = keeping = Kept(self.manager, keeper, book, self.images, hub, custody)
         self._image_commands, self._image_sessions, switching = self._image_families(
@@ -189,8 +185,9 @@ class Daemon:
             mirror,
             ReapplyCommands(self.images, mirror, approvals, clock),
             HistoryCommands(self.manager),
-            SharedStateCommands(self.manager, Machines(keeper, self.manager)),
+            SharedStateCommands(self.manager, machines),
             StorageCommands(self._storage),
+            OperationCommands(logs.LEVELS),
             EvaluationCommands(book, relay, running, long_results),
             *self._asking,
             self._image_sessions,
@@ -198,7 +195,7 @@ class Daemon:
             approvals,
             EventCommands(self.manager, book, relay, feed, hub, settings.limits.subscriptions),
             SharingCommands(self.manager, feed, hub, driving),
-            ConnectionCommands(
+            greeting := ConnectionCommands(
                 rules.server_facts(self.server_id, settings),
                 contract,
                 validator,
@@ -209,14 +206,16 @@ class Daemon:
                 lambda link, reply: code.receive_stray(link, reply) or relay.receive_stray(link, reply),
                 self._authenticator,
                 self._access,
-                self._crowded,
+                lambda who: self.server.crowded(who),  # noqa: PLW0108 -- it is made later
                 lambda: self._resume_tokens,
                 self._remembered,
             ),
         )
         table = CommandTable(contract, [command for family in families for command in family.commands()])
         self.server = Server(
-            Dispatcher(
+            make_dispatcher(
+                settings.observe,
+                self.server_id,
                 table,
                 contract.errors,
                 clock,
@@ -230,6 +229,19 @@ class Daemon:
             rules.peer_limits(settings),
             rules.server_rules(settings, self._access),
             self.audit,
+        )
+        self.observed = ObservedParts(
+            version=__version__,
+            uptime_s=self.uptime_s,
+            server=self.server,
+            connections=greeting,
+            quotas=self._quotas,
+            running=running,
+            images=self.images,
+            storage=lambda: self._storage.gauges() if isinstance(self._storage, FileStorage) else None,
+            audit=lambda: self.audit.state if isinstance(self.audit, FileAudit) else None,
+            sampler=Sampler(keeper.shelf, clock),
+            log=logs.SINK.tally,
         )
 
     def _image_families(
@@ -295,6 +307,8 @@ class Daemon:
         self._tasks.start(_every(SWEEP_INTERVAL_S, self._keeping.sweep), "kept")
         self._tasks.start(_every(TICK_S, self._image_commands.watch.tick), "images")
         self._tasks.start(_every(ORPHANED_INTERVAL_S, self._image_sessions.close_orphaned), "orphaned")
+        if server.http is not None:  # somebody may want to know
+            self._tasks.start(self.observed.sampler.run(), "sampler")
         _log.info("daemon.ready", version=__version__, **msgspec.to_builtins(self.ready))
         return self.ready
 
@@ -303,6 +317,7 @@ class Daemon:
         _log.info("daemon.draining", grace_s=self.settings.server.drain_timeout)
         await self.server.drain(self.settings.server.drain_timeout)
         await self._tasks.close()
+        await self.server.dispatcher.close()
         for asking in self._asking:
             await asking.close()
         await self._relay.close()
@@ -357,9 +372,6 @@ class Daemon:
     def _find_token(self, token: str) -> tuple[Principal | None, str]:
         return (None, "unknown") if self._tokens is None else self._tokens.find(token)
 
-    def _crowded(self, principal: Principal) -> bool:
-        return self.server.crowded(principal)
-
     def _may_stay(self, peer: Peer) -> bool:
         if peer.principal is None:
             return True
@@ -378,22 +390,12 @@ class Daemon:
         fresh = rules.quotas(settings)
         self._quotas.requests, self._quotas.evaluations = fresh.requests, fresh.evaluations
 
-    def _reload_tokens(self) -> None:
-        for change in self._tokens.reload() if self._tokens is not None else ():
-            record = change.record
-            _log.info(f"token.{change.what}", name=record.name)
-            if change.what == "created":
-                expires_at = None if record.expires_at is None else format_time(record.expires_at)
-                token_created(self.audit, None, record.name, record.rights, expires_at)
-            else:
-                token_revoked(self.audit, None, record.name)
-
     def reloader(self, reread: config.Reread) -> Reloader:
         """Make what looks at the files of settings and tokens."""
         return Reloader(
             reread.file,
             lambda: self.apply(reread.read()),
-            self._reload_tokens,
+            lambda: reload_tokens(self._tokens, self.audit),
             self._recheck,
         )
 
@@ -416,8 +418,14 @@ class Daemon:
 
         needed = self.settings.server.auth == "token"
         callers = Callers(self._authenticator, self._access, self.audit, token_needed=needed)
-        failures = Failures(load_contract().errors, self.server.dispatcher.refuse)
-        return make_app(WebParts(health=self._health, callers=callers, failures=failures, server=self.server))
+        return make_app(WebParts(
+            health=self._health,
+            callers=callers,
+            failures=Failures(load_contract().errors, self.server.dispatcher.refuse),
+            observed=self.observed,
+            metrics_open=self.settings.observe.metrics_open,
+            server=self.server,
+        ))  # fmt: skip
 
     def _health(self) -> Health:
         storage = self._storage.status()

@@ -7,9 +7,14 @@ import os
 import signal
 import sys
 
-from stui_sessiond import config
+import structlog
+
+from stui_sessiond import config, logs
 from stui_sessiond.config import Settings
 from stui_sessiond.daemon import Daemon
+from stui_sessiond.server.reload import Reloader
+
+_log = structlog.get_logger(__name__)
 
 FAIL_STOP_S = 0.5
 """Time for answers to leave before a daemon whose disk failed ends itself."""
@@ -39,7 +44,7 @@ async def serve(settings: Settings, reread: config.Reread) -> None:
     loop.add_signal_handler(signal.SIGTERM, daemon.stop_asked.set)
     loop.add_signal_handler(signal.SIGINT, interrupted)
     reloader = daemon.reloader(reread)
-    loop.add_signal_handler(signal.SIGHUP, functools.partial(daemon.reload, reloader))
+    loop.add_signal_handler(signal.SIGHUP, functools.partial(_hang_up, daemon, reloader))
     await daemon.start()
     daemon.watch(reloader)
     if daemon.new_token is not None:
@@ -55,6 +60,15 @@ async def serve(settings: Settings, reread: config.Reread) -> None:
         await asyncio.sleep(FAIL_STOP_S)  # answers that say so are on their way
         os._exit(EXIT_DISK_FAILED)
     await daemon.stop()
+
+
+def _hang_up(daemon: Daemon, reloader: Reloader) -> None:
+    """Take up what was changed: the log's file may have been moved away, and settings, tokens, certificate be new."""
+    try:
+        logs.SINK.reopen()
+    except OSError as error:
+        _log.error("log.not_reopened", reason=error.strerror)
+    daemon.reload(reloader)
 
 
 def _spare_collector() -> None:

@@ -1,12 +1,26 @@
 """The one place where tasks are created: each has a name, an owner, and a report if it crashes."""
 
 import asyncio
+import weakref
+from collections import Counter
 from collections.abc import Coroutine
 from typing import Any
 
 import structlog
 
 _log = structlog.get_logger(__name__)
+
+
+_owners: "weakref.WeakSet[TaskOwner]" = weakref.WeakSet()
+"""All of this process, to be counted."""
+
+
+def tasks_by_owner() -> Counter[str]:
+    """Count the tasks of this process; owners of the same name are counted together."""
+    found: Counter[str] = Counter()
+    for owner in list(_owners):
+        found[owner.name] += len(owner)
+    return found
 
 
 class TaskOwner:
@@ -16,6 +30,7 @@ class TaskOwner:
         self.name = name
         self._tasks: set[asyncio.Task[Any]] = set()
         self._closed = False
+        _owners.add(self)
 
     def __len__(self) -> int:
         return len(self._tasks)

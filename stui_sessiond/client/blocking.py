@@ -219,6 +219,8 @@ class BlockingClient:
     get_method = _blocking(Commands.get_method)
     list_classes = _blocking(Commands.list_classes)
     complete_code = _blocking(Commands.complete_code)
+    set_log_level = _blocking(Commands.set_log_level)
+    get_log_levels = _blocking(Commands.get_log_levels)
     system_info = _blocking(Commands.system_info)
     debug = _blocking(Commands.debug)
     list_packages = _blocking(Commands.list_packages)

@@ -22,6 +22,7 @@ from stui_sessiond.wire.messages import (
     image,
     kept,
     mirror,
+    operation,
     session,
     shared_state,
     sharing,
@@ -429,6 +430,16 @@ class Commands(abc.ABC):
     async def ping(self, message: str | None = None) -> development.PingResult:
         """Ask the daemon for a sign of life."""
         return await self.ask(development.Ping(message=message), development.PingResult)
+
+    async def set_log_level(
+        self, level: Literal["debug", "info", "warning", "error", "default"], logger: str | None = None
+    ) -> operation.SetLogLevelResult:
+        """Change from which level on the daemon, or a part of it, logs; takes the right `admin`."""
+        return await self.ask(operation.SetLogLevel(level, logger), operation.SetLogLevelResult)
+
+    async def get_log_levels(self) -> operation.GetLogLevelsResult:
+        """Tell from which level on the daemon logs; takes the right `admin`."""
+        return await self.ask(operation.GetLogLevels(), operation.GetLogLevelsResult)
 
     async def describe(self, command: str | None = None) -> connection.DescribeResult:
         """Tell what the daemon can do."""

@@ -27,6 +27,7 @@ DENIALS = frozenset(
         "rate_limited",
         "evaluation_forbidden",
         "approval_rejected",
+        "revert_not_allowed",
     }
 )
 """Codes that mean that somebody tried what is not theirs to do."""
@@ -38,6 +39,7 @@ _NAMED: dict[str, tuple[str, ...]] = {
     "drive_session": ("action", "to_client_id"),
     "close_session": ("save_state",),
     "create_backup": ("reason",),
+    "set_log_level": ("level", "logger"),
     "approve": ("approval_id",),
     "reject": ("approval_id",),
     "reapply_code_changes": ("dry_run", "force"),

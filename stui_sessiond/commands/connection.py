@@ -82,6 +82,10 @@ class ConnectionCommands:
         self._crowded = crowded
         self._tokens = tokens
         self._remembered = remembered
+        self.resumed = 0
+        """Connections that went on as an earlier one, since the start."""
+        self.not_resumed = 0
+        """Connections that wanted to, and were new ones."""
 
     def commands(self) -> Iterable[Command]:
         """List what this object carries out."""
@@ -113,6 +117,9 @@ class ConnectionCommands:
             asked.client_id = self._authenticator.bind_client(principal, asked.client_id)
         link = self._link(caller, asked, principal) if asked.role == "image" else None
         resumed = self._resumed(asked, principal)
+        if asked.resume_token is not None:
+            self.resumed += resumed is not None
+            self.not_resumed += resumed is None
         connection_id = ConnectionId(resumed.connection_id) if resumed else new_connection_id()
         in_flight = caller.greet(asked, link, connection_id, principal)
         if link is not None:

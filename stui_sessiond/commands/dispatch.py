@@ -1,15 +1,19 @@
 """From a request to the bytes of its answer: the one gate, and the only place where errors become replies."""
 
 import re
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
+from time import perf_counter
 from typing import Any, NamedTuple, Protocol
 
 import msgspec
 import structlog
 
+from stui_sessiond.asking import asked
 from stui_sessiond.commands.auditing import Note, RequestAudit
 from stui_sessiond.commands.paging import as_page
 from stui_sessiond.commands.table import Caller, Command, CommandTable, Entry, Followed
+from stui_sessiond.commands.tally import SAMPLED, CommandTally
 from stui_sessiond.contract import Descriptor, ErrorCode
 from stui_sessiond.errors import (
     AuthenticationRequiredError,
@@ -21,6 +25,7 @@ from stui_sessiond.errors import (
 )
 from stui_sessiond.model.request import RequestEntry
 from stui_sessiond.sessions.ledger import failure_of
+from stui_sessiond.tracing import pass_on
 from stui_sessiond.wire.codec import decode_parameters
 from stui_sessiond.wire.forms import ErrorBody, Request, encode_failure, encode_success
 from stui_sessiond.wire.timestamp import format_time
@@ -85,15 +90,20 @@ class Dispatcher:
         gate: Gate,
         audit: RequestAudit | None = None,
     ) -> None:
-        self._table = table
+        self.table = table
         self._errors = errors
         self._clock = clock
         self._gate = gate
         self._audit = audit or RequestAudit()
+        self.broken: Counter[str] = Counter()
+        """Messages that were no requests and were answered so, by error code, since the start."""
+
+    async def close(self) -> None:
+        """Nothing is asked any more."""
 
     def relays(self, request: Request) -> bool:
         """Tell whether the answer may have to wait for an image."""
-        entry = self._table.find(request.command)
+        entry = self.table.find(request.command)
         return entry is not None and entry.relays
 
     def answer(self, request: Request, caller: Caller) -> Answer | Awaitable[Answer]:
@@ -101,25 +111,45 @@ class Dispatcher:
         note = None
         try:
             entry, command = self._authorize(request, caller)
+            tally = entry.tally
+            begun_at = 0.0 if tally.begun % SAMPLED else perf_counter()
+            tally.begun += 1
             parameters = self._parameters(request, entry.descriptor, command, caller)
             note = self._audit.accept(entry.descriptor, caller, parameters)
             result = command.handle(caller, parameters)
             if hasattr(result, "__await__"):
-                return self._finish(request, result, caller, note)
+                return self._finish(request, result, caller, note, tally, begun_at)
             answer = self._success(request, result)
         except Exception as error:  # noqa: BLE001 -- the boundary: every failure becomes an answer
             self._audit.end(request.command, caller, note, error)
             return Answer(self._failure(request, error))
         self._audit.end(request.command, caller, note)
+        tally.answered += 1
+        if begun_at:
+            tally.took.note(perf_counter() - begun_at)
         return answer
 
-    async def _finish(self, request: Request, result: Awaitable[object], caller: Caller, note: Note | None) -> Answer:
+    async def _finish(
+        self,
+        request: Request,
+        result: Awaitable[object],
+        caller: Caller,
+        note: Note | None,
+        tally: CommandTally,
+        begun_at: float,
+    ) -> Answer:
+        asked.set((request, caller))  # of this task, and of those that it starts
+        if request.traceparent is not None:
+            pass_on(request.traceparent)
         try:
             answer = self._success(request, await result)
         except Exception as error:  # noqa: BLE001 -- the boundary: every failure becomes an answer
             self._audit.end(request.command, caller, note, error)
             return Answer(self._failure(request, error))
         self._audit.end(request.command, caller, note)
+        tally.answered += 1
+        if begun_at:
+            tally.took.note(perf_counter() - begun_at)
         return answer
 
     def _success(self, request: Request, result: object) -> Answer:
@@ -141,23 +171,25 @@ class Dispatcher:
         origin = request.origin
         if origin is None:
             return None
-        asked = Request(origin.request_id, request.command, b"", None, origin.envelope)
+        owed = Request(origin.request_id, request.command, b"", None, origin.envelope)
         failure = failure_of(request)
         if failure is not None:
-            return self.refuse_request(asked, failure)
+            return self._encode(owed.id, failure, envelope=owed.envelope)
         if request.result is None:
             return None
         result = as_page(request.result, request.page_chars, request.key)
-        return encode_success(asked, msgspec.Raw(result.encode()), format_time(self._clock()))
+        return encode_success(owed, msgspec.Raw(result.encode()), format_time(self._clock()))
 
     def refuse(self, error: StuiError) -> bytes:
         """Answer a message that could not be read."""
+        self.broken[error.code] += 1
         if isinstance(error, WireError):
             return self._encode(error.request_id, error, envelope=error.envelope)
         return self._encode(None, error, envelope=False)
 
     def refuse_request(self, request: Request, error: StuiError) -> bytes:
         """Answer a request that is not carried out."""
+        self.table.tally_of(request.command).failed[error.code] += 1
         return self._encode(request.id, error, envelope=request.envelope)
 
     def _authorize(self, request: Request, caller: Caller) -> tuple[Entry, Command]:
@@ -166,7 +198,7 @@ class Dispatcher:
         if caller.must_greet and name != "hello":
             msg = "say hello with a token first"
             raise AuthenticationRequiredError(msg)
-        entry = self._table.find(name)
+        entry = self.table.find(name)
         if entry is None:
             shown = name[:MAX_ECHO_CHARS]
             msg = f"there is no command {shown!r}; `describe` lists them"
@@ -186,9 +218,12 @@ class Dispatcher:
         return entry, entry.command
 
     def _failure(self, request: Request, error: Exception) -> bytes:
-        if not isinstance(error, StuiError):
+        if isinstance(error, StuiError):
+            _log.debug("request.refused", command=request.command, request_id=request.id, code=error.code)
+        else:
             _log.error("request.crashed", command=request.command, request_id=request.id, exc_info=error)
             error = StuiError("a fault in the daemon; its log has the details")
+        self.table.tally_of(request.command).failed[error.code] += 1
         return self._encode(request.id, error, envelope=request.envelope)
 
     def _encode(self, request_id: str | None, error: StuiError, *, envelope: bool) -> bytes:

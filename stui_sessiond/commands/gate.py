@@ -31,6 +31,8 @@ class Quotas:
     def __init__(self, requests: Rate, evaluations: Rate) -> None:
         self.requests = RateLimiter(requests)
         self.evaluations = RateLimiter(evaluations)
+        self.refused_requests = 0
+        self.refused_evaluations = 0
 
 
 class SessionGate:
@@ -61,8 +63,11 @@ class SessionGate:
         asker = f"{caller.principal.token_id}:{caller.client_id}"
         now = self._monotonic()
         wait = self._quotas.requests.take(asker, now)
-        if not wait and descriptor.right == "eval" and descriptor.command != "interrupt_evaluation":
+        if wait:
+            self._quotas.refused_requests += 1
+        elif descriptor.right == "eval" and descriptor.command != "interrupt_evaluation":
             wait = self._quotas.evaluations.take(asker, now)
+            self._quotas.refused_evaluations += wait > 0
         if wait:
             msg = f"too many requests; ask again in {wait:.2f} s"
             raise RateLimitedError(msg, retry_after=round(wait, 3))
@@ -84,7 +89,8 @@ class SessionGate:
         """Go on only if the caller has the role that the command takes, and nobody else drives.
 
         A caller that named itself has to be the owner, or be let in by it. One that did not is known by nothing but
-        the session's id, which is a secret. A session that is not there is for the command to tell.
+        the session's id, which is a secret; where a state machine says who may see and do what, that is good for the
+        default view and no more. A session that is not there is for the command to tell.
 
         Raises:
             SessionNotSharedError, NotDrivingError: it may not.
@@ -100,5 +106,8 @@ class SessionGate:
                     f"{descriptor.command} takes the role `{needed}` in the session; {caller.client_id!r} has `{role}`"
                 )
                 raise SessionNotSharedError(msg, session_id=session_id, role=role, needed=needed)
+        elif entry.header.machine_version and caller.client_id is None and needed in {"editor", "owner"}:
+            msg = f"the session has a state machine: say hello with a `client_id` for {descriptor.command}"
+            raise SessionNotSharedError(msg, session_id=session_id, role="none", needed=needed)
         if needed == "editor" and descriptor.command not in _WITHOUT_WHEEL:
             self._driving.require(entry.header.session_id, caller.client_id)

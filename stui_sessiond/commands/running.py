@@ -62,6 +62,9 @@ class RunningTable:
         self._by_place: dict[tuple[SessionId, str], Running] = {}
         self._by_relay_id: dict[str, Running] = {}
 
+    def __len__(self) -> int:
+        return len(self._by_place)
+
     def find(self, session_id: str, key: str) -> Running | None:
         """Look a request up."""
         return self._by_place.get((SessionId(session_id), key))

@@ -4,11 +4,12 @@ A command joins the table with its descriptor from `protocol/`; one that is not 
 cannot join.
 """
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from typing import Any, Protocol
 
 import msgspec
 
+from stui_sessiond.commands.tally import CommandTally
 from stui_sessiond.contract import Contract, Descriptor
 from stui_sessiond.ids import ConnectionId, SessionId
 from stui_sessiond.images.link import ImageLink
@@ -117,6 +118,7 @@ class Entry(msgspec.Struct, frozen=True):
     command: Command | None
     relays: bool
     """Whether the answer may have to wait for an image."""
+    tally: CommandTally
 
 
 class CommandTable:
@@ -130,9 +132,11 @@ class CommandTable:
         """
         built = {command.name: command for command in commands}
         self._entries = {
-            name: Entry(descriptor, built.pop(name, None), _relays(descriptor))
+            name: Entry(descriptor, built.pop(name, None), _relays(descriptor), CommandTally())
             for name, descriptor in contract.commands.items()
         }
+        self.unknown = CommandTally()
+        """Of all commands that are not there together."""
         if built:
             msg = f"no descriptor in protocol/commands for {sorted(built)}"
             raise ValueError(msg)
@@ -148,6 +152,15 @@ class CommandTable:
     def find(self, name: str) -> Entry | None:
         """Look a command up."""
         return self._entries.get(name)
+
+    def tallies(self) -> Iterator[tuple[str, CommandTally]]:
+        """The counts of each command."""
+        return ((name, entry.tally) for name, entry in self._entries.items())
+
+    def tally_of(self, name: str) -> CommandTally:
+        """The counts of a command, also of one that is not there."""
+        entry = self._entries.get(name)
+        return self.unknown if entry is None else entry.tally
 
 
 def _relays(descriptor: Descriptor) -> bool:

@@ -18,7 +18,7 @@ from stui_sessiond.errors import (
     UnsupportedOperationError,
 )
 from stui_sessiond.ids import DEFAULT_TOOL
-from stui_sessiond.images.link import ImageLink
+from stui_sessiond.images.link import INTERRUPTED, ImageLink
 from stui_sessiond.images.reference import refer, resolve
 from stui_sessiond.model.request import Failure
 from stui_sessiond.sessions.requests import Outcome, Suspended
@@ -28,9 +28,6 @@ from stui_sessiond.wire.messages.connection import ImageIdentity
 
 _ENDED = frozenset({"finished", "terminated"})
 """States of a process after which it does not wait any more."""
-
-INTERRUPTED = "Interrupted"
-"""The class of the error that an interrupted evaluation ends with."""
 
 
 def to_image(link: ImageLink, asked: wire.Relayed) -> wire.Relayed:

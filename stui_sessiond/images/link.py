@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Any, Protocol, TypeVar
 
 import structlog
+from msgspec import UNSET
 
 from stui_sessiond.errors import (
     ClassNotFoundError,
@@ -31,6 +32,8 @@ from stui_sessiond.errors import (
 )
 from stui_sessiond.ids import ImageId
 from stui_sessiond.images.pulse import Pulse
+from stui_sessiond.images.tally import EvaluationTally
+from stui_sessiond.tracing import trace
 from stui_sessiond.wire.codec import decode_result
 from stui_sessiond.wire.forms import Reply, encode_request
 from stui_sessiond.wire.messages.connection import ImageIdentity
@@ -60,6 +63,9 @@ _OWN = "p-"
 """How ids of requests begin that the daemon asks of its own accord (IMAGES.md, Signs of life)."""
 
 _NOTHING = Ping()
+
+INTERRUPTED = "Interrupted"
+"""The class of the error that an interrupted evaluation ends with."""
 
 RUNS_CODE: dict[str, type[Any]] = {"evaluate": EvaluateResult, "debug": DebugResult}
 """Commands that run user code, with what an image answers: an image at one of them is busy; they are in the session's
@@ -131,6 +137,7 @@ class ImageLink:
         self.pipe = pipe
         self.pulse = Pulse(monotonic)
         self.tally = Tally()
+        self.evaluations = EvaluationTally()
         self.failed: frozenset[str] = frozenset()
         """Capabilities that it published, and that did not work when they were tried."""
         self.end_reason: str | None = None
@@ -241,15 +248,25 @@ class ImageLink:
         self._asked[request_id] = command
         self.tally.requests += 1
         self.tally.last_asked_at = self._clock()
+        outcome, started = "given_up", time.monotonic()
+        traced = trace.get()
+        leg = None if traced is None else traced.asking(command, self.image_id)
         try:
-            self.pipe.send(encode_request(request_id, command, parameters))
-            return await self._answer(answer, command, wanted, timeout_s)
-        except BaseException:
+            self.pipe.send(encode_request(request_id, command, parameters, None if leg is None else leg.traceparent))
+            told = await self._answer(answer, command, wanted, timeout_s)
+            outcome = outcome_of(told)
+        except BaseException as error:
+            outcome = error.code if isinstance(error, StuiError) else outcome
             self.tally.errors += 1
             raise
         finally:
             self._pending.pop(request_id, None)
             self._asked.pop(request_id, None)
+            if command in RUNS_CODE:
+                self.evaluations.note(outcome, time.monotonic() - started)
+            if leg is not None:
+                leg.end(outcome)
+        return told
 
     async def _answer(self, answer: asyncio.Future[Reply], command: str, wanted: type[T], timeout_s: float | None) -> T:
         if timeout_s is None:
@@ -365,3 +382,10 @@ class ImageLink:
         error = kind(reply.error or "the image answered with an error")
         error.details = details
         return error
+
+
+def outcome_of(answer: object) -> str:
+    """Say in a word what came of code that an image ran."""
+    if not isinstance(answer, EvaluateResult) or not (answer.has_error or answer.error is not UNSET):
+        return "ok"
+    return "interrupted" if answer.error is not UNSET and answer.error.class_ == INTERRUPTED else "error"

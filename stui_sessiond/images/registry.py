@@ -17,6 +17,7 @@ from stui_sessiond.images.memory import REMEMBERED_IMAGES, ImageMemory
 from stui_sessiond.images.probe import Outcome
 from stui_sessiond.images.process import ProcessMark, look, mark
 from stui_sessiond.images.record import Doubt, Identity, ImageRecord
+from stui_sessiond.images.tally import EvaluationTally
 
 _log = structlog.get_logger(__name__)
 
@@ -80,6 +81,8 @@ class ImageRegistry:
         self._memory = memory
         self.on_doubt = on_doubt
         """Called when there is a new reason to doubt an image."""
+        self.evaluations = EvaluationTally()
+        """Over all images and links."""
         self._links: dict[ImageId, ImageLink] = {}
         self._known: OrderedDict[ImageId, KnownImage] = OrderedDict()
 
@@ -143,6 +146,7 @@ class ImageRegistry:
     def _inherit(self, known: KnownImage, link: ImageLink) -> None:
         """The link goes on counting; an instance that was tried already is not tried again."""
         link.tally = known.tally
+        link.evaluations = self.evaluations
         before = known.identity
         tried = before is not None and before.instance_id == link.identity.instance_id
         certificate = known.certificate if tried else {}

@@ -5,7 +5,7 @@ address and does not come here.
 """
 
 import ipaddress
-from collections import OrderedDict, deque
+from collections import Counter, OrderedDict, deque
 from collections.abc import Callable
 from typing import Literal
 
@@ -77,6 +77,10 @@ class Admission:
     def __init__(self, rules: AdmissionRules, clock: Callable[[], float]) -> None:
         self.connections = 0
         self.unauthenticated = 0
+        self.failed = 0
+        """Attempts to authenticate that failed, since the start."""
+        self.refused: Counter[Refusal] = Counter()
+        """Connections that were not let in, since the start."""
         self._rules = rules
         self._clock = clock
         self._strangers: dict[str, int] = {}
@@ -86,6 +90,7 @@ class Admission:
         """Count a new connection, or say why it may not come in."""
         group = group_of(address)
         if self.is_blocked(group):
+            self.refused["too_many_attempts"] += 1
             return "too_many_attempts"
         strangers = self._strangers.get(group, 0)
         rules = self._rules
@@ -94,6 +99,7 @@ class Admission:
             or self.unauthenticated >= rules.unauthenticated
             or strangers >= rules.unauthenticated_per_address
         ):
+            self.refused["too_many_connections"] += 1
             return "too_many_connections"
         self.connections += 1
         self.unauthenticated += 1
@@ -114,6 +120,7 @@ class Admission:
 
     def note_failure(self, group: str) -> None:
         """Count a failed attempt."""
+        self.failed += 1
         self._failures.setdefault(group, deque(maxlen=self._rules.failures)).append(self._clock())
         self._failures.move_to_end(group)
         while len(self._failures) > MAX_REMEMBERED:

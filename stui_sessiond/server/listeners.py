@@ -25,6 +25,7 @@ from stui_sessiond.security.resume import new_connection_id
 from stui_sessiond.security.tls import TlsFiles
 from stui_sessiond.server.binding import bind_tcp, bind_unix
 from stui_sessiond.server.certificate import LiveCertificate
+from stui_sessiond.server.connections import ConnectionTally
 from stui_sessiond.server.door import Door
 from stui_sessiond.server.peer import ImageEvents, Peer, PeerLimits, hello_watch
 from stui_sessiond.sessions.feed import Feed
@@ -107,6 +108,7 @@ class Server:
         self.limits = limits
         self.tasks = TaskOwner("server")
         self.draining = False
+        self.connections = ConnectionTally()
         self.rules = rules
         self._peers: set[Peer] = set()
         self._by_token: Counter[str | None] = Counter()
@@ -134,7 +136,7 @@ class Server:
             unauthenticated_per_address=rules.unauthenticated_per_address,
             failures=rules.failed_authentications,
         )
-        self._admission = Admission(admission, time.monotonic)
+        self.admission = Admission(admission, time.monotonic)
         self.turn = Turn()
         self.beat = Beat()
 
@@ -200,7 +202,7 @@ class Server:
         self, kind: Literal["lines", "http"], place: tuple[str, int], make: Callable[[Ticket], asyncio.Protocol]
     ) -> tuple[str, int]:
         sockets = bind_tcp(place, kind)
-        door = Door(kind, sockets, make, self._admission, self.close_reasons, self._certificate, self.rules.handshake_s)
+        door = Door(kind, sockets, make, self.admission, self.close_reasons, self._certificate, self.rules.handshake_s)
         self._doors.append(door)
         door.open()
         return place[0], sockets[0].getsockname()[1]
@@ -223,17 +225,22 @@ class Server:
         peer = Peer(pipe, self, must_greet=must_greet)
         if pipe.ticket is not None and not self.rules.access.rules.addresses.admits(pipe.ticket.address):
             _log.warning("peer.address_not_allowed", address=pipe.ticket.address)
-            peer.refuse("address_not_allowed")
+            self._refuse(peer, "address_not_allowed")
             return None
         if len(self._peers) >= self.rules.max_connections or self.draining:
-            peer.refuse("shutting_down" if self.draining else "too_many_connections")
+            self._refuse(peer, "shutting_down" if self.draining else "too_many_connections")
             return None
         self._peers.add(peer)
+        self.connections.enter(peer.transport_name)
         if must_greet:
             self._watches.start(hello_watch(peer, self.rules.hello_s), "watch")
         elif pipe.ticket is not None:
             pipe.ticket.known()
         return peer
+
+    def _refuse(self, peer: Peer, close_name: str) -> None:
+        self.connections.refused[peer.transport_name, close_name] += 1
+        peer.refuse(close_name)
 
     def enter(self, pipe: Pipe, principal: Principal, client_id: str | None, *, lasting: bool) -> Peer:
         """Make the peer of somebody whom the transport's own handshake told of; `lasting`: for more than one request.
@@ -249,6 +256,8 @@ class Server:
             raise TooManyConnectionsError(msg)
         peer = Peer(pipe, self, must_greet=False)
         self._peers.add(peer)
+        if lasting:
+            self.connections.enter(peer.transport_name)
         peer.enter(principal, client_id, new_connection_id() if lasting else None)
         return peer
 
@@ -262,13 +271,18 @@ class Server:
         """End the connections of peers that may not stay; tell how many."""
         ended = [peer for peer in self._peers if not may_stay(peer)]
         for peer in ended:
-            _log.warning("peer.access_revoked", client_id=peer.client_id, role=peer.role)
+            _log.warning(
+                "peer.access_revoked", client_id=peer.client_id, connection_id=peer.connection_id, role=peer.role
+            )
             peer.close("access_revoked")
         return len(ended)
 
     def forget(self, peer: Peer) -> None:
         """The peer is gone. While it is owed answers its name is kept, so that it can be resumed with them."""
         self._peers.discard(peer)
+        if not peer.once:
+            lasted_s = time.monotonic() - peer.began_at
+            self.connections.leave(peer.transport_name, peer.role, peer.end_reason, lasted_s)
         name = peer.connection_id
         if peer.counted and peer.principal is not None:
             token_id = peer.principal.token_id
@@ -293,6 +307,8 @@ class Server:
         name = peer.connection_id
         if peer.principal is None:
             return None
+        if not peer.once:
+            self.connections.greet(peer.transport_name, peer.role or "")
         peer.counted = True
         self._by_token[peer.principal.token_id] += 1
         if name is None:

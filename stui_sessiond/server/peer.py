@@ -5,8 +5,8 @@ peer asked for goes on when it leaves, and the answer is kept for a while for th
 """
 
 import asyncio
-import functools
 import itertools
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Protocol
 
@@ -21,6 +21,8 @@ from stui_sessiond.images.link import ImageLink
 from stui_sessiond.model.request import Origin
 from stui_sessiond.security.audit import Actor, AuditLog
 from stui_sessiond.security.principal import LOCAL, Principal
+from stui_sessiond.server.connections import LEFT
+from stui_sessiond.server.rights import EVERYTHING, NOBODY, rights_in_role
 from stui_sessiond.sessions.feed import Feed
 from stui_sessiond.sessions.hub import Subscription, Topic
 from stui_sessiond.tasks import TaskOwner
@@ -31,22 +33,6 @@ from stui_sessiond.wire.limits import MessageLimits
 from stui_sessiond.wire.messages.connection import Hello
 
 _log = structlog.get_logger(__name__)
-
-_EVERYTHING = frozenset({"connect", "session", "eval", "observe", "admin"})
-_NOBODY = frozenset({"connect"})
-RIGHTS_OF_ROLE = {
-    "client": _EVERYTHING,
-    "observer": frozenset({"connect", "observe"}),
-    "image": frozenset({"connect", "image"}),
-}
-"""What a peer may do once it was let in, by the role it took up."""
-
-
-@functools.lru_cache(maxsize=256)
-def rights_in_role(role: str, rights: frozenset[str]) -> frozenset[str]:
-    """What somebody with these rights may do in a role: one set for all the peers that are alike."""
-    return RIGHTS_OF_ROLE[role] & (rights | _NOBODY)
-
 
 _serials = itertools.count()
 """Numbers requests over all peers, so that one means the same to the peer that resumes another."""
@@ -107,10 +93,10 @@ class Peer:
     """One connected peer; a `commands.table.Caller` and a `transports.pipe.Receiver`."""
 
     __slots__ = (
-        "_behind", "_catching_up", "_claimed", "_ended", "_holding", "_host", "_kept", "_kept_bytes", "_limit_bytes",
-        "_link", "_lost", "_open", "_owed", "_own", "_pipe", "_refused", "_relayed", "_successor", "_understood",
-        "client_id", "connection_id", "counted", "greeted", "must_greet", "once", "origin", "principal", "process_id",
-        "proof", "rights", "role", "subscriptions", "take", "topics",
+        "_behind", "_catching_up", "_claimed", "_close_name", "_ended", "_holding", "_host", "_kept", "_kept_bytes",
+        "_limit_bytes", "_link", "_lost", "_open", "_owed", "_own", "_pipe", "_refused", "_relayed", "_successor",
+        "_understood", "began_at", "client_id", "connection_id", "counted", "greeted", "must_greet", "once", "origin",
+        "principal", "process_id", "proof", "rights", "role", "subscriptions", "take", "topics",
     )  # fmt: skip
 
     def __init__(self, pipe: Pipe, host: PeerHost, *, must_greet: bool) -> None:
@@ -119,7 +105,7 @@ class Peer:
         self.must_greet = must_greet
         self.greeted = False
         self.principal: Principal | None = None if must_greet else LOCAL
-        self.rights = _NOBODY if must_greet else _EVERYTHING
+        self.rights = NOBODY if must_greet else EVERYTHING
         self.proof = pipe.bearer
         self.process_id = pipe.process_id
         self.connection_id: ConnectionId | None = None
@@ -153,6 +139,8 @@ class Peer:
         self._ended = False
         self._lost = False
         self._refused: str | None = None
+        self._close_name: str | None = None
+        self.began_at = time.monotonic()
         messages = host.limits.messages
         self._limit_bytes = messages.before_hello_bytes if must_greet else messages.client_bytes
         pipe.limit_messages(self._limit_bytes, strict=must_greet)
@@ -162,6 +150,16 @@ class Peer:
         """The name of its token; the daemon's own user has none."""
         principal = self.principal
         return None if principal is None or principal.token_id is None else principal.name
+
+    @property
+    def transport_name(self) -> str:
+        """How it is connected."""
+        return self._pipe.transport_name
+
+    @property
+    def end_reason(self) -> str:
+        """Why it ended: a close code's name if we ended it, or what broke."""
+        return self._close_name or self._pipe.broke or LEFT
 
     @property
     def actor(self) -> Actor:
@@ -315,6 +313,9 @@ class Peer:
     def lost(self) -> None:
         """The pipe is gone: leave everything this peer took part in."""
         self._lost = True
+        if self.greeted and not self.once:
+            lasted_s = round(time.monotonic() - self.began_at, 3)
+            _log.info("peer.left", reason=self.end_reason, lasted_s=lasted_s, **self._shown())
         self._leave_sessions()
         if self._link is not None and self._host.leave_image(self._link):
             self._host.image_events.announce(self._link, connected=False)
@@ -330,6 +331,12 @@ class Peer:
             feed.unsubscribe(session_id, self, reason)
         self.subscriptions.clear()
         self._behind.clear()
+
+    def _shown(self) -> dict[str, str | None]:
+        """Say in the log who it is."""
+        known = {"connection_id": self.connection_id, "client_id": self.client_id}
+        image = {} if self._link is None else {"image_id": self._link.image_id}
+        return {"transport": self._pipe.transport_name, "address": self._pipe.address, **known, **image}
 
     # ---- what commands do
 
@@ -351,7 +358,7 @@ class Peer:
         if self._pipe.ticket is not None:
             self._pipe.ticket.known()
         self.connection_id = connection_id
-        _log.info("peer.greeted", role=hello.role, transport=self._pipe.transport_name, client_id=hello.client_id)
+        _log.info("peer.greeted", role=hello.role, **self._shown())
         elder = self._host.take_over(self)
         return [] if elder is None else self._inherit(elder)
 
@@ -404,12 +411,12 @@ class Peer:
 
     def stalled(self) -> None:
         """The peer has not read anything for long."""
-        _log.warning("peer.slow", transport=self._pipe.transport_name, client_id=self.client_id)
+        _log.warning("peer.slow", **self._shown())
         self.close("slow_consumer")
 
     def dribbled(self) -> None:
         """A message was begun long ago and is not complete."""
-        _log.warning("peer.too_slow", transport=self._pipe.transport_name, client_id=self.client_id)
+        _log.warning("peer.too_slow", **self._shown())
         self.close("too_slow")
 
     def unsubscribed(self, subscription: Subscription) -> None:
@@ -423,6 +430,7 @@ class Peer:
         """End the connection."""
         if self._link is not None and self._link.end_reason is None:
             self._link.end_reason = close_name
+        self._close_name = self._close_name or close_name
         self._pipe.close(self._host.close_reasons[close_name])
 
     def refuse(self, close_name: str) -> None:

@@ -11,6 +11,9 @@ from pathlib import Path
 import structlog
 
 from stui_sessiond.errors import ConfigError
+from stui_sessiond.security.audit import AuditLog, token_created, token_revoked
+from stui_sessiond.security.token import Tokens
+from stui_sessiond.wire.timestamp import format_time
 
 _log = structlog.get_logger(__name__)
 
@@ -65,3 +68,15 @@ class Reloader:
         except OSError:
             return None
         return found.st_mtime_ns, found.st_size, found.st_ino
+
+
+def reload_tokens(tokens: Tokens | None, audit: AuditLog) -> None:
+    """Take up tokens that were created or revoked, and write it down."""
+    for change in tokens.reload() if tokens is not None else ():
+        record = change.record
+        _log.info(f"token.{change.what}", name=record.name)
+        if change.what == "created":
+            expires_at = None if record.expires_at is None else format_time(record.expires_at)
+            token_created(audit, None, record.name, record.rights, expires_at)
+        else:
+            token_revoked(audit, None, record.name)

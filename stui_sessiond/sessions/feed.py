@@ -28,14 +28,31 @@ class Start(msgspec.Struct, frozen=True):
     missing: str | None
 
 
+class Resumes:
+    """What became of subscriptions that went on from a position, since the start."""
+
+    __slots__ = ("gaps", "recovered", "replayed", "with_gap")
+
+    def __init__(self) -> None:
+        self.recovered = 0
+        """Subscriptions that were told all they had missed."""
+        self.with_gap = 0
+        """Subscriptions of which some of that was not kept."""
+        self.gaps = 0
+        """Times that a subscriber was told so later, because it did not read for too long."""
+        self.replayed = 0
+        """Events that were sent from a session's log."""
+
+
 class Feed:
     """Makes subscriptions and keeps them going."""
 
     def __init__(self, keeper: Keeper, hub: Hub, driving: Driving, retention_s: float) -> None:
-        self._keeper = keeper
-        self._hub = hub
+        self.keeper = keeper
+        self.hub = hub
         self._driving = driving
         self._retention_s = retention_s
+        self.resumes = Resumes()
 
     # ---- coming
 
@@ -49,24 +66,27 @@ class Feed:
         Raises:
             SessionError, StorageError: there is nothing to subscribe to.
         """
-        async with self._keeper.hold(session_id) as entry:
+        async with self.keeper.hold(session_id) as entry:
             require_open(entry.header, self._retention_s)
-            session = await self._keeper.load(entry)
+            session = await self.keeper.load(entry)
             here = session.header.position
             start = since or here
             missing = log.follow_up(session.header, session.log, start).missing
-            known = self._hub.remove(session.header.session_id, subscriber)
-            made = Subscription(session.header.session_id, subscriber, start, self._keeper.clock(), deltas=deltas)
+            if since is not None:
+                self.resumes.recovered += missing is None
+                self.resumes.with_gap += missing is not None
+            known = self.hub.remove(session.header.session_id, subscriber)
+            made = Subscription(session.header.session_id, subscriber, start, self.keeper.clock(), deltas=deltas)
             made.by_topic = by_topic
-            self._hub.add(made)
+            self.hub.add(made)
             subscriber.joined(made)
             if not by_topic and subscriber.client_id is not None and (known is None or known.by_topic):
-                self._keeper.post(entry, "client.attached", _who(subscriber))
+                self.keeper.post(entry, "client.attached", _who(subscriber))
             return Start(made, session, here, missing)
 
     def begin(self, subscription: Subscription) -> bool:
         """Go live if nothing was missed; else `catch_up` has to be called."""
-        entry = self._keeper.shelf.find(subscription.session_id)
+        entry = self.keeper.shelf.find(subscription.session_id)
         if entry is not None and entry.header.position == subscription.position:
             subscription.live = True
         return subscription.live
@@ -74,9 +94,9 @@ class Feed:
     async def catch_up(self, subscription: Subscription) -> None:
         """Deliver what is missing, as far as the subscriber takes it, and go live when that is all."""
         try:
-            async with self._keeper.hold(subscription.session_id) as entry:
-                session = await self._keeper.load(entry)
-                if self._hub.holds(subscription) and not subscription.live:
+            async with self.keeper.hold(subscription.session_id) as entry:
+                session = await self.keeper.load(entry)
+                if self.hub.holds(subscription) and not subscription.live:
                     self._replay(subscription, session)
         except StorageError:  # the next event finds that it is behind, and tries again
             subscription.live = True
@@ -89,15 +109,17 @@ class Feed:
         subscriber = subscription.subscriber
         if replay.missing is not None:
             first = replay.events[0].seq if replay.events else header.seq + 1
-            subscriber.deliver(self._hub.gap(subscription, header, first, replay.missing))
+            self.resumes.gaps += 1
+            subscriber.deliver(self.hub.gap(subscription, header, first, replay.missing))
             subscription.position = Position(header.epoch, first - 1)
-        view = self._hub.view_of(session, subscription)
-        messages = self._hub.encode(session, replay.events, deltas=subscription.deltas, view=view)
+        view = self.hub.view_of(session, subscription)
+        messages = self.hub.encode(session, replay.events, deltas=subscription.deltas, view=view)
         for event, message in zip(replay.events, messages, strict=True):
             if not subscriber.has_room():
                 subscriber.fell_behind(subscription)
                 return
             subscriber.deliver(message)
+            self.resumes.replayed += 1
             subscription.position = Position(header.epoch, event.seq)
         subscription.live = True
 
@@ -106,16 +128,16 @@ class Feed:
     def listen(self, topics: list[Topic], subscriber: Subscriber, *, deltas: bool) -> None:
         """Deliver the events of all sessions of these topics from now on."""
         for topic in topics:
-            self._hub.listen(topic, subscriber, deltas=deltas)
+            self.hub.listen(topic, subscriber, deltas=deltas)
 
     def ignore(self, topic: Topic, subscriber: Subscriber, subscriptions: dict[SessionId, Subscription]) -> bool:
         """Stop that, and end the subscriptions that were made for it and no other topic."""
-        found = self._hub.ignore(topic, subscriber)
+        found = self.hub.ignore(topic, subscriber)
         for session_id, each in list(subscriptions.items()):
-            entry = self._keeper.shelf.find(session_id)
+            entry = self.keeper.shelf.find(session_id)
             topics = [] if entry is None else topics_of(entry.header)
-            if each.by_topic and (entry is None or topic in topics) and not self._hub.listens(subscriber, topics):
-                self._hub.remove(session_id, subscriber)
+            if each.by_topic and (entry is None or topic in topics) and not self.hub.listens(subscriber, topics):
+                self.hub.remove(session_id, subscriber)
                 del subscriptions[session_id]
         return found
 
@@ -123,10 +145,10 @@ class Feed:
 
     def unsubscribe(self, session_id: SessionId, subscriber: Subscriber, reason: str) -> Subscription | None:
         """End a subscription, if there is one."""
-        found = self._hub.remove(session_id, subscriber)
-        entry = self._keeper.shelf.find(session_id)
+        found = self.hub.remove(session_id, subscriber)
+        entry = self.keeper.shelf.find(session_id)
         if found is not None and not found.by_topic and entry is not None and subscriber.client_id is not None:
-            self._keeper.post(entry, "client.detached", {**_who(subscriber), "reason": reason})
+            self.keeper.post(entry, "client.detached", {**_who(subscriber), "reason": reason})
         self._driving.left(session_id, subscriber.client_id)
         return found
 
@@ -138,17 +160,17 @@ class Feed:
         """
         header = self.header(session_id)
         ended = 0
-        for each in self._hub.listeners(header.session_id):
+        for each in self.hub.listeners(header.session_id):
             subscriber = each.subscriber
             if subscriber.client_id != client_id or connection_id not in (None, subscriber.connection_id):
                 continue
-            async with self._keeper.hold(session_id) as entry:
-                if not self._hub.holds(each):
+            async with self.keeper.hold(session_id) as entry:
+                if not self.hub.holds(each):
                     continue
-                session = await self._keeper.load(entry)
-                news = self._keeper.news("client.detached", {**_who(subscriber), "reason": "detached", "by": by})
-                await self._keeper.store(entry, session, (news,))
-                self._hub.remove(header.session_id, subscriber)
+                session = await self.keeper.load(entry)
+                news = self.keeper.news("client.detached", {**_who(subscriber), "reason": "detached", "by": by})
+                await self.keeper.store(entry, session, (news,))
+                self.hub.remove(header.session_id, subscriber)
                 subscriber.unsubscribed(each)
                 self._driving.left(header.session_id, client_id)
                 ended += 1
@@ -160,7 +182,7 @@ class Feed:
         Raises:
             SessionError: there is none.
         """
-        header = self._keeper.find(session_id).header
+        header = self.keeper.find(session_id).header
         require_open(header, self._retention_s)
         return header
 

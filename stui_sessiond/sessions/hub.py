@@ -109,12 +109,25 @@ class Hub:
         self._topics: dict[Topic, dict[Subscriber, bool]] = {}
         self.position = Position(daemon_epoch, 0)
         """Where the daemon's own stream is: events of no session."""
+        self.subscriptions = 0
+        """To sessions, at present."""
+        self.subscribed_topics = 0
+        """Of all subscribers together, at present."""
+        self.published = 0
+        """Events that were told, since the start."""
+        self.deliveries = 0
+        """The same, each as often as it was handed to a subscriber at once."""
+        self.fell_behind = 0
+        """How often a subscriber did not take an event at once, since the start."""
 
     # ---- subscriptions
 
     def add(self, subscription: Subscription) -> None:
         """Take up a subscription; one of the same subscriber to the same session is replaced."""
-        self._sessions.setdefault(subscription.session_id, {})[subscription.subscriber] = subscription
+        theirs = self._sessions.setdefault(subscription.session_id, {})
+        self.subscriptions -= len(theirs)
+        theirs[subscription.subscriber] = subscription
+        self.subscriptions += len(theirs)
 
     def remove(self, session_id: SessionId, subscriber: Subscriber) -> Subscription | None:
         """Let go of a subscription, if there is one."""
@@ -122,6 +135,7 @@ class Hub:
         if subscriptions is None:
             return None
         found = subscriptions.pop(subscriber, None)
+        self.subscriptions -= found is not None
         if not subscriptions:
             del self._sessions[session_id]
         return found
@@ -132,7 +146,9 @@ class Hub:
 
     def listen(self, topic: Topic, subscriber: Subscriber, *, deltas: bool) -> None:
         """Deliver the events of all sessions of a topic from now on."""
-        self._topics.setdefault(topic, {})[subscriber] = deltas
+        theirs = self._topics.setdefault(topic, {})
+        self.subscribed_topics += subscriber not in theirs
+        theirs[subscriber] = deltas
 
     def ignore(self, topic: Topic, subscriber: Subscriber) -> bool:
         """Stop that; tell whether it was there. Subscriptions made for it end."""
@@ -140,6 +156,7 @@ class Hub:
         if subscribers is None or subscriber not in subscribers:
             return False
         del subscribers[subscriber]
+        self.subscribed_topics -= 1
         if not subscribers:
             del self._topics[topic]
         return True
@@ -162,7 +179,9 @@ class Hub:
 
     def forget(self, session_id: SessionId) -> None:
         """End all subscriptions of a session that is gone for good."""
-        for subscription in self._sessions.pop(session_id, {}).values():
+        gone = self._sessions.pop(session_id, {})
+        self.subscriptions -= len(gone)
+        for subscription in gone.values():
             subscription.subscriber.unsubscribed(subscription)
 
     # ---- events
@@ -171,6 +190,7 @@ class Hub:
         """Tell of events that are stored, in their order."""
         if not events:
             return
+        self.published += len(events)
         header = session.header
         if self._topics:
             self._join(header, events[0].seq)
@@ -179,9 +199,11 @@ class Hub:
             return
         bundles: dict[object, Bundle] = {}
         alike = session.machine is None
+        missed = 0
         epoch, before, here = header.epoch, events[0].seq - 1, Position(header.epoch, events[-1].seq)
         for each in tuple(subscriptions.values()):  # this loop is the price of an event: nothing is made in it
             if not each.live:
+                missed += 1
                 continue
             known = each.position
             if known.seq == before and known.epoch == epoch:
@@ -193,8 +215,11 @@ class Hub:
                 if each.take(bundle):
                     each.position = here
                     continue
+            missed += 1
+            self.fell_behind += 1
             each.live = False
             each.subscriber.fell_behind(each)
+        self.deliveries += len(events) * (len(subscriptions) - missed)
 
     def view_of(self, session: Session, subscription: Subscription) -> View | None:
         """What a subscriber sees of a session's state; None: everything."""
@@ -245,6 +270,7 @@ class Hub:
 
     def announce(self, name: str, data: dict[str, Any], topics: Iterable[Topic]) -> None:
         """Tell of something that concerns no session. It is told once and not kept."""
+        self.published += 1
         self.position = Position(self.position.epoch, self.position.seq + 1)
         bundle: Bundle | None = None
         told: set[Subscriber] = set()
@@ -253,7 +279,7 @@ class Hub:
                 if subscriber not in told:
                     if bundle is None:
                         bundle = Bundle([self._encode(name, None, self.position, data, self._clock())])
-                    subscriber.take(bundle)
+                    self.deliveries += subscriber.take(bundle)
                     told.add(subscriber)
 
     def _join(self, header: SessionHeader, first_seq: int) -> None:

@@ -9,7 +9,6 @@ from msgspec.structs import replace
 from stui_sessiond.errors import (
     MachineMissingError,
     SessionConflictError,
-    SessionNotSharedError,
     StuiError,
 )
 from stui_sessiond.ids import SessionId
@@ -76,9 +75,6 @@ class Machines:
             if (before := await self._manager.repeated(entry, once)) is not None:
                 return before
             session = await self._keeper.load(entry)
-            if session.machine is not None and client_id is None:
-                msg = "the session has a state machine: say hello with the `client_id` of the owner to change it"
-                raise SessionNotSharedError(msg, session_id=session_id, role="none", needed="owner")
             _require_version(session, wish.expected_version)
             now = self._keeper.clock()
             version = session.header.machine_version + 1

@@ -153,6 +153,8 @@ class Shelf:
         self._client_bytes: Counter[ClientId] = Counter()
         self._resident: OrderedDict[SessionId, _Resident] = OrderedDict()
         self._resident_bytes = 0
+        self.total_bytes = 0
+        """The size of all sessions."""
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -162,6 +164,7 @@ class Shelf:
         self._entries[entry.header.session_id] = entry
         self._by_client.setdefault(entry.header.client_id, set()).add(entry.header.session_id)
         self._client_bytes[entry.header.client_id] += entry.size_bytes
+        self.total_bytes += entry.size_bytes
         self._bind(entry)
 
     def change(self, entry: Entry, header: SessionHeader, size_bytes: int) -> None:
@@ -171,7 +174,9 @@ class Shelf:
             entry.header = header
             self._bind(entry)
         entry.header = header
-        self._client_bytes[header.client_id] += size_bytes - entry.size_bytes
+        more = size_bytes - entry.size_bytes
+        self._client_bytes[header.client_id] += more
+        self.total_bytes += more
         entry.size_bytes = size_bytes
 
     def _bind(self, entry: Entry) -> None:
@@ -193,6 +198,7 @@ class Shelf:
         mine = self._by_client[header.client_id]
         mine.discard(header.session_id)
         self._client_bytes[header.client_id] -= entry.size_bytes
+        self.total_bytes -= entry.size_bytes
         if not mine:
             del self._by_client[header.client_id]
             del self._client_bytes[header.client_id]
@@ -202,6 +208,16 @@ class Shelf:
     def find(self, session_id: SessionId) -> Entry | None:
         """The entry of a session."""
         return self._entries.get(session_id)
+
+    @property
+    def clients(self) -> int:
+        """How many clients have sessions."""
+        return len(self._by_client)
+
+    @property
+    def resident(self) -> tuple[int, int]:
+        """How many sessions are held whole, and how large they are."""
+        return len(self._resident), self._resident_bytes
 
     def entries(self) -> list[Entry]:
         """All entries, as they are now."""

@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from secrets import token_bytes
+from typing import NamedTuple
 
 import msgspec
 import structlog
@@ -74,6 +75,18 @@ class AuditRules(msgspec.Struct, frozen=True, kw_only=True):
     max_age_s: float = 400 * 86400.0
 
 
+class AuditState(NamedTuple):
+    """How a log is, since the daemon started."""
+
+    written: int
+    """Entries that are durable."""
+    waiting: int
+    lost: int
+    """Entries that the log has no place for; it says so itself."""
+    failing: bool
+    """Whether its disk did not take the newest entries."""
+
+
 class FileAudit:
     """The log of one data folder. A `security.audit.AuditLog`."""
 
@@ -88,6 +101,7 @@ class FileAudit:
         self._waiting: deque[Draft] = deque()
         self._folds = Folds()
         self._lost = 0
+        self._lost_ever = 0
         self._lost_since = ""
         self._taken = 0
         """How many drafts were ever put into the queue, and how many of them are durable."""
@@ -145,6 +159,11 @@ class FileAudit:
                 self._idle = False
                 self._changed.notify_all()
 
+    @property
+    def state(self) -> AuditState:
+        """How it is, as far as can be told without waiting for its thread."""
+        return AuditState(self._durable, len(self._waiting), self._lost_ever, self._failing)
+
     def flush(self, timeout_s: float = CLOSE_S) -> bool:
         """Wait until what was recorded is durable; False when the disk does not let it."""
         with self._changed:
@@ -168,6 +187,7 @@ class FileAudit:
         if len(self._waiting) >= MAX_WAITING:
             self._lost_since = self._lost_since if self._lost else draft.at
             self._lost += 1
+            self._lost_ever += 1
             return
         self._waiting.append(draft)
         self._taken += 1

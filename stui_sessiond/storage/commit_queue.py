@@ -15,6 +15,7 @@ import structlog
 
 from stui_sessiond.errors import StorageBusyError, StorageError, StorageFullError
 from stui_sessiond.storage.segments import DiskFailedError, DiskFullError, JournalWriter
+from stui_sessiond.storage.tally import JournalState, JournalTally
 
 _log = structlog.get_logger(__name__)
 
@@ -44,6 +45,9 @@ class CommitQueue:
         self.writer = writer
         self.trouble: StorageError | None = None
         self.slowest_s = 0.0
+        self.tally = JournalTally()
+        self.refused = 0
+        """Changes that were not taken because the disk does not keep up."""
         self._on_failure = on_failure
         self._loop = asyncio.get_running_loop()
         self._waiting: _Batch = []
@@ -66,6 +70,7 @@ class CommitQueue:
         if self.trouble is not None:
             raise self.trouble
         if self._waiting_bytes + len(payload) > MAX_WAITING_BYTES:
+            self.refused += 1
             msg = "too many changes wait for the disk; try again in a moment"
             raise StorageBusyError(msg)
         waiter: asyncio.Future[int] = self._loop.create_future()
@@ -76,6 +81,12 @@ class CommitQueue:
             self._scheduled = True
             self._loop.call_soon(self._hand_over)
         return waiter
+
+    @property
+    def state(self) -> JournalState:
+        """How it does."""
+        segments = len(self.writer.segments)
+        return JournalState(self.tally, len(self._waiting), self._waiting_bytes, self.refused, segments)
 
     def resume(self) -> None:
         """Take changes again after the disk was full."""
@@ -158,6 +169,14 @@ class CommitQueue:
             failed = StorageError(f"{error}; the change was not stored")
             self._loop.call_soon_threadsafe(self._refused, batch, failed)
         took = time.monotonic() - started
+        if batch:
+            self._count(batch, took)
         self.slowest_s = max(self.slowest_s, took)
         if took > SLOW_SYNC_S:
             _log.warning("storage.slow_sync", seconds=round(took, 3), records=len(batch))
+
+    def _count(self, batch: _Batch, took_s: float) -> None:
+        tally = self.tally
+        tally.syncs.note(took_s)
+        tally.batches.note(len(batch))
+        tally.written_bytes += sum(len(payload) for payload, _, _ in batch)

@@ -36,6 +36,7 @@ from stui_sessiond.storage.records import (
 )
 from stui_sessiond.storage.segments import SEGMENT_BYTES, DiskFailedError, DiskFullError
 from stui_sessiond.storage.store import KEEP_SEGMENTS, Pending, Store
+from stui_sessiond.storage.tally import BackupTally, StorageGauges
 from stui_sessiond.tasks import TaskOwner
 
 T = TypeVar("T")
@@ -93,6 +94,7 @@ class FileStorage:
         self._kick = asyncio.Event()
         self._checkpointing = asyncio.Lock()
         self._closing = False
+        self.backup_tally = BackupTally()
         self._retired: tuple[str, ...] = ()
         """Keys that this process has made needless for the store."""
 
@@ -113,6 +115,9 @@ class FileStorage:
         self._tasks.start(self._keep_checkpoints(), "checkpoint")
         if self._backup_interval_s is not None:
             self._tasks.start(self._keep_backups(self._backup_interval_s), "backup")
+        with contextlib.suppress(OSError):  # it is only told of
+            known = await self._on_thread(self._backups.list)
+            self.backup_tally.last_good_at = known[-1].made_at if known else None
         places = self._store.places.values()
         found = [StoredHeader(place.header, place.size_bytes) for place in places]
         damaged = frozenset(self._store.damaged.keys() - self._store.places.keys())
@@ -307,17 +312,23 @@ class FileStorage:
             OSError: the disk failed.
         """
         await self.checkpoint()
-        async with self._checkpointing:  # files stand still meanwhile; changes go on into the journal
-            return await self._on_thread(self._backups.create, self._clock(), reason)
+        tally, started = self.backup_tally, time.monotonic()
+        try:
+            async with self._checkpointing:  # files stand still meanwhile; changes go on into the journal
+                made = await self._on_thread(self._backups.create, self._clock(), reason)
+        except (OSError, StorageError):
+            tally.failed += 1
+            raise
+        tally.made += 1
+        tally.took.note(time.monotonic() - started)
+        tally.last_good_at = made.made_at
+        return made
 
     # ---- trouble
 
     def status(self) -> StorageStatus:
         """Tell how it is."""
-        trouble = self._trouble
-        status: Literal["ok", "full", "failed"] = "ok"
-        if trouble is not None:
-            status = "full" if isinstance(trouble, StorageFullError) else "failed"
+        trouble, status = self._trouble, self._word()
         store = self._store
         detail = trouble.message if trouble is not None else None
         if detail is None and store.damaged:
@@ -331,6 +342,22 @@ class FileStorage:
             size_bytes=sum(place.size_bytes for place in store.places.values()),
             quarantined=store.snapshots.kept_aside,
             detail=detail,
+        )
+
+    def _word(self) -> Literal["ok", "full", "failed"]:
+        if self._trouble is None:
+            return "ok"
+        return "full" if isinstance(self._trouble, StorageFullError) else "failed"
+
+    def gauges(self) -> StorageGauges:
+        """Tell how it is, without looking at its sessions."""
+        return StorageGauges(
+            status=self._word(),
+            journal=None if self._commits is None else self._commits.state,
+            unwritten=len(self._store.pending),
+            damaged=len(self._store.damaged),
+            quarantined=self._store.snapshots.kept_aside,
+            backups=self.backup_tally,
         )
 
     def _fail(self, error: StorageError) -> None:

@@ -17,6 +17,7 @@ class OncePipe:
     whole_only = False
     only_events = False
     bearer: str | None = None
+    broke: str | None = None
 
     def __init__(self, address: str | None, ticket: Ticket) -> None:
         self.address = address

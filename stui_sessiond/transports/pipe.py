@@ -46,6 +46,8 @@ class Pipe(Protocol):
     """A token that came with the transport's handshake."""
     ticket: Ticket | None
     """What counts this connection among those of its address; None for the unix socket."""
+    broke: str | None
+    """Why it ended, when it just broke: a word of ours such as `reset`; None when somebody ended it in good order."""
 
     def limit_messages(self, message_bytes: int, *, strict: bool) -> None:
         """Take in messages up to this length from now on. `strict`: hold no byte more than that."""

@@ -35,8 +35,8 @@ class StreamPipe(asyncio.Protocol, abc.ABC):
 
     __slots__ = (
         "_full", "_held", "_limits", "_make_receiver", "_message_timer", "_out", "_out_bytes", "_reading", "_receiver",
-        "_room_wanted", "_stall_timer", "_transport", "_turn", "address", "bearer", "process_id", "ticket",
-        "whole_only",
+        "_room_wanted", "_stall_timer", "_transport", "_turn", "address", "bearer", "broke", "process_id",
+        "ticket", "whole_only",
     )  # fmt: skip
 
     def __init__(
@@ -51,6 +51,7 @@ class StreamPipe(asyncio.Protocol, abc.ABC):
         self.process_id: int | None = None
         self.ticket = ticket
         self.whole_only = False
+        self.broke: str | None = None
         self._make_receiver = make_receiver
         self._limits = limits
         self._turn = turn or Turn()
@@ -79,7 +80,8 @@ class StreamPipe(asyncio.Protocol, abc.ABC):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop."""
-        del exc
+        if exc is not None and self.broke is None:
+            self.broke = "timed_out" if isinstance(exc, TimeoutError) else "reset"
         self._take_out()
         self._stop_stall_timer()
         self._watch_message(begun=False, ended=True)
@@ -208,6 +210,7 @@ class StreamPipe(asyncio.Protocol, abc.ABC):
         if not out or transport is None or transport.is_closing():
             return
         if self._full and self._is_slow(transport):
+            self.broke = "slow_consumer"
             self.abort()
         elif len(out) > 1 or self._room_wanted:
             transport.write(b"".join(self._take_out()))

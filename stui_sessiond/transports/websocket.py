@@ -333,6 +333,7 @@ class WebSocketProtocol(StreamPipe):
         if transport is None or transport.is_closing():
             return
         if self._is_slow(transport):
+            self.broke = "slow_consumer"
             transport.abort()
             return
         if is_open and self._out:
@@ -363,6 +364,7 @@ class WebSocketProtocol(StreamPipe):
             return
         loop = asyncio.get_running_loop()
         if self._awaiting_pong and self._reads():  # while we do not read, silence says nothing
+            self.broke = "silent"
             self._ws.fail(1011, "no sign of life")
             self._flush()
             self.abort()

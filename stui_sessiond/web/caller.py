@@ -20,7 +20,7 @@ from stui_sessiond.security.access import Access
 from stui_sessiond.security.admission import Ticket
 from stui_sessiond.security.audit import Actor, AuditLog
 from stui_sessiond.security.principal import LOCAL, Principal
-from stui_sessiond.server.peer import rights_in_role
+from stui_sessiond.server.rights import rights_in_role
 
 if TYPE_CHECKING:
     from starlette.requests import Request

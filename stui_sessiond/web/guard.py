@@ -17,8 +17,6 @@ from stui_sessiond.web.failure import Failures
 JSON_TYPES = frozenset({"application/json", "application/json; charset=utf-8", "application/json;charset=utf-8"})
 """What a POST may be. A page of another origin cannot send it without asking first."""
 
-WRITING = frozenset({"POST", "PUT", "PATCH", "DELETE"})
-
 UNSUPPORTED_TYPE = 415
 
 PREFLIGHT_S = 600
@@ -51,7 +49,7 @@ class Guard:
             await Response(None, 204, _PREFLIGHT)(scope, receive, answer)
             return
         types = headers.getlist("content-type")
-        if scope["method"] in WRITING and (len(types) != 1 or types[0].lower() not in JSON_TYPES):
+        if scope["method"] == "POST" and (len(types) != 1 or types[0].lower() not in JSON_TYPES):
             error = WireError("what is sent has one Content-Type, application/json")
             await self._failures.response(error, UNSUPPORTED_TYPE)(scope, receive, answer)
             return

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import msgspec
 
+from stui_sessiond.observe.parts import ObservedParts
 from stui_sessiond.server.listeners import Server
 from stui_sessiond.web.caller import Callers
 from stui_sessiond.web.failure import Failures
@@ -16,5 +17,8 @@ class WebParts(msgspec.Struct, frozen=True, kw_only=True):
     health: Callable[[], Health]
     callers: Callers
     failures: Failures
+    observed: ObservedParts
+    metrics_open: bool = False
+    """Whether `/metrics` takes no token."""
     server: Server
     """Who holds peers, limits, and what `Host` and `Origin` may be."""

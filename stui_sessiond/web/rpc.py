@@ -6,6 +6,7 @@ from starlette.routing import Route
 
 from stui_sessiond.contract import CloseReason
 from stui_sessiond.errors import AuthenticationFailedError, MessageTooLargeError, ShuttingDownError, StuiError
+from stui_sessiond.tracing import read_traceparent
 from stui_sessiond.transports.once import OncePipe
 from stui_sessiond.web.outcome import failure_in
 from stui_sessiond.web.parts import WebParts
@@ -20,7 +21,7 @@ def routes(parts: WebParts) -> list[Route]:
         pipe = OncePipe(asker.address, request.scope["state"]["ticket"])
         peer = parts.server.enter(pipe, asker.principal, asker.client_id, lasting=False)
         try:
-            peer.receive(payload)
+            peer.receive(with_traceparent(payload, request.headers.get("traceparent")))
             answer = await pipe.answer  # the request goes on if the client leaves, and so does this
         finally:
             peer.lost()
@@ -29,6 +30,15 @@ def routes(parts: WebParts) -> list[Route]:
         return parts.failures.answer(answer, failure_in(answer))
 
     return [Route("/rpc", rpc, methods=["POST"])]
+
+
+def with_traceparent(payload: bytes, header: str | None) -> bytes:
+    """Put the trace that the header names into the message, as a message over a socket has it; its own goes before."""
+    told = read_traceparent(header)
+    start = payload.lstrip()
+    if told is None or not start.startswith(b"{") or start[1:].lstrip().startswith(b"}"):
+        return payload
+    return b'{"traceparent":"%s",%s' % (told.encode(), start[1:])
 
 
 def closed(reason: CloseReason) -> StuiError:

@@ -105,6 +105,7 @@ def _classify(incoming: Incoming) -> Request | Reply | PushedEvent:
             _object_text(incoming.parameters),
             _beside(incoming),
             envelope=False,
+            traceparent=incoming.traceparent,
         )
     if incoming.payload is not None:
         return _classify_envelope(incoming)
@@ -128,7 +129,8 @@ def _classify_envelope(incoming: Incoming) -> Request:
         msg = "`payload.type` is `Request` in what a peer sends"
         raise WireError(msg, request_id=request_id, envelope=True, field="payload.type")
     data = envelope.data
-    return Request(request_id, command_name(data.request_type), _object_text(data.params), None, envelope=True)
+    command, parameters = command_name(data.request_type), _object_text(data.params)
+    return Request(request_id, command, parameters, None, envelope=True, traceparent=incoming.traceparent)
 
 
 def _classify_reply(incoming: Incoming) -> Reply:
@@ -222,6 +224,8 @@ def _decode_slowly(payload: bytes) -> Incoming:
         used = _OF_EVENT
     else:
         used = _OF_REPLY
+    if isinstance(tree.get("traceparent"), str):  # one that is none is ignored, as its standard wants
+        used |= {"traceparent"}
     try:
         return _decode(msgspec.json.encode({name: value for name, value in tree.items() if name in used}))
     except msgspec.ValidationError as error:

@@ -45,6 +45,8 @@ class Incoming(Struct):
     # envelope form
     version: str | None = None
     payload: EnvelopePayload | None = None
+    # of a request in either form: where it belongs in somebody's trace
+    traceparent: str | None = None
     # replies and events of an image
     status: str | None = None
     result: Raw | UnsetType = UNSET
@@ -64,6 +66,8 @@ class Request(Struct, frozen=True):
     beside: dict[str, Any] | None
     """Parameters that stood beside `command`; those inside `parameters` win."""
     envelope: bool
+    traceparent: str | None = None
+    """Where it belongs in a trace, as its sender says (W3C Trace Context); not looked at."""
 
 
 class Reply(Struct, frozen=True):
@@ -153,6 +157,7 @@ class CommandRequest(Struct):
     id: str
     command: str
     parameters: Any
+    traceparent: str | UnsetType = UNSET
 
 
 class EventMessage(Struct):
@@ -201,8 +206,10 @@ def encode_failure(request_id: str | None, error: ErrorBody, timestamp: str, *, 
     return _encode(EnvelopeResponse(request_id, request_id, PROTOCOL_VERSION, timestamp, ResponsePayload(data)))
 
 
-def encode_request(request_id: str, command: str, parameters: object) -> bytes:
+def encode_request(request_id: str, command: str, parameters: object, traceparent: str | None = None) -> bytes:
     """Write a request in command form."""
+    if traceparent is not None:
+        return _encode(CommandRequest(request_id, command, parameters, traceparent))
     return _encode(CommandRequest(request_id, command, parameters))
 
 

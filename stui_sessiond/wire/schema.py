@@ -25,6 +25,7 @@ from stui_sessiond.wire.messages import (
     image,
     kept,
     mirror,
+    operation,
     session,
     shared_state,
     sharing,
@@ -45,6 +46,7 @@ _MODULES: Final = (
     image,
     kept,
     mirror,
+    operation,
     session,
     shared_state,
     sharing,
@@ -151,6 +153,7 @@ def outer_schemas() -> dict[str, Schema]:
         ),
         "event": _struct_form("event", "An event on its way to a subscriber.", forms.EventMessage),
         "closing": _struct_form("closing", "The last line of a connection.", forms.ClosingEvent),
+        "opened": _struct_form("opened", "The first event of a stream over HTTP.", connection.OpenedEvent),
         "image-success": _outer(
             "image-success",
             "An image's answer: it worked. `result` is the command's `answer`.",

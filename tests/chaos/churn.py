@@ -112,7 +112,7 @@ class Churn:
     def _left(self, daemon: Daemon) -> dict[str, int]:
         loop: Any = asyncio.get_running_loop()
         server = daemon.server
-        hub = server.feed._hub
+        hub = server.feed.hub
         return {
             "peers left": sum(type(each) is Peer for each in gc.get_objects()) - len(server._parked),
             "tasks left": len(asyncio.all_tasks()),

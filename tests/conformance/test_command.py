@@ -1,10 +1,12 @@
 """Does `stui-sessiond conformance` tell how it went, in words, in JSON and in its exit code?"""
 
 import json
+import logging
 import threading
 from collections.abc import Iterator
 
 import pytest
+import structlog
 from click.testing import CliRunner
 
 from stui_sessiond.cli import main
@@ -16,6 +18,8 @@ from tests.conformance.bed import FACTORIES, running_daemon
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
     """A daemon that runs beside the test, as the command has a loop of its own."""
+    before = structlog.get_config()
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))  # it shares our output
     with running_daemon(FACTORIES["tcp"], "none") as bed:
         loop = bed.runner.get_loop()
         thread = threading.Thread(target=loop.run_forever)
@@ -25,6 +29,7 @@ def url() -> Iterator[str]:
         finally:
             loop.call_soon_threadsafe(loop.stop)
             thread.join()
+            structlog.configure(**before)
 
 
 def test_conformance_prints_a_table(url: str) -> None:

@@ -240,7 +240,7 @@ def test_game_goes_on_after_cuts_reloads_and_a_killed_daemon() -> None:
 
         two.context.set_offline(True)
         two.page.wait_for_selector('body[data-link="offline"]')
-        two.see("This device is offline")
+        two.see("Device is offline")
         two.shoot("5-offline")
         one.click('[data-number="3"]')
         board.see("3?")
@@ -257,7 +257,7 @@ def test_game_goes_on_after_cuts_reloads_and_a_killed_daemon() -> None:
         two.page.evaluate("() => { delete gameLink.send; }")
         for device in (one, two, board):
             device.page.wait_for_selector('body:not([data-link="live"])')
-        one.see("No connection")
+        one.see("Reconnecting")
         one.shoot("6-gone")
         game.start_daemon()
         for device in (one, two, board):

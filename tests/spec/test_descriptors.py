@@ -70,7 +70,7 @@ def json_types(schema: Schema) -> set[str]:
 def table() -> CommandTable:
     """The commands as the daemon puts them together."""
     daemon = Daemon(Settings(), MemoryStorage())
-    return daemon.server.dispatcher._table
+    return daemon.server.dispatcher.table
 
 
 def test_structs_of_built_commands_are_there_and_no_others() -> None:

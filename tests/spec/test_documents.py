@@ -37,7 +37,7 @@ from stui_sessiond.daemon import Daemon
 from stui_sessiond.images import condition, link, memory, pace, probe, pulse, record, watch
 from stui_sessiond.model import code_change, source_merge
 from stui_sessiond.server import listeners, peer
-from stui_sessiond.server.peer import RIGHTS_OF_ROLE
+from stui_sessiond.server.rights import RIGHTS_OF_ROLE
 from stui_sessiond.sessions import (
     custody,
     digest,

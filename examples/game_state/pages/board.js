@@ -11,12 +11,13 @@ export function showBoard(state) {
 function side(state, seat) {
   const turn = ["asking", "answering"].includes(state.status) && state.current_player_id === seat;
   const asked = state.status === "answering" && turn ? state.question : null;
-  const hidden = state.ready[seat] ? "has hidden a number" : state.status === "hiding" ? "is hiding a number …" : "";
+  const found = state.status === "finished" && state.winner === OTHER[seat];
+  const hidden = found ? "was found" : state.ready[seat] ? "has hidden a number" : state.status === "hiding" ? "is hiding a number …" : "";
   const other = OTHER[seat];
   return ["section", { class: `side ${turn ? "turn" : ""} ${state.winner === seat ? "won" : ""}`, "data-player": seat },
     ["h2", {}, nameOf(state, seat)],
     ["p", { class: "wins" }, String(state.wins[seat]), ["small", {}, state.wins[seat] === 1 ? " win" : " wins"]],
-    ["p", { class: "mystery" }, state.ready[seat] ? "?" : "–"],
+    ["p", { class: "mystery" }, found ? String(state.question) : state.ready[seat] ? "?" : "–"],
     ["p", { class: "hint" }, hidden || "not seated yet".slice(0, state[`${seat}_name`] ? 0 : undefined)],
     ["p", { class: "label" }, `What ${nameOf(state, seat)} knows of ${nameOf(state, other)}'s number`],
     strip(state.range[seat], asked),

@@ -40,8 +40,8 @@ export function statusText(status, transport) {
   return {
     live: `Live · ${WAY[transport] ?? transport}`,
     connecting: "Connecting …",
-    waiting: `No connection · again in ${seconds} s`,
-    offline: "This device is offline",
+    waiting: `Reconnecting in ${seconds} s`,
+    offline: "Device is offline",
     refused: `Not let in (${status.code})`,
   }[status.state];
 }

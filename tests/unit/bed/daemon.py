@@ -13,6 +13,7 @@ from stui_sessiond.config import (
     AccessSettings,
     ImageSettings,
     LimitSettings,
+    ObserveSettings,
     PolicySettings,
     QuotaSettings,
     Reread,
@@ -152,6 +153,7 @@ async def running_daemon(
     policy: Json | None = None,
     access: Json | None = None,
     images: Json | None = None,
+    observe: Json | None = None,
     audited: bool = False,
 ) -> AsyncIterator[Running]:
     """Start a daemon in a folder of its own, and stop it at the end."""
@@ -165,6 +167,7 @@ async def running_daemon(
             policy=PolicySettings(**(policy or {})),
             access=AccessSettings(**(access or {})),
             images=ImageSettings(**(images or {})),
+            observe=ObserveSettings(**(observe or {})),
         )
         clock = clock or FakeClock()
         audit = FileAudit(Path(folder), LocalFileSystem(), clock) if audited else None

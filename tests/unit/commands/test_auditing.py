@@ -61,6 +61,7 @@ def test_audited_commands_are_those_that_matter() -> None:
         "reject",
         "remove_class",
         "remove_method",
+        "set_log_level",
         "share_session",
         "switch_image_context",
     ]

@@ -102,7 +102,16 @@ ELSEWHERE = frozenset(
         *("system_info", "take_debugger", "capture_context", "release_session", "release_handles"),
         *("cleanup_image_sessions", "get_image_connection_status", "get_image_session_stats", "list_image_sessions"),
         *("list_images", "list_code_changes", "switch_image_context", "create_session", "list_client_sessions"),
-        *("get_session_statistics", "unsubscribe", "detach_client", "drive_session", "save_context", "clear_context"),
+        *(
+            "get_session_statistics",
+            "get_log_levels",
+            "set_log_level",
+            "unsubscribe",
+            "detach_client",
+            "drive_session",
+            "save_context",
+            "clear_context",
+        ),
     }
 )
 """Commands that tell nothing of a session's state: of images and code, of contexts, or who is there."""

@@ -361,10 +361,11 @@ async def test_reader_that_reads_nothing_is_cut_off() -> None:
         server.pipe_limits = replace(server.pipe_limits, stall_s=0.05)
         session_id = await new_session(running)
         peer = await slow_stream(running, session_id)
+        (pipe,) = server.beat._pipes
         async with stream(running.ready.http, f"session_id={session_id}&deltas=true") as quick:
             await quick.message()
             for number in range(12):
                 await change(running, session_id, f"{number}{PAD * 3}")
                 await quick.message()
-            await until(lambda: server.counts().clients == 1)
+            await until(lambda: pipe._closing)
         peer.writer.close()
