@@ -166,9 +166,12 @@ def at_the_table() -> Iterator[tuple[Game, Device, Device, Device]]:
 
 def hide_numbers(one: Device, two: Device) -> None:
     """Take the seats and hide 7 and 15."""
-    for phone, name in ((one, "Ada"), (two, "Grace")):
-        phone.page.fill("#name", name)
-        phone.click("text=Sit down")
+    two.page.fill("#name", "Grace")
+    one.page.fill("#name", "Ada")
+    one.click("text=Sit down")
+    one.see("Hello, Ada")
+    two.see("Live")
+    two.click("text=Sit down")  # what was written before is still there
     one.click("text=Start the game")
     one.click('[data-number="7"]')
     two.click('[data-number="15"]')

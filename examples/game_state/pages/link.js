@@ -22,6 +22,8 @@ export class Link {
     this.gaps = 0;
     this.connections = 0;
     this.attempt = 0;
+    this.queued = false;
+    this.last = Promise.resolve();
     this.pending = null; // the change that has no answer yet
     this.timer = null;
     this.channel = null;
@@ -112,9 +114,17 @@ export class Link {
     this.told.status(status);
   }
 
-  // Make a transition; `change` makes the change from the state. Resolves with the error of the daemon, or null.
+  // Make a transition, after the one that is under way; `change` makes the change from the state. Resolves with the error
+  // of the daemon, or null.
   apply(transition, change) {
-    if (this.pending) return Promise.resolve({ code: "busy", error: "one thing at a time" });
+    if (this.queued) return Promise.resolve({ code: "busy", error: "one thing at a time" });
+    this.queued = true;
+    this.last = this.last.then(() => this.begin(transition, change));
+    return this.last;
+  }
+
+  begin(transition, change) {
+    this.queued = false;
     return new Promise((settle) => {
       this.pending = { transition, change, settle, tries: 0, parameters: this.request(transition, change) };
       if (this.channel) this.send(this.pending);

@@ -45,7 +45,8 @@ export class Phone {
   show(state) {
     this.state = state;
     document.getElementById("round").textContent = state.current_round ? `Round ${state.current_round}` : "";
-    put("main", this[state.status](state));
+    const typing = state.status === "not_started" && !state[`${this.seat}_name`] && document.getElementById("name");
+    if (!typing) put("main", this[state.status](state)); // a name that is half written stays when the other sits down
     if (!state.current_round) put("score", []);
     const me = `${nameOf(state, this.seat)} ${state.wins[this.seat]}`;
     if (state.current_round) put("score", [["b", {}, me], " : ", `${state.wins[this.other]} ${nameOf(state, this.other)}`]);
