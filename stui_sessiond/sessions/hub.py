@@ -207,10 +207,10 @@ class Hub:
                 continue
             known = each.position
             if known.seq == before and known.epoch == epoch:
-                view = None if alike else self.view_of(session, each)
-                key = each.deltas if view is None else (each.deltas, view.name)
+                key = each.deltas if alike else self._way_of(session, each)
                 bundle = bundles.get(key)
                 if bundle is None:
+                    view = self.view_of(session, each)
                     bundle = bundles[key] = Bundle(self.encode(session, events, deltas=each.deltas, view=view))
                 if each.take(bundle):
                     each.position = here
@@ -220,6 +220,11 @@ class Hub:
             each.live = False
             each.subscriber.fell_behind(each)
         self.deliveries += len(events) * (len(subscriptions) - missed)
+
+    def _way_of(self, session: Session, subscription: Subscription) -> object:
+        """What those have in common who are told in the same way."""
+        view = self.view_of(session, subscription)
+        return subscription.deltas if view is None else (subscription.deltas, view.name)
 
     def view_of(self, session: Session, subscription: Subscription) -> View | None:
         """What a subscriber sees of a session's state; None: everything."""
