@@ -9,7 +9,7 @@ LOCK := --quiet --upgrade --generate-hashes --no-header --strip-extras --allow-u
   --no-emit-index-url --no-emit-trusted-host --no-emit-find-links
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help install demo run game image squeak test check conformance crash chaos fuzz bench bench-soak lock audit clean
+.PHONY: help install demo run game image squeak test check conformance crash chaos soak fuzz bench bench-soak lock audit clean
 
 help:            ## show this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -62,6 +62,9 @@ crash: install   ## the proofs of the storage, whole: power loss, damage, failin
 
 chaos: install   ## cuts, restarts and half-open links at random: nothing lost, nothing run twice (some minutes)
 	$(BIN)/python tests/chaos/run.py
+
+soak: install    ## 200 clients come and go for 60 minutes, or MINUTES=10: nothing grows, everything has its cause
+	$(BIN)/python tests/soak/run.py --minutes $(or $(MINUTES),60) --out $(or $(OUT),build/soak)
 
 fuzz: install    ## torment daemons, and all that reads bytes, for 20 minutes, or SECONDS=60
 	-@$(BIN)/python -m pip install --quiet --disable-pip-version-check --only-binary :all: atheris

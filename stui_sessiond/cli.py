@@ -21,9 +21,11 @@ from stui_sessiond import (
     cli_image_conformance,
     cli_images,
     cli_log_level,
+    cli_service,
     cli_store,
     cli_tls,
     cli_token,
+    cli_ui,
 )
 from stui_sessiond.cli_ask import (
     AT,
@@ -49,6 +51,7 @@ def main() -> None:
 
 main.add_command(cli_store.store)
 main.add_command(cli_token.token)
+main.add_command(cli_ui.ui)
 main.add_command(cli_tls.tls)
 main.add_command(cli_audit.audit)
 main.add_command(cli_code.code)
@@ -56,6 +59,8 @@ main.add_command(cli_eval.evaluate)
 main.add_command(cli_doctor.doctor)
 main.add_command(cli_images.images)
 main.add_command(cli_log_level.log_level)
+main.add_command(cli_service.service)
+main.add_command(cli_service.restart)
 main.add_command(cli_fuzz.fuzz)
 main.add_command(cli_fuzz.fuzz_image)
 main.add_command(cli_image_conformance.image_conformance)
@@ -65,7 +70,7 @@ main.add_command(cli_image_conformance.image_conformance)
 @click.option("--config", "config_file", type=click.Path(path_type=Path), metavar="FILE", help="Settings, TOML.")
 @click.option("--data-dir", metavar="DIR", help="Where sessions are kept.")
 @click.option("--runtime-dir", metavar="DIR", help="Where the unix socket is.")
-@click.option("--http", metavar="HOST:PORT", help="Listen for WebSocket (at /) and HTTP (/healthz).")
+@click.option("--http", metavar="HOST:PORT", help="Listen for WebSocket (at /) and HTTP (/rpc, /events, /healthz).")
 @click.option("--lines", metavar="HOST:PORT", help="Listen for one JSON message per line over TCP.")
 @click.option("--unix", metavar="PATH", help="The unix socket. Default: in the runtime folder.")
 @click.option(
@@ -81,7 +86,7 @@ main.add_command(cli_image_conformance.image_conformance)
 @click.option("--log-file", metavar="FILE", help="Log into this file, opened anew at SIGHUP. Default: standard error.")
 @click.option("--log-level", metavar="LEVEL", help="debug, info (default), warning or error.")
 def serve(config_file: Path | None, **given: str | None) -> None:
-    """Run the daemon until SIGTERM or Ctrl-C.
+    """Run the daemon until SIGTERM or Ctrl-C; at SIGUSR2 another process takes over.
 
     Every option is also a key of [server] or [tls] in the settings file and a variable STUI_SESSIOND_<OPTION>. Port 0
     takes a free port. A listener that is not named is off, except the unix socket. A certificate that changed is read
@@ -89,18 +94,16 @@ def serve(config_file: Path | None, **given: str | None) -> None:
     """
     gc.disable()  # until it has started: there is no garbage in what is imported and read
     _import_structlog()
-    from stui_sessiond import config, errors, logs, process  # noqa: PLC0415 -- the other commands start faster without
+    from stui_sessiond import errors, process  # noqa: PLC0415 -- the other commands start faster without
+    from stui_sessiond.service.succession import Arrival, SuccessionError  # noqa: PLC0415 -- as above
 
+    arrival = None
     try:
-
-        def read() -> config.Settings:
-            return config.load_settings(config_file, os.environ, given)
-
-        settings = read()
-        server = settings.server
-        logs.set_up_logs(server.log_format, server.log_level, config.log_file(server))
-        _run(process.serve(settings, config.Reread(config_file, read)))
-    except (errors.ConfigError, errors.StorageError) as error:
+        arrival = Arrival.from_environment(os.environ)
+        _run(process.serve(process.launch(config_file, given, os.environ, arrival)))
+    except (errors.ConfigError, errors.StorageError, SuccessionError) as error:
+        if arrival is not None:
+            arrival.fail(str(error))
         fail(str(error), EXIT_USAGE)
 
 

@@ -4,6 +4,7 @@ A wrong setting stops the start with the place, the key and what is allowed. Onl
 """
 
 import ipaddress
+import os
 import tomllib
 import warnings
 from collections.abc import Callable, Mapping
@@ -23,8 +24,8 @@ from stui_sessiond.security.tls import TlsFiles
 APP = "stui-sessiond"
 ENV_PREFIX = "STUI_SESSIOND_"
 SOCKET_NAME = "daemon.sock"
-NOT_SETTINGS = frozenset({"TOKEN", "URL", "CA_FILE", "CERT_FILE", "KEY_FILE"})
-"""Variables with our prefix that are for the client side."""
+NOT_SETTINGS = frozenset({"TOKEN", "URL", "CA_FILE", "CERT_FILE", "KEY_FILE", "SUCCESSION"})
+"""Variables with our prefix that are for the client side, and one that is between two daemons."""
 
 Positive = Annotated[float, Meta(gt=0, le=100 * 365 * 86400)]
 Quantity = Annotated[int, Meta(ge=1)]
@@ -44,13 +45,18 @@ class ServerSettings(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     log_level: LogLevel = "info"
     log_file: str | None = None
     drain_timeout: Annotated[float, Meta(ge=0)] = 10.0
+    drain_delay: Annotated[float, Meta(ge=0)] = 0.0
 
 
 class TlsSettings(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """[tls]: TLS 1.3 for the listeners on TCP and HTTP. Files in PEM; with `client_ca` peers show certificates too."""
+    """[tls]: TLS 1.3 for the listeners on TCP and HTTP. Files in PEM; with `client_ca` peers show certificates too.
+
+    The key is a file, or a credential of the service manager by its name.
+    """
 
     certificate: str | None = None
     key: str | None = None
+    key_credential: str | None = None
     client_ca: str | None = None
 
 
@@ -358,8 +364,13 @@ def parse_address(text: str, key: str) -> tuple[str, int]:
 
 def _check_tls(tls: TlsSettings) -> None:
     """A certificate needs its key, and the other way round."""
-    for key, other in (("certificate", tls.key), ("key", tls.certificate), ("certificate", tls.client_ca)):
-        if other is not None and getattr(tls, key) is None:
+    if tls.key is not None and tls.key_credential is not None:
+        msg = "tls: name one of key and key_credential, not both"
+        raise ConfigError(msg)
+    key_given = tls.key or tls.key_credential
+    given = {"certificate": tls.certificate, "key": key_given}
+    for key, other in (("certificate", key_given), ("key", tls.certificate), ("certificate", tls.client_ca)):
+        if other is not None and given[key] is None:
             msg = f"tls.{key}: missing; `stui-sessiond tls init` makes certificate and key"
             raise ConfigError(msg)
 
@@ -405,10 +416,27 @@ def policy_rules(policy: PolicySettings) -> PolicyRules:
 
 def tls_files(tls: TlsSettings) -> TlsFiles | None:
     """Where the certificates are; None without TLS."""
-    if tls.certificate is None or tls.key is None:
+    key = tls.key if tls.key_credential is None else str(credential(tls.key_credential, os.environ))
+    if tls.certificate is None or key is None:
         return None
     ca = None if tls.client_ca is None else Path(tls.client_ca).absolute()
-    return TlsFiles(certificate=Path(tls.certificate).absolute(), key=Path(tls.key).absolute(), client_ca=ca)
+    return TlsFiles(certificate=Path(tls.certificate).absolute(), key=Path(key).absolute(), client_ca=ca)
+
+
+def credential(name: str, environment: Mapping[str, str]) -> Path:
+    """Tell where the service manager put a credential (`LoadCredential=`, `SetCredentialEncrypted=`).
+
+    Raises:
+        ConfigError: there are none, or the name is no name.
+    """
+    folder = environment.get("CREDENTIALS_DIRECTORY")
+    if folder is None:
+        msg = f"there is no credential {name!r}: the service manager gives none (LoadCredential={name}:FILE)"
+        raise ConfigError(msg)
+    if "/" in name or name in {"", ".", ".."}:
+        msg = f"{name!r} is no name of a credential"
+        raise ConfigError(msg)
+    return Path(folder) / name
 
 
 def log_file(server: ServerSettings) -> Path | None:
@@ -420,6 +448,8 @@ def data_dir(server: ServerSettings) -> Path:
     """Where sessions are kept."""
     if server.data_dir:
         return Path(server.data_dir).absolute()
+    if (managed := _managed_folder("STATE_DIRECTORY")) is not None:
+        return managed
     import platformdirs  # noqa: PLC0415 -- 10 ms of a start that mostly names its folders
 
     return Path(platformdirs.user_data_dir(APP, appauthor=False)).absolute()
@@ -429,11 +459,19 @@ def runtime_dir(server: ServerSettings) -> Path:
     """Where the socket is."""
     if server.runtime_dir:
         return Path(server.runtime_dir).absolute()
+    if (managed := _managed_folder("RUNTIME_DIRECTORY")) is not None:
+        return managed
     import platformdirs  # noqa: PLC0415 -- as above
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # without XDG_RUNTIME_DIR it warns, and names a folder all the same
         return Path(platformdirs.user_runtime_dir(APP, appauthor=False)).absolute()
+
+
+def _managed_folder(variable: str) -> Path | None:
+    """The folder that systemd made for us (`StateDirectory=stui-sessiond`); one of another service's is not ours."""
+    folders = map(Path, filter(None, os.environ.get(variable, "").split(":")))
+    return next((folder for folder in folders if folder.name.startswith(APP) and folder.is_absolute()), None)
 
 
 def unix_path(server: ServerSettings) -> Path:

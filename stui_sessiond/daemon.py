@@ -31,6 +31,7 @@ from stui_sessiond.commands.kept import SWEEP_INTERVAL_S, Kept
 from stui_sessiond.commands.many import ManyImagesCommands
 from stui_sessiond.commands.mirror import Mirror
 from stui_sessiond.commands.operation import OperationCommands
+from stui_sessiond.commands.overview import OverviewCommands
 from stui_sessiond.commands.paging import LongResults
 from stui_sessiond.commands.reapply import ReapplyCommands
 from stui_sessiond.commands.relay import Relay
@@ -46,6 +47,7 @@ from stui_sessiond.ids import SessionId
 from stui_sessiond.images.memory import ImageMemory
 from stui_sessiond.images.registry import ImageRegistry
 from stui_sessiond.images.watch import TICK_S
+from stui_sessiond.life import note_start, note_stop
 from stui_sessiond.model.event import Position
 from stui_sessiond.model.request import RequestEntry
 from stui_sessiond.observe.choice import make_dispatcher
@@ -53,14 +55,15 @@ from stui_sessiond.observe.parts import ObservedParts
 from stui_sessiond.observe.sampler import Sampler
 from stui_sessiond.ready import Ready, remove_ready, shown, write_ready
 from stui_sessiond.security.access import Access
-from stui_sessiond.security.audit import NO_AUDIT, AuditLog, Word, config_reloaded
+from stui_sessiond.security.audit import NO_AUDIT, AuditLog, config_reloaded
 from stui_sessiond.security.keys import gather
 from stui_sessiond.security.policy import Policy
 from stui_sessiond.security.principal import Principal
 from stui_sessiond.security.resume import KEY_BYTES, ResumeTokens, open_key
 from stui_sessiond.security.sealing import CLEAR
 from stui_sessiond.security.token import Tokens
-from stui_sessiond.server.listeners import Endpoints, Server
+from stui_sessiond.server.binding import Handed
+from stui_sessiond.server.listeners import Endpoints, Parting, Server
 from stui_sessiond.server.peer import Peer
 from stui_sessiond.server.reload import Reloader, reload_tokens
 from stui_sessiond.sessions.belonging import Belonging
@@ -92,9 +95,6 @@ _log = structlog.get_logger(__name__)
 ORPHANED_INTERVAL_S = 15.0
 """Between looks for sessions whose images have been gone for too long."""
 
-AUDIT_START_S = 1.0
-"""How long a start waits for the disk of the audit log; a full one keeps no daemon from starting."""
-
 DATABASE_TABLES: tuple[Tables, ...] = (IMAGE_TABLES, CHANGE_TABLES)
 """What is kept of images, each part with its own tables."""
 
@@ -108,8 +108,10 @@ class Daemon:
         storage: SessionStorage | None = None,
         clock: Callable[[], float] = time.time,
         audit: AuditLog | None = None,
+        handed: Handed | None = None,
     ) -> None:
         self.settings = settings
+        self._handed = handed or Handed()
         self.server_id = secrets.token_hex(8)
         self.ready: Ready | None = None
         self.new_token: str | None = None
@@ -188,6 +190,9 @@ class Daemon:
             SharedStateCommands(self.manager, machines),
             StorageCommands(self._storage),
             OperationCommands(logs.LEVELS),
+            overview := OverviewCommands(
+                self.manager, hub, running, self._storage, self.images, lambda: self.server, clock, self.server_id
+            ),
             EvaluationCommands(book, relay, running, long_results),
             *self._asking,
             self._image_sessions,
@@ -211,6 +216,7 @@ class Daemon:
                 self._remembered,
             ),
         )
+        self._figures = overview.figures
         table = CommandTable(contract, [command for family in families for command in family.commands()])
         self.server = Server(
             make_dispatcher(
@@ -277,7 +283,7 @@ class Daemon:
         server = self.settings.server
         await self.manager.open()
         remove_ready(server.ready_file)  # one that was killed left its own
-        await self._note_start()
+        await note_start(self.audit, self.settings.server, self.server_id)
         try:
             await self.database.open()  # the storage has the lock of the folder
             await self.images.open()
@@ -290,21 +296,23 @@ class Daemon:
                 lines=None if server.lines is None else config.parse_address(server.lines, "server.lines"),
                 unix=config.unix_path(server),
             )
-            found = await self.server.listen(asked, self._make_web)
+            found = await self.server.listen(asked, self._make_web, self._handed)
             tls = self.settings.tls.certificate is not None
             self.ready = Ready(os.getpid(), self.server_id, shown(found.http), shown(found.lines), str(found.unix), tls)
             if server.ready_file is not None:
                 write_ready(Path(server.ready_file), self.ready)
         except BaseException:
-            await self.server.drain(0)
+            await self.server.drain(Parting(), keep_sockets=bool(self._handed.sockets))
             await self.database.close()
             await self.manager.close()
-            await self._note_stop("failed")
+            await note_stop(self.audit, self.server_id, "failed")
             raise
         life = self.manager.life
         self._tasks.start(_every(life.cleanup_interval_s, self.manager.sweep), "cleanup")
         self._tasks.start(_every(life.autosave_interval_s, self.manager.autosave), "autosave")
         self._tasks.start(_every(SWEEP_INTERVAL_S, self._keeping.sweep), "kept")
+        self._figures.start()
+        self._tasks.start(_every(self._figures.interval_s, self._figures.sample), "figures")
         self._tasks.start(_every(TICK_S, self._image_commands.watch.tick), "images")
         self._tasks.start(_every(ORPHANED_INTERVAL_S, self._image_sessions.close_orphaned), "orphaned")
         if server.http is not None:  # somebody may want to know
@@ -312,10 +320,16 @@ class Daemon:
         _log.info("daemon.ready", version=__version__, **msgspec.to_builtins(self.ready))
         return self.ready
 
-    async def stop(self) -> None:
-        """Finish what is under way, end all connections, store everything."""
-        _log.info("daemon.draining", grace_s=self.settings.server.drain_timeout)
-        await self.server.drain(self.settings.server.drain_timeout)
+    async def stop(self, *, hand_over: bool = False) -> None:
+        """Finish what is under way, end all connections, store everything.
+
+        With `hand_over` somebody waits for the store and the sockets: requests are waited for only as long as most
+        take; code that images run goes on there, and they tell the next process (PROTOCOL.md, Exactly once).
+        """
+        parting = rules.parting(self.settings, hand_over=hand_over)
+        _log.info("daemon.draining", grace_s=parting.grace_s, hand_over=hand_over)
+        reason = "restarting" if hand_over else "shutting_down"
+        await self.server.drain(parting, reason, keep_sockets=hand_over)
         await self._tasks.close()
         await self.server.dispatcher.close()
         for asking in self._asking:
@@ -328,33 +342,22 @@ class Daemon:
         await self._image_memory.close()
         await self.database.close()
         await self.manager.close()
-        await self._note_stop("ok")
+        await note_stop(self.audit, self.server_id, "ok")
         remove_ready(self.settings.server.ready_file)
         _log.info("daemon.stopped")
+
+    async def lighten(self) -> None:
+        """Write what would have to be written at the end; meanwhile all is served."""
+        if isinstance(self._storage, FileStorage):
+            await self._storage.checkpoint()
+
+    def stalled_s(self) -> float:
+        """Tell for how long the disk has not come back from one write, in seconds."""
+        return self._storage.stalled_s() if isinstance(self._storage, FileStorage) else 0.0
 
     def reload_certificate(self) -> None:
         """Read certificate and key again, for new connections."""
         self.server.reload_certificate()
-
-    async def _note_start(self) -> None:
-        if isinstance(self.audit, FileAudit):
-            self.audit.open()
-        server = self.settings.server
-        said: dict[str, Word] = {
-            "version": __version__,
-            "server_id": self.server_id,
-            "process": os.getpid(),
-            "auth": server.auth,
-        }
-        places: dict[str, Word] = {"http": server.http, "lines": server.lines, "unix": str(config.unix_path(server))}
-        self.audit.record("daemon.started", details={**said, **places})
-        if isinstance(self.audit, FileAudit):  # it is there before anybody is let in
-            await asyncio.get_running_loop().run_in_executor(None, self.audit.flush, AUDIT_START_S)
-
-    async def _note_stop(self, outcome: str) -> None:
-        self.audit.record("daemon.stopped", outcome=outcome, details={"server_id": self.server_id})
-        if isinstance(self.audit, FileAudit):
-            await asyncio.get_running_loop().run_in_executor(None, self.audit.close)
 
     def _give_up(self) -> None:
         self.disk_failed = True
@@ -430,7 +433,7 @@ class Daemon:
     def _health(self) -> Health:
         storage = self._storage.status()
         return Health(
-            status="draining" if self.server.draining else "ok" if storage.status == "ok" else "degraded",
+            status=("ok" if storage.status == "ok" else "degraded") if self.server.ready else "draining",
             server_id=self.server_id,
             server_version=__version__,
             uptime_seconds=round(self.uptime_s(), 3),

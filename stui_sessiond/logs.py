@@ -19,6 +19,7 @@ from structlog.typing import EventDict, ExcInfo, Processor, WrappedLogger
 
 from stui_sessiond import asking
 from stui_sessiond.errors import ConfigError
+from stui_sessiond.journal_stream import is_journal, with_priority
 from stui_sessiond.log_level import Levels, LogLevel, Threshold
 from stui_sessiond.printable import printable, printable_lines
 
@@ -44,14 +45,21 @@ class Sink:
         self._lock = threading.Lock()
         self._path: Path | None = None
         self._out: TextIO = sys.stderr
+        self._journal = False
 
-    def open(self, path: Path | None) -> None:
-        """Write to a file, at its end; None: to standard error.
+    @property
+    def kept(self) -> bool:
+        """Whether lines are kept where others may read them: secrets do not belong there."""
+        return self._journal or self._path is not None
+
+    def open(self, path: Path | None, *, journal: bool = False) -> None:
+        """Write to a file, at its end; None: to standard error, which `journal` reads or not.
 
         Raises:
             ConfigError: it cannot be written.
         """
         self._path = path
+        self._journal = journal and path is None
         try:
             self.reopen()
         except OSError as error:
@@ -79,7 +87,7 @@ class Sink:
         with self._lock:
             self.tally.lines[level] += 1
             try:
-                self._out.write(f"{line}\n")
+                self._out.write(f"{with_priority(level, line) if self._journal else line}\n")
                 self._out.flush()
             except (OSError, ValueError):
                 self.tally.lost += 1
@@ -158,7 +166,7 @@ def set_up_logs(log_format: LogFormat, level: LogLevel, file: Path | None = None
         ConfigError: the file cannot be written.
     """
     LEVELS.set(None, level)
-    SINK.open(file)
+    SINK.open(file, journal=is_journal(os.environ))
     renderer: Processor
     if log_format == "json":
         renderer = structlog.processors.JSONRenderer()

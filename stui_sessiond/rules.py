@@ -8,7 +8,7 @@ from stui_sessiond.commands.gate import Quotas
 from stui_sessiond.config import Settings
 from stui_sessiond.security.access import Access
 from stui_sessiond.security.quota import Rate
-from stui_sessiond.server.listeners import ServerRules
+from stui_sessiond.server.listeners import Parting, ServerRules
 from stui_sessiond.server.peer import PeerLimits
 from stui_sessiond.sessions.history import HistoryRules
 from stui_sessiond.sessions.log import LogRules
@@ -103,3 +103,20 @@ def server_facts(server_id: str, settings: Settings) -> ServerFacts:
         sessions_per_client=settings.sessions.max_per_client,
     )
     return ServerFacts(server_id, HEARTBEAT_S, told, replace(told, message_bytes=limits.image_message_bytes))
+
+
+HANDOVER_GRACE_S = 0.25
+"""How long a restart that hands over waits for requests: those that run no code take milliseconds, and all wait."""
+
+
+HANDOVER_RELAYED_S = 0.05
+"""The same for those that wait for images: what takes longer goes on in the image, and is told to the next process."""
+
+
+def parting(settings: Settings, *, hand_over: bool) -> Parting:
+    """How long a daemon that ends waits for what."""
+    server = settings.server
+    grace_s = server.drain_timeout
+    if hand_over:
+        return Parting(min(HANDOVER_GRACE_S, grace_s), min(HANDOVER_RELAYED_S, grace_s))
+    return Parting(grace_s, grace_s, server.drain_delay)

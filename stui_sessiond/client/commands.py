@@ -9,6 +9,7 @@ from typing import Literal, TypeVar
 
 from msgspec import UNSET
 
+from stui_sessiond.client.overview import OverviewCommands
 from stui_sessiond.wire.messages import (
     Position,
     approval,
@@ -31,7 +32,7 @@ from stui_sessiond.wire.messages import (
 T = TypeVar("T")
 
 
-class Commands(abc.ABC):
+class Commands(OverviewCommands):
     """The commands of the contract. All of them may raise what `ask` raises."""
 
     @abc.abstractmethod

@@ -31,6 +31,10 @@ from stui_sessiond.wire.messages.development import Ping
 _log = logging.getLogger(__name__)
 
 
+RESTARTING = "restarting"
+"""The close reason of a daemon that hands over to another process."""
+
+
 class Network(Protocol):
     """What tells of changes of the network."""
 
@@ -181,7 +185,9 @@ class Keeper:
                 began = loop.time()
                 ending = await self._stay(conversation, attempt, began - alone_since)
                 alone_since, attempt = loop.time(), 0
-                self._last_wait_s = self._patience.backoff.after(self._last_wait_s, alone_since - began)
+                restarts = ending.name == RESTARTING  # somebody else listens already, or is about to
+                lasted_s = alone_since - began
+                self._last_wait_s = None if restarts else self._patience.backoff.after(self._last_wait_s, lasted_s)
                 self._post(state=ConnectionState.RECONNECTING, reason=ending, health=health_of(()), latency_s=None)
             else:
                 ending = conversation

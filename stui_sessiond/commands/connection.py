@@ -136,6 +136,7 @@ class ConnectionCommands:
             heartbeat_interval=plain(self._facts.heartbeat_interval_s),
             limits=self._facts.limits if link is None else self._facts.image_limits,
             position=Position(self._hub.position.epoch, self._hub.position.seq),
+            rights=sorted(caller.rights),
         )
         if known is not None and known.record.doubts:
             result.warnings = [reason.text for reason in known.record.doubts]

@@ -36,6 +36,7 @@ from stui_sessiond.errors import (
     KeyReusedError,
     ObjectNotFoundError,
     ParameterError,
+    SessionNotFoundError,
     StuiError,
     error_of,
 )
@@ -371,7 +372,7 @@ class Relay:
         try:
             request = await self._book.find_relayed(session_id, reply.id)
         except StuiError as error:
-            _log.warning("evaluation.not_noted", session_id=session_id, code=error.code)
+            _tell_not_noted(session_id, error)
             return
         if request is None or (request.image_id, request.instance_id) != (link.image_id, link.identity.instance_id):
             return
@@ -393,4 +394,10 @@ async def _quietly(work: Awaitable[object], session_id: SessionId) -> None:
     try:
         await work
     except StuiError as error:
-        _log.warning("evaluation.not_noted", session_id=session_id, code=error.code)
+        _tell_not_noted(session_id, error)
+
+
+def _tell_not_noted(session_id: SessionId, error: StuiError) -> None:
+    """Log it. That its session was deleted meanwhile is no trouble: an image says many answers again after a cut."""
+    say = _log.info if isinstance(error, SessionNotFoundError) else _log.warning
+    say("evaluation.not_noted", session_id=session_id, code=error.code)

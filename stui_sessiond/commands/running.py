@@ -2,13 +2,14 @@
 
 import asyncio
 import secrets
+from collections import Counter
 from collections.abc import Coroutine, Iterator
 from typing import Any, TypeVar
 
 import msgspec
 
 from stui_sessiond.ids import SessionId
-from stui_sessiond.images.link import ImageLink
+from stui_sessiond.images.link import RUNS_CODE, ImageLink
 from stui_sessiond.model.request import Origin, RequestEntry
 from stui_sessiond.tasks import TaskOwner
 
@@ -72,6 +73,14 @@ class RunningTable:
     def of_session(self, session_id: str) -> list[Running]:
         """Everything of a session that is under way, the oldest first."""
         return [one for (where, _), one in self._by_place.items() if where == session_id]
+
+    def evaluating(self) -> Counter[SessionId]:
+        """How much of each session is under way that runs code."""
+        return Counter(where for (where, _), one in self._by_place.items() if one.request.command in RUNS_CODE)
+
+    def all(self) -> Iterator[Running]:
+        """Everything that is under way, the oldest first; nothing may change meanwhile."""
+        return iter(self._by_place.values())
 
     def name_of(self, relay_id: str) -> str | None:
         """The name of the evaluation that an image was asked for under this id, if it is under way."""

@@ -157,6 +157,12 @@ class CommandTable:
         """The counts of each command."""
         return ((name, entry.tally) for name, entry in self._entries.items())
 
+    @property
+    def asked(self) -> int:
+        """How many requests were answered since the start, with a result or an error."""
+        tallies = (*(entry.tally for entry in self._entries.values()), self.unknown)
+        return sum(one.answered + one.failed.total() for one in tallies)
+
     def tally_of(self, name: str) -> CommandTally:
         """The counts of a command, also of one that is not there."""
         entry = self._entries.get(name)

@@ -1,6 +1,6 @@
 """How are the metrics of one daemon told? A registry of its own, asked when somebody scrapes.
 
-Nothing is kept here: the parts hold the numbers. What takes time is writing them as text, so that is done a family at a
+Nothing is kept here: the parts hold the numbers. What takes time is writing them as text, so that is done a piece at a
 time, with others in between.
 """
 
@@ -16,6 +16,10 @@ from stui_sessiond.observe import connection, image, process, request, store
 from stui_sessiond.observe.parts import ObservedParts
 
 FAMILIES = (process.families, connection.families, request.families, image.families, store.families)
+
+
+PIECE = 200
+"""Samples that are written before others have their turn: about a millisecond."""
 
 
 class DaemonCollector(Collector):
@@ -63,9 +67,24 @@ class Metrics:
         ends = encode(_Nothing())
         pieces = []
         for family in self.registry.collect():
-            pieces.append(encode(_One(family)).removesuffix(ends))
-            await asyncio.sleep(0)
+            for piece in _cut(family):
+                written = encode(_One(piece)).removesuffix(ends)
+                pieces.append(written if piece.samples[:1] == family.samples[:1] else _without_head(written))
+                await asyncio.sleep(0)
         return b"".join((*pieces, ends)), content_type
+
+
+def _cut(family: Metric) -> Iterator[Metric]:
+    """Cut a large family into pieces that are written in a moment each."""
+    for start in range(0, max(1, len(family.samples)), PIECE):
+        piece = Metric(family.name, family.documentation, family.type, family.unit)
+        piece.samples = family.samples[start : start + PIECE]
+        yield piece
+
+
+def _without_head(written: bytes) -> bytes:
+    """Leave out what the first piece of the family has said: its help and its type."""
+    return b"".join(line for line in written.splitlines(keepends=True) if not line.startswith(b"# "))
 
 
 class _Nothing(Collector):

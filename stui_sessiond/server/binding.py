@@ -3,13 +3,27 @@
 import os
 import socket
 import stat
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
+
+import msgspec
 
 from stui_sessiond.errors import ConfigError
 
+BACKLOG = 4096
+"""Who connects while nobody accepts waits here: in a restart that hands over, those are all clients at once. The most
+that Linux grants by itself (net.core.somaxconn)."""
+
 _UNIX_PATH_BYTES = 107
 """What fits into a socket address on Linux (macOS: 103)."""
+
+
+class Handed(msgspec.Struct, frozen=True):
+    """Sockets that listen already, by listener (`unix`, `lines`, `http`)."""
+
+    sockets: Mapping[str, Sequence[socket.socket]] = {}
+    managed: Collection[str] = frozenset()
+    """Listeners whose sockets a service manager holds as well: their paths stay when we go."""
 
 
 def bind_tcp(place: tuple[str, int], what: str) -> Sequence[socket.socket]:

@@ -17,6 +17,7 @@ import structlog
 from stui_sessiond.contract import CloseReason
 from stui_sessiond.security.admission import Admission, Refusal, Ticket
 from stui_sessiond.security.alert import on_alert
+from stui_sessiond.server.binding import BACKLOG
 from stui_sessiond.server.certificate import LiveCertificate
 from stui_sessiond.tasks import TaskOwner
 from stui_sessiond.transports.lines import TLS_HANDSHAKE
@@ -72,7 +73,7 @@ class Door:
     def open(self) -> None:
         """Begin to accept."""
         for sock in self._sockets:
-            sock.listen(1024)
+            sock.listen(BACKLOG)
             sock.settimeout(0)
             self._tasks.start(self._accept(sock), "accept")
 

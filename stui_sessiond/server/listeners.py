@@ -2,9 +2,11 @@
 
 import asyncio
 import functools
+import socket
+import sys
 import time
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -23,17 +25,19 @@ from stui_sessiond.security.origin import allowed_hosts
 from stui_sessiond.security.principal import Principal
 from stui_sessiond.security.resume import new_connection_id
 from stui_sessiond.security.tls import TlsFiles
-from stui_sessiond.server.binding import bind_tcp, bind_unix
+from stui_sessiond.server.binding import BACKLOG, Handed, bind_tcp, bind_unix
 from stui_sessiond.server.certificate import LiveCertificate
 from stui_sessiond.server.connections import ConnectionTally
 from stui_sessiond.server.door import Door
-from stui_sessiond.server.peer import ImageEvents, Peer, PeerLimits, hello_watch
+from stui_sessiond.server.outline import outline
+from stui_sessiond.server.peer import ImageEvents, Peer, PeerLimits
 from stui_sessiond.sessions.feed import Feed
 from stui_sessiond.tasks import TaskOwner
 from stui_sessiond.transports.events import Beat
 from stui_sessiond.transports.lines import LineProtocol
 from stui_sessiond.transports.pipe import Pipe, PipeLimits
 from stui_sessiond.transports.turn import Turn
+from stui_sessiond.wire.messages.overview import ConnectionRow
 from stui_sessiond.wire.messages.session import ConnectionCounts
 
 if TYPE_CHECKING:
@@ -51,12 +55,27 @@ MAX_PARKED = 1024
 """Connections that answers are kept for; those gone longest are forgotten first."""
 
 
+_KEEP_PATH: dict[str, Any] = {"cleanup_socket": False} if sys.version_info >= (3, 13) else {}
+"""The path of the unix socket is removed here, if it is: another process may listen on it by then."""
+
+
 class Endpoints(msgspec.Struct, frozen=True, kw_only=True):
     """Where to listen; None: not there. Ports may be 0."""
 
     http: tuple[str, int] | None = None
     lines: tuple[str, int] | None = None
     unix: Path | None = None
+
+
+class Parting(msgspec.Struct, frozen=True):
+    """How long the end waits for what, in seconds."""
+
+    grace_s: float = 0.0
+    """Requests that are under way."""
+    relayed_s: float = 0.0
+    """Those of them that wait for images."""
+    delay_s: float = 0.0
+    """Before that: all is served, and whoever asks whether we are ready hears no, and sends peers elsewhere."""
 
 
 class ServerRules(msgspec.Struct, frozen=True, kw_only=True):
@@ -107,7 +126,13 @@ class Server:
         self.feed = feed
         self.limits = limits
         self.tasks = TaskOwner("server")
+        self.relayed = TaskOwner("relayed")
+        """Requests that wait for images, which may be long."""
         self.draining = False
+        self.leaving = False
+        """Whether the end has begun; all is served still."""
+        self.hurried = asyncio.Event()
+        """Set when the end must not wait for anything."""
         self.connections = ConnectionTally()
         self.rules = rules
         self._peers: set[Peer] = set()
@@ -121,6 +146,9 @@ class Server:
         self._listeners: list[asyncio.AbstractServer] = []
         self._doors: list[Door] = []
         self._uvicorn: HttpServer | None = None
+        self._handed = Handed()
+        self.sockets: dict[str, Sequence[socket.socket]] = {}
+        """What listens, by listener. The listeners have descriptors of their own of the same sockets."""
         self._unix: Path | None = None
         self.hosts: set[str] = set()
         """What `Host` may be. Changes with the certificate; the listeners hold this very set."""
@@ -142,13 +170,18 @@ class Server:
 
     # ---- listening
 
-    async def listen(self, endpoints: Endpoints, make_app: Callable[[], Any]) -> Endpoints:
+    async def listen(
+        self, endpoints: Endpoints, make_app: Callable[[], Any], handed: Handed | None = None
+    ) -> Endpoints:
         """Start to accept; tell where, with the real ports. `make_app` makes the ASGI application, if HTTP is wanted.
+
+        A listener whose sockets are handed in binds none.
 
         Raises:
             ConfigError: a place cannot be listened on; the text says why and what to do.
         """
         http = lines = None
+        self._handed = handed or Handed()
         if self.rules.tls is not None and (endpoints.lines or endpoints.http):
             self._certificate = LiveCertificate(self.rules.tls, self._take_names)
             self._watches.start(self._certificate.watch(), "certificate")
@@ -161,10 +194,17 @@ class Server:
         return Endpoints(http=http, lines=lines, unix=endpoints.unix)
 
     async def _listen_unix(self, path: Path) -> None:
-        sock = bind_unix(path)
+        (sock,) = self._take_sockets("unix", lambda: [bind_unix(path)])
         self._unix = path
         factory = functools.partial(LineProtocol, self._accept, self.pipe_limits, turn=self.turn, same_user=True)
-        self._listeners.append(await asyncio.get_running_loop().create_unix_server(factory, sock=sock, backlog=1024))
+        loop = asyncio.get_running_loop()
+        self._listeners.append(await loop.create_unix_server(factory, sock=sock, backlog=BACKLOG, **_KEEP_PATH))
+
+    def _take_sockets(self, kind: str, bind: Callable[[], Sequence[socket.socket]]) -> Sequence[socket.socket]:
+        """Take the sockets that are handed in, or bind; return descriptors that their listener may close."""
+        given = self._handed.sockets.get(kind)
+        self.sockets[kind] = bind() if given is None else given
+        return [sock.dup() for sock in self.sockets[kind]]
 
     def _listen_lines(self, place: tuple[str, int]) -> tuple[str, int]:
         factory = functools.partial(LineProtocol, self._accept, self.pipe_limits, turn=self.turn, same_user=False)
@@ -201,7 +241,7 @@ class Server:
     def _open_door(
         self, kind: Literal["lines", "http"], place: tuple[str, int], make: Callable[[Ticket], asyncio.Protocol]
     ) -> tuple[str, int]:
-        sockets = bind_tcp(place, kind)
+        sockets = self._take_sockets(kind, lambda: bind_tcp(place, kind))
         door = Door(kind, sockets, make, self.admission, self.close_reasons, self._certificate, self.rules.handshake_s)
         self._doors.append(door)
         door.open()
@@ -233,7 +273,7 @@ class Server:
         self._peers.add(peer)
         self.connections.enter(peer.transport_name)
         if must_greet:
-            self._watches.start(hello_watch(peer, self.rules.hello_s), "watch")
+            peer.expect_hello(self.rules.hello_s)
         elif pipe.ticket is not None:
             pipe.ticket.known()
         return peer
@@ -329,26 +369,65 @@ class Server:
             before_hello=roles.count(None),
         )
 
+    def outlines(self) -> list[ConnectionRow]:
+        """Tell of every connection, in no order."""
+        now, monotonic = time.time(), time.monotonic()
+        return [outline(peer, now, monotonic) for peer in self._peers]
+
     # ---- the end
 
-    async def drain(self, grace_s: float) -> None:
-        """Accept nobody and nothing new, wait for what is under way, then end all connections."""
+    @property
+    def ready(self) -> bool:
+        """Whether the end has not begun."""
+        return not self.leaving and not self.draining
+
+    async def drain(self, parting: Parting, reason: str = "shutting_down", *, keep_sockets: bool = False) -> None:
+        """Accept nobody and nothing new, wait for what is under way, then end all connections.
+
+        Args:
+            parting: how long to wait for what.
+            reason: the name of the close code that peers are told.
+            keep_sockets: leave `sockets` open: who connects meanwhile waits in them for whoever accepts next.
+        """
+        self.leaving = True
+        if parting.delay_s:
+            await self._unless_hurried(asyncio.sleep(parting.delay_s))
         self.draining = True
         for listener in self._listeners:
             listener.close()
         for door in self._doors:
             await door.close()
-        if self._unix is not None:
-            self._unix.unlink(missing_ok=True)
-        left = await self.tasks.drain(grace_s)
-        if left:
-            _log.warning("server.drain_cut", unfinished=left, grace_s=grace_s)
+        if not keep_sockets:
+            self.close_sockets()
+        await self._unless_hurried(self._finish_requests(parting))
+        if left := len(self.tasks) + len(self.relayed):
+            _log.warning("server.drain_cut", unfinished=left)
         await self.tasks.close()
+        await self.relayed.close()
         for peer in list(self._peers):
-            peer.close("shutting_down")
+            peer.close(reason)
         for name in list(self._parked):
             self._let_go(name)
         if self._uvicorn is not None:
-            self._uvicorn.should_exit = True
+            self._uvicorn.end()
             await asyncio.wait([self._uvicorn_task], timeout=5)
         await self._watches.close()
+
+    async def _finish_requests(self, parting: Parting) -> None:
+        await asyncio.gather(self.tasks.drain(parting.grace_s), self.relayed.drain(parting.relayed_s))
+
+    async def _unless_hurried(self, waiting: Coroutine[Any, Any, object]) -> None:
+        owner = TaskOwner("parting")
+        tasks = {owner.start(waiting, "wait"), owner.start(self.hurried.wait(), "hurry")}
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        await owner.close()
+
+    def close_sockets(self) -> None:
+        """Listen no more; who connects is refused, unless a service manager holds the socket."""
+        if self._unix is not None and "unix" not in self._handed.managed:
+            self._unix.unlink(missing_ok=True)
+        self._unix = None
+        for sockets in self.sockets.values():
+            for sock in sockets:
+                sock.close()
+        self.sockets.clear()

@@ -75,6 +75,7 @@ class PeerHost(Protocol):
     dispatcher: Dispatcher
     limits: PeerLimits
     tasks: TaskOwner
+    relayed: TaskOwner
     image_events: ImageEvents
     leave_image: Callable[[ImageLink], bool]
     feed: Feed
@@ -93,10 +94,10 @@ class Peer:
     """One connected peer; a `commands.table.Caller` and a `transports.pipe.Receiver`."""
 
     __slots__ = (
-        "_behind", "_catching_up", "_claimed", "_close_name", "_ended", "_holding", "_host", "_kept", "_kept_bytes",
-        "_limit_bytes", "_link", "_lost", "_open", "_owed", "_own", "_pipe", "_refused", "_relayed", "_successor",
-        "_understood", "began_at", "client_id", "connection_id", "counted", "greeted", "must_greet", "once", "origin",
-        "principal", "process_id", "proof", "rights", "role", "subscriptions", "take", "topics",
+        "_behind", "_catching_up", "_claimed", "_close_name", "_ended", "_hello_timer", "_holding", "_host", "_kept",
+        "_kept_bytes", "_limit_bytes", "_link", "_lost", "_open", "_owed", "_own", "_pipe", "_refused", "_relayed",
+        "_successor", "_understood", "began_at", "client_id", "connection_id", "counted", "greeted", "must_greet",
+        "once", "origin", "principal", "process_id", "proof", "rights", "role", "subscriptions", "take", "topics",
     )  # fmt: skip
 
     def __init__(self, pipe: Pipe, host: PeerHost, *, must_greet: bool) -> None:
@@ -115,6 +116,7 @@ class Peer:
         self.origin: Origin | None = None
         self.subscriptions: dict[SessionId, Subscription] = {}
         self.topics: set[Topic] = set()
+        self._hello_timer: asyncio.TimerHandle | None = None
         self._behind: dict[SessionId, Subscription] = {}
         self._catching_up = False
         self._pipe = pipe
@@ -234,7 +236,8 @@ class Peer:
         if request.command in _OWN:
             self._own.add(serial)
         self._relayed += relays
-        host.tasks.start(self._finish(serial, answer, relays=relays), f"request.{request.command}")
+        owner = host.relayed if relays else host.tasks
+        owner.start(self._finish(serial, answer, relays=relays), f"request.{request.command}")
         if len(self._open) - self._relayed >= host.limits.requests_in_flight and not self._holding:
             self._holding = True
             self._pipe.hold(reading=False)
@@ -313,6 +316,7 @@ class Peer:
     def lost(self) -> None:
         """The pipe is gone: leave everything this peer took part in."""
         self._lost = True
+        self._forget_hello()
         if self.greeted and not self.once:
             lasted_s = round(time.monotonic() - self.began_at, 3)
             _log.info("peer.left", reason=self.end_reason, lasted_s=lasted_s, **self._shown())
@@ -340,12 +344,23 @@ class Peer:
 
     # ---- what commands do
 
+    def expect_hello(self, patience_s: float) -> None:
+        """End the connection if its peer, which has to say hello, has not done so within this time."""
+        self._hello_timer = asyncio.get_running_loop().call_later(patience_s, self.refuse, "hello_timeout")
+
+    def _forget_hello(self) -> None:
+        """Nothing waits for the hello any more, and nothing keeps the peer in memory for it."""
+        if self._hello_timer is not None:
+            self._hello_timer.cancel()
+            self._hello_timer = None
+
     def greet(
         self, hello: Hello, link: ImageLink | None, connection_id: ConnectionId, principal: Principal
     ) -> Sequence[str]:
         """Take up a role, and the name of a connection; tell which requests of that are owed an answer here."""
         self.greeted = True
         self.must_greet = False
+        self._forget_hello()
         self.role = hello.role
         self.client_id = hello.client_id
         self.principal = principal
@@ -444,10 +459,3 @@ class Peer:
         if close_name == "authentication_failed" and self._pipe.ticket is not None:
             self._pipe.ticket.failed()
             _log.warning("peer.authentication_failed", address=self._pipe.ticket.address)
-
-
-async def hello_watch(peer: Peer, patience_s: float) -> None:
-    """End a connection whose peer has to say hello and does not."""
-    await asyncio.sleep(patience_s)
-    if peer.must_greet:
-        peer.refuse("hello_timeout")

@@ -81,7 +81,9 @@ class Keeper:
         opened = await self.storage.open()
         if opened.incarnation:  # what was told after the backup may be known to clients, and is not here
             self._epoch_end = f".{opened.incarnation}"
-        for stored in opened.sessions:
+        for stored in sorted(
+            opened.sessions, key=lambda stored: stored.header.created_at
+        ):  # lists show the newest first
             entry = Entry(stored.header, stored.size_bytes)
             if not entry.header.epoch or not entry.header.epoch.endswith(self._epoch_end):
                 self.end_epoch(entry)

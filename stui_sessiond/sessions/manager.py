@@ -254,6 +254,15 @@ class SessionManager:
         counts = Counter([header.image_id for header in self._shelf.active(self._clock())])
         return {image_id: count for image_id, count in counts.items() if image_id is not None}
 
+    @property
+    def count(self) -> int:
+        """How many sessions are kept, whatever has become of them."""
+        return len(self._shelf)
+
+    def newest(self, before: int | None) -> Iterator[Entry]:
+        """Go through all sessions from the newest on, as `Shelf.newest`."""
+        return self._shelf.newest(before)
+
     def totals(self) -> Totals:
         """Count active sessions and their clients."""
         active = self._shelf.active(self._clock())

@@ -4,6 +4,7 @@ Every session has an entry with its header; content is held for the most recentl
 """
 
 import asyncio
+import itertools
 from collections import Counter, OrderedDict
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
@@ -118,7 +119,7 @@ class Newsbox:
 class Entry:
     """What is known of one session, and the lock that puts its changes in order."""
 
-    __slots__ = ("_lock", "announced_expiry", "header", "news", "saved_activity", "size_bytes")
+    __slots__ = ("_lock", "announced_expiry", "header", "news", "number", "saved_activity", "size_bytes")
 
     def __init__(self, header: SessionHeader, size_bytes: int) -> None:
         self.header = header
@@ -126,6 +127,8 @@ class Entry:
         self.saved_activity = header.last_activity
         """The time of the last activity that is stored."""
         self.announced_expiry = False
+        self.number = 0
+        """Its place on the shelf: the later it came, the higher."""
         self.news: Newsbox | None = None
         """What happened and is not stored yet; None: nothing."""
         self._lock: asyncio.Lock | None = None
@@ -148,6 +151,7 @@ class Shelf:
 
     def __init__(self) -> None:
         self._entries: dict[SessionId, Entry] = {}
+        self._numbers = itertools.count(1)
         self._by_client: dict[ClientId, set[SessionId]] = {}
         self._by_image: dict[ImageId, dict[SessionId, Entry]] = {}
         self._client_bytes: Counter[ClientId] = Counter()
@@ -161,6 +165,7 @@ class Shelf:
 
     def add(self, entry: Entry) -> None:
         """Put a session there."""
+        entry.number = next(self._numbers)
         self._entries[entry.header.session_id] = entry
         self._by_client.setdefault(entry.header.client_id, set()).add(entry.header.session_id)
         self._client_bytes[entry.header.client_id] += entry.size_bytes
@@ -222,6 +227,11 @@ class Shelf:
     def entries(self) -> list[Entry]:
         """All entries, as they are now."""
         return list(self._entries.values())
+
+    def newest(self, before: int | None) -> Iterator[Entry]:
+        """Go through the entries from the newest on, or from before a place; nothing may change meanwhile."""
+        entries = reversed(self._entries.values())
+        return entries if before is None else itertools.dropwhile(lambda entry: entry.number >= before, entries)
 
     def active(self, now: float) -> list[SessionHeader]:
         """The headers of active sessions. It looks at all there are: some 10 ms for 100,000."""

@@ -9,6 +9,7 @@ from typing import Literal, Protocol
 
 import msgspec
 
+from stui_sessiond.counting import Histogram
 from stui_sessiond.ids import SessionId
 from stui_sessiond.model.event import Event
 from stui_sessiond.model.request import RequestEntry
@@ -85,6 +86,17 @@ class BackupInfo(msgspec.Struct, frozen=True):
     """Ids of the master keys that it takes to read it; empty when it is clear text."""
 
 
+class Survey(msgspec.Struct, frozen=True):
+    """What a storage takes on the disk, and its copies; None where there is no disk."""
+
+    journal_bytes: int | None = None
+    disk_free_bytes: int | None = None
+    disk_bytes: int | None = None
+    backup_interval_s: float | None = None
+    """None: no copies are made without being asked for."""
+    backups: Sequence[BackupInfo] = ()
+
+
 class SessionStorage(Protocol):
     """Keeps sessions. One caller at a time per session; different sessions do not wait for each other."""
 
@@ -139,6 +151,16 @@ class SessionStorage(Protocol):
 
     def status(self) -> StorageStatus:
         """Tell how it is, from memory."""
+
+    def sync_times(self) -> Histogram | None:
+        """How long changes took to become durable, many in one go; None where nothing is written."""
+
+    async def survey(self) -> Survey:
+        """Look at the disk, beside everything else that goes on.
+
+        Raises:
+            OSError: it does not tell.
+        """
 
 
 class ImageStore(Protocol):

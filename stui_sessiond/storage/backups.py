@@ -69,6 +69,8 @@ class Backups:
 
     def __init__(self, store: "Store") -> None:
         self._store = store
+        self._known: dict[str, BackupInfo] = {}
+        """Backups whose manifests were read for `known`: a manifest never changes."""
 
     @property
     def folder(self) -> Path:
@@ -83,6 +85,17 @@ class Backups:
             if manifest is not None:
                 found.append(_info(name, manifest))
         return sorted(found, key=lambda info: info.made_at)
+
+    def known(self) -> Sequence[BackupInfo]:
+        """List complete backups as `list` does, reading only the manifests of those that are new."""
+        names = set(self._store.fs.names(self.folder))
+        known = {name: info for name, info in self._known.items() if name in names}
+        for name in sorted(names - known.keys()):
+            manifest = self._manifest(name)
+            if manifest is not None:
+                known[name] = _info(name, manifest)
+        self._known = known
+        return sorted(known.values(), key=lambda info: info.made_at)
 
     def needing(self, key_ids: Collection[str]) -> Sequence[str]:
         """Name the backups that take one of these keys, the oldest first; `clear` finds those with clear text."""

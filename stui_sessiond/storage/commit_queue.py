@@ -57,6 +57,7 @@ class CommitQueue:
         self._waiting_bytes = 0
         self._scheduled = False
         self._busy = False
+        self._busy_since = 0.0
         self._work: queue.SimpleQueue[_Batch | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
         self._thread.start()
@@ -92,6 +93,10 @@ class CommitQueue:
         """Take changes again after the disk was full."""
         self.trouble = None
 
+    def stalled_s(self) -> float:
+        """Tell for how long the disk has been busy with one batch, in seconds."""
+        return time.monotonic() - self._busy_since if self._busy else 0.0
+
     async def close(self) -> None:
         """Write what waits, seal the journal, end the thread."""
         await self._idle.wait()  # not for the waiters: those may have been cancelled while their records are written
@@ -110,6 +115,7 @@ class CommitQueue:
             count = max(1, sum(1 for size in sizes if size <= MAX_BATCH_BYTES))
         batch, self._waiting = self._waiting[:count], self._waiting[count:]
         self._busy = True
+        self._busy_since = time.monotonic()
         self._work.put(batch)
 
     def _written(self, batch: _Batch, first_lsn: int) -> None:

@@ -8,6 +8,7 @@ back by itself when there is room. `storage.layout` says what lies where, docs/e
 import asyncio
 import contextlib
 import functools
+import os
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -16,12 +17,13 @@ from typing import Literal, TypeVar
 
 import structlog
 
+from stui_sessiond.counting import Histogram
 from stui_sessiond.errors import SessionDamagedError, StorageError, StorageFullError
 from stui_sessiond.ids import SessionId
 from stui_sessiond.model.session import SessionHeader
 from stui_sessiond.security.sealing import CLEAR, CLEAR_ID, KeyMissingError, Sealer
 from stui_sessiond.storage import rekey
-from stui_sessiond.storage.api import BackupInfo, Commit, Loaded, Opened, StorageStatus, StoredHeader
+from stui_sessiond.storage.api import BackupInfo, Commit, Loaded, Opened, StorageStatus, StoredHeader, Survey
 from stui_sessiond.storage.backups import Backups
 from stui_sessiond.storage.commit_queue import CommitQueue, Note
 from stui_sessiond.storage.fs import FileSystem, LocalFileSystem
@@ -326,6 +328,10 @@ class FileStorage:
 
     # ---- trouble
 
+    def stalled_s(self) -> float:
+        """Tell for how long the disk has not come back from one write, in seconds."""
+        return 0.0 if self._commits is None else self._commits.stalled_s()
+
     def status(self) -> StorageStatus:
         """Tell how it is."""
         trouble, status = self._trouble, self._word()
@@ -344,10 +350,37 @@ class FileStorage:
             detail=detail,
         )
 
+    async def survey(self) -> Survey:
+        """Look at the disk, on a thread.
+
+        Raises:
+            OSError: it does not tell.
+        """
+        return await self._on_thread(self._survey)
+
+    def _survey(self) -> Survey:
+        layout = self._store.layout
+        journal = 0
+        for first_lsn in tuple(self._store.writer.segments):
+            with contextlib.suppress(FileNotFoundError):  # it was needed no more
+                journal += layout.segment(first_lsn).stat().st_size
+        disk = os.statvfs(layout.root)
+        return Survey(
+            journal_bytes=journal,
+            disk_free_bytes=disk.f_bavail * disk.f_frsize,
+            disk_bytes=disk.f_blocks * disk.f_frsize,
+            backup_interval_s=self._backup_interval_s,
+            backups=self._backups.known(),
+        )
+
     def _word(self) -> Literal["ok", "full", "failed"]:
         if self._trouble is None:
             return "ok"
         return "full" if isinstance(self._trouble, StorageFullError) else "failed"
+
+    def sync_times(self) -> Histogram | None:
+        """How long writing to the journal took; None before it is open."""
+        return None if self._commits is None else self._commits.tally.syncs
 
     def gauges(self) -> StorageGauges:
         """Tell how it is, without looking at its sessions."""

@@ -1,9 +1,10 @@
 """The reference storage: sessions in a dictionary, through the same records as on disk. For tests and experiments."""
 
+from stui_sessiond.counting import Histogram
 from stui_sessiond.errors import UnsupportedOperationError
 from stui_sessiond.ids import SessionId
 from stui_sessiond.model.session import Session
-from stui_sessiond.storage.api import BackupInfo, Commit, Loaded, Opened, StorageStatus, StoredHeader
+from stui_sessiond.storage.api import BackupInfo, Commit, Loaded, Opened, StorageStatus, StoredHeader, Survey
 from stui_sessiond.storage.records import decode_session, encode_session
 
 _STORE = "memory"
@@ -52,6 +53,14 @@ class MemoryStorage:
         """Always well."""
         size = sum(map(len, self._files.values()))
         return StorageStatus("memory", "ok", len(self._files), size, 0)
+
+    def sync_times(self) -> Histogram | None:
+        """Nothing is written."""
+        return None
+
+    async def survey(self) -> Survey:
+        """There is no disk."""
+        return Survey()
 
 
 def _read(data: bytes) -> Session:

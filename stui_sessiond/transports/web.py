@@ -4,6 +4,7 @@ The request that asks for a WebSocket comes through here as well: its handshake 
 """
 
 import asyncio
+import contextlib
 import functools
 import socket
 import weakref
@@ -28,6 +29,11 @@ HEAD_BYTES = 16 * 1024
 
 BODY_SLACK_BYTES = 64 * 1024
 """A body may be so much longer than a message before the connection is cut: whoever reads it says what is wrong."""
+
+
+TICK_S = 0.1
+TICKS_PER_DAY = 864_000
+"""uvicorn counts its ticks in days."""
 
 
 class WebProtocol(HttpToolsProtocol):
@@ -171,6 +177,7 @@ class HttpServer(uvicorn.Server):
         super().__init__(config)
         self._message_bytes = message_bytes
         self._request_s = request_s
+        self._ending = asyncio.Event()
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -183,6 +190,25 @@ class HttpServer(uvicorn.Server):
         await self.lifespan.startup()
         self.servers = []
         self.started = True
+
+    def end(self) -> None:
+        """Stop, and do not wait for uvicorn's next look at its flag: a restart would wait with it."""
+        self.should_exit = True
+        self._ending.set()
+
+    async def main_loop(self) -> None:
+        """Do what there is to do ten times a second, until the end."""
+        counter = 0
+        while not await self.on_tick(counter):
+            counter = (counter + 1) % TICKS_PER_DAY
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(TICK_S):
+                    await self._ending.wait()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End connections; wait only if there are any."""
+        if self.server_state.connections or self.server_state.tasks:
+            await super().shutdown(sockets)
 
     def make_protocol(self, ticket: Ticket) -> asyncio.Protocol:
         """Make what serves a connection."""

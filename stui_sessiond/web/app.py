@@ -5,14 +5,14 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp
 
 from stui_sessiond.errors import StuiError
-from stui_sessiond.web import documents, events, metrics, probes, rpc
+from stui_sessiond.web import documents, events, metrics, probes, rpc, static
 from stui_sessiond.web.failure import Failures
 from stui_sessiond.web.guard import Guard
 from stui_sessiond.web.parts import WebParts
 
 __all__ = ["Failures", "WebParts", "make_app"]
 
-FAMILIES = (probes, rpc, events, metrics, documents)
+FAMILIES = (probes, rpc, events, metrics, documents, static)
 """Modules with a function `routes(parts)`."""
 
 

@@ -33,7 +33,7 @@ def make_asyncapi(contract: Contract, protocol_text: str) -> Document:
     """Make the document."""
     components = Components()
     commands = [each for each in contract.commands.values() if each.built]
-    events = {**events_of(protocol_text), "connection.opened": ("the first event of a stream over HTTP", "")}
+    events = events_of(protocol_text)
     messages: Document = {}
     for each in commands:
         messages |= _messages(each, components)
@@ -55,7 +55,7 @@ def make_asyncapi(contract: Contract, protocol_text: str) -> Document:
         },
         "defaultContentType": "application/json",
         "servers": {
-            name: {"host": host, "protocol": protocol, "description": text, "security": [_TOKEN]}
+            name: {"host": host, "protocol": protocol, "description": f"Data: {data}.", "security": [_TOKEN]}
             for name, (host, protocol, text) in _SERVERS.items()
         },
         "channels": {
@@ -110,12 +110,11 @@ def _messages(descriptor: Descriptor, components: Components) -> Document:
 
 def _event(name: str, when: str, data: str) -> Document:
     shape = {"connection.closing": "closing", "connection.opened": "opened"}.get(name, "event")
-    text = f"Data: {data}." if data else ""
     named = {"type": "object", "properties": {"event": {"const": name}}}
     return {
         "name": name,
         "summary": f"{when[:1].upper()}{when[1:]}.",
-        "description": text,
+        "description": f"Data: {data}.",
         "payload": {"allOf": [reference(shape), named]},
     }
 

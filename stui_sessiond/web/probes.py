@@ -28,7 +28,7 @@ def routes(parts: WebParts) -> list[Route]:
 
     async def root(request: Request) -> Response:
         del request
-        text = "This is stui_sessiond. Open a WebSocket here (subprotocol stui.v1); /openapi.json tells of HTTP.\n"
+        text = "This is stui_sessiond. Open a WebSocket here (stui.v1), or /ui/ in a browser; see /openapi.json.\n"
         return Response(text, UPGRADE_REQUIRED, {"Upgrade": "websocket"}, media_type="text/plain")
 
     return [Route("/healthz", healthz), Route("/readyz", readyz), Route("/", root)]

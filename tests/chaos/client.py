@@ -145,7 +145,8 @@ class Client:
             try:
                 async with asyncio.timeout(DIAL_S):
                     reader, writer = await asyncio.open_connection(*self._place, limit=1 << 24)
-            except (OSError, TimeoutError):
+            except (OSError, TimeoutError) as error:
+                self.counts["connections refused"] += isinstance(error, ConnectionRefusedError)
                 await asyncio.sleep(self._random.uniform(0.005, 0.04))
                 continue
             try:

@@ -17,9 +17,20 @@ DIAL_S = 0.5
 
 
 class Image:
-    """One image over all its lives. A life is an instance; what it worked on ends with it."""
+    """One image over all its lives. A life is an instance; what it worked on ends with it.
 
-    def __init__(self, place: tuple[str, int], image_id: str, rng: random.Random) -> None:
+    With `keeps` it forgets all but so many of the newest pieces of code, so that it may run for hours.
+    """
+
+    def __init__(
+        self,
+        place: tuple[str, int],
+        image_id: str,
+        rng: random.Random,
+        *,
+        token: str | None = None,
+        keeps: int | None = None,
+    ) -> None:
         self.image_id = image_id
         self.runs: Counter[str] = Counter()
         """How often each piece of code was begun."""
@@ -33,6 +44,8 @@ class Image:
         self.said_again = 0
         self._place = place
         self._random = rng
+        self._token = token
+        self._keeps = keeps
         self._writer: asyncio.StreamWriter | None = None
         self._answers: dict[str, bytes] = {}
         self._work: set[asyncio.Task[None]] = set()
@@ -87,7 +100,9 @@ class Image:
 
     async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         identity = {"image_id": self.image_id, "instance_id": self.instance_id, "dialect": "Scripted"}
-        hello = {"id": "hello", "command": "hello", "parameters": {"role": "image", "identity": identity}}
+        hello: Json = {"id": "hello", "command": "hello", "parameters": {"role": "image", "identity": identity}}
+        if self._token is not None:
+            hello["parameters"] |= {"token": self._token}
         writer.write(json.dumps(hello).encode() + b"\n")
         async with asyncio.timeout(DIAL_S):
             answer = json.loads(await reader.readline())
@@ -127,5 +142,8 @@ class Image:
             answer = {"status": "success", "result": result}
         line = json.dumps({"id": request_id, **answer}).encode() + b"\n"
         self._answers[request_id] = line
+        if self._keeps is not None and len(self._answers) > self._keeps:
+            for known in (self._answers, self.runs, self.finished, self.ran_in):
+                del known[next(iter(known))]
         if self.greeted.is_set() and self._writer is not None:
             self._writer.write(line)

@@ -238,6 +238,9 @@ class Schedule:
         await self._daemon.end(signal.SIGKILL)
         await self._daemon.start()
 
+    async def _do_hand_over(self) -> None:
+        await self._daemon.hand_over()
+
     async def _do_stop_daemon(self) -> None:
         await self._daemon.end(signal.SIGTERM)
         await self._daemon.start()
@@ -437,6 +440,7 @@ _WEIGHTS = {
     "image_dies": 2,
     "kill_daemon": 4,
     "stop_daemon": 1,
+    "hand_over": 2,
 }
 
 

@@ -7,6 +7,7 @@ import pytest
 from tests.chaos import address_change
 from tests.chaos.churn import Churn
 from tests.chaos.main import try_one
+from tests.chaos.restarts import KINDS, Kind, Restarts
 
 
 @pytest.mark.parametrize("seed", [1, 2, 15])
@@ -16,6 +17,16 @@ async def test_schedule_of_a_seed_violates_nothing(seed: int) -> None:
     assert schedule.violations == 0, schedule.examples
     assert schedule.counts["resumed"] > 0
     assert schedule.counts["events heard"] > 0
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_restarts_under_load_lose_nothing(kind: Kind) -> None:
+    """However the daemon is restarted, all adds up; where it hands over, nobody is refused."""
+    restarts = Restarts(7, kind, times=2, clients=6)
+    await restarts.run()
+    assert restarts.violations == 0, restarts.examples
+    assert len(restarts.waits_s) > 20
+    assert restarts.counts["resumed"] >= 12
 
 
 async def test_connections_that_come_and_go_leave_nothing() -> None:

@@ -31,6 +31,9 @@ def test_wheel_has_the_contract(tmp_path: Path) -> None:
     """An installed daemon reads its descriptors from inside the package, and brings no tests along."""
     build(tmp_path)
     names = zipfile.ZipFile(next(tmp_path.glob("*.whl"))).namelist()
+    assert {f"stui_sessiond/web/page/{name}" for name in ("index.html", "style.css", "icon.svg", "app.js")} <= set(
+        names
+    )
     assert "stui_sessiond/protocol/commands/evaluate.json" in names
     assert not [name for name in names if name.startswith(("tests/", "benchmarks/"))]
 

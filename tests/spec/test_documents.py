@@ -59,6 +59,7 @@ from stui_sessiond.transports.pipe import PipeLimits
 from stui_sessiond.wire.forms import ClosingEvent, command_name
 from stui_sessiond.wire.limits import MAX_DEPTH, MessageLimits
 from stui_sessiond.wire.messages import event
+from stui_sessiond.wire.messages.connection import OpenedEvent
 from stui_sessiond.wire.schema import all_schemas
 
 ROOT = Path(__file__).parents[2]
@@ -553,11 +554,12 @@ def _texts(node: ast.expr) -> list[str]:
 
 
 def test_events_in_the_text_are_those_in_the_code() -> None:
-    """The table of events has every name that is told, passed on or sent last, and no other."""
+    """The table of events has every name that is told, passed on, or sent first or last, and no other."""
     listed = [row[0].strip("`") for row in rows(section(page("PROTOCOL.md"), "Events"))]
     assert len(set(listed)) == len(listed)
     closing = str(ClosingEvent.__struct_config__.tag)
-    assert set(listed) == {*told_events(), *image.PUSHED_EVENTS, closing}
+    opened = str(OpenedEvent.__struct_config__.tag)
+    assert set(listed) == {*told_events(), *image.PUSHED_EVENTS, closing, opened}
 
 
 def test_rights_in_the_text_are_those_in_the_code() -> None:

@@ -62,6 +62,7 @@ class HelloResult(Struct):
     heartbeat_interval: Number
     limits: Limits
     position: Position
+    rights: list[str] = []
     warnings: list[str] | UnsetType = UNSET
 
 

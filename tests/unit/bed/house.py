@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
 
+from stui_sessiond.counting import Histogram
 from stui_sessiond.ids import ClientId, ConnectionId, SessionId
 from stui_sessiond.model.event import Event, Position
 from stui_sessiond.model.session import Session, SessionHeader
@@ -22,7 +23,7 @@ from stui_sessiond.sessions.requests import RequestBook
 from stui_sessiond.sessions.retention import LifeRules
 from stui_sessiond.sessions.transitions import Change, NewSession
 from stui_sessiond.sessions.validator import SessionRules, SessionValidator
-from stui_sessiond.storage.api import BackupInfo, Commit, Loaded, Opened, SessionStorage, StorageStatus
+from stui_sessiond.storage.api import BackupInfo, Commit, Loaded, Opened, SessionStorage, StorageStatus, Survey
 from stui_sessiond.storage.memory import MemoryStorage
 from stui_sessiond.wire.bundle import Bundle
 from tests.unit.bed.clock import FakeClock
@@ -102,6 +103,14 @@ class TestStorage:
     def status(self) -> StorageStatus:
         """Tell how it is."""
         return self.inner.status()
+
+    def sync_times(self) -> Histogram | None:
+        """How long writing took, if anything is written."""
+        return self.inner.sync_times()
+
+    async def survey(self) -> Survey:
+        """Look at the disk, if there is one."""
+        return await self.inner.survey()
 
     def _maybe_fail(self) -> None:
         if self.failure is not None:

@@ -42,3 +42,19 @@ async def read(running: Running) -> Readings:
     response = await scrape(running)
     assert response.status_code == 200, response.text
     return Readings(response.text)
+
+
+async def some_life(running: Running) -> str:
+    """Let a client and an image do a little of most things; give the id of a session."""
+    async with running.talker() as client, running.image() as image:
+        await client.call("hello", role="client", client_id="me")
+        session_id: str = (await client.call("create_session", client_id="me"))["session_id"]
+        await client.call("subscribe", session_id=session_id)
+        await client.call("update_session_state", session_id=session_id, state_data={"a": 1})
+        await client.call("make_coffee")
+        asked = client.ask("evaluate", session_id=session_id, code="3 + 4")
+        request = await image.hear()
+        result = {"result": 7, "result_type": "SmallInteger", "execution_time": 0, "has_error": False}
+        image.say({"id": request["id"], "status": "success", "result": result})
+        await client.reply_to(asked)
+    return session_id

@@ -14,31 +14,15 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 
 from stui_sessiond.ids import ClientId, SessionId
 from stui_sessiond.observe.image import NAMED_IMAGES
-from stui_sessiond.observe.metrics import Metrics
+from stui_sessiond.observe.metrics import PIECE, Metrics
 from stui_sessiond.security.token import Wish, create
 from stui_sessiond.sessions.shelf import Entry
 from stui_sessiond.storage.file import FileStorage
-from tests.unit.bed.daemon import Running, image_hello, running_daemon
+from tests.unit.bed.daemon import image_hello, running_daemon
 from tests.unit.bed.wait import until
-from tests.unit.observe.bed import OPEN, Readings, read, scrape
+from tests.unit.observe.bed import OPEN, Readings, read, scrape, some_life
 
 promtool = shutil.which("promtool")
-
-
-async def some_life(running: Running) -> str:
-    """Let a client and an image do a little of most things; give the id of a session."""
-    async with running.talker() as client, running.image() as image:
-        await client.call("hello", role="client", client_id="me")
-        session_id: str = (await client.call("create_session", client_id="me"))["session_id"]
-        await client.call("subscribe", session_id=session_id)
-        await client.call("update_session_state", session_id=session_id, state_data={"a": 1})
-        await client.call("make_coffee")
-        asked = client.ask("evaluate", session_id=session_id, code="3 + 4")
-        request = await image.hear()
-        result = {"result": 7, "result_type": "SmallInteger", "execution_time": 0, "has_error": False}
-        image.say({"id": request["id"], "status": "success", "result": result})
-        await client.reply_to(asked)
-    return session_id
 
 
 @pytest.mark.skipif(promtool is None, reason="needs promtool (package prometheus)")
@@ -258,6 +242,22 @@ async def test_daemons_count_for_themselves() -> None:
         assert (await read(one)).value("stui_sessions") == 1
         assert (await read(other)).value("stui_sessions") == 0
         assert (await read(other)).value("stui_requests_total", command="hello", outcome="ok") == 0
+
+
+async def test_large_family_is_written_in_pieces() -> None:
+    """What is said of a family is said once; what is written in pieces is what would be written at once."""
+    async with running_daemon(server=OPEN) as running:
+        for _, tally in running.daemon.server.dispatcher.table.tallies():
+            tally.begun = tally.answered = 1
+        metrics = Metrics(running.daemon.observed)
+        for accept in ("", "application/openmetrics-text; version=1.0.0"):
+            text, _ = await metrics.write(accept)
+            lines = text.decode().splitlines()
+            heads = [line for line in lines if line.startswith("# TYPE")]
+            assert len(heads) == len(set(heads))
+            of_requests = [line for line in lines if line.startswith("stui_request_duration_seconds_bucket")]
+            assert len(of_requests) == len(set(of_requests)) > 2 * PIECE
+            assert lines.count("# EOF") == (accept != "")
 
 
 async def test_sessions_by_state() -> None:

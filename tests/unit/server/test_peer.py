@@ -6,6 +6,7 @@ import json
 import pytest
 
 from stui_sessiond.ids import ImageId
+from stui_sessiond.server.listeners import Parting
 from tests.unit.bed.daemon import Json, Running, Talker, image_hello, running_daemon
 from tests.unit.bed.house import TestStorage
 
@@ -292,7 +293,7 @@ async def test_daemon_that_is_stopping() -> None:
     async with running_daemon() as running, running.image() as image, running.talker() as client:
         waiting = client.ask("evaluate", code="1")
         request = await asked(image)
-        stopping = asyncio.ensure_future(running.daemon.server.drain(30.0))
+        stopping = asyncio.ensure_future(running.daemon.server.drain(Parting(30.0, 30.0)))
         refused = await client.call("ping")
         assert (refused["code"], refused["retryable"]) == ("shutting_down", True)
         image.say({"id": request["id"], "status": "success", "result": EVALUATED})

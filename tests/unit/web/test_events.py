@@ -10,6 +10,7 @@ import pytest
 from msgspec.structs import replace
 
 from stui_sessiond.security import token as tokens
+from stui_sessiond.server.listeners import Parting
 from tests.unit.bed.daemon import Running, running_daemon
 from tests.unit.bed.http import HttpPeer, http_peer, stream
 from tests.unit.bed.wait import until
@@ -315,7 +316,7 @@ async def test_daemon_that_stops_says_so_last() -> None:
         session_id = await new_session(running)
         async with stream(running.ready.http, f"session_id={session_id}") as peer:
             await peer.message()
-            await running.daemon.server.drain(0)
+            await running.daemon.server.drain(Parting())
             closing = await peer.message()
             assert (closing["data"]["name"], closing["data"]["reconnect"]) == ("shutting_down", True)
             assert await peer.event() is None

@@ -10,6 +10,7 @@ import pytest
 
 from stui_sessiond.contract import load_contract
 from stui_sessiond.security import token as tokens
+from stui_sessiond.server.listeners import Parting
 from stui_sessiond.web.status import all_statuses
 from tests.unit.bed.daemon import Running, running_daemon
 from tests.unit.bed.http import HttpPeer, http_peer
@@ -297,7 +298,7 @@ async def test_daemon_that_stops_while_a_request_runs() -> None:
         asked = {"id": "e", "command": "evaluate_on", "parameters": {"image_ids": ["pharo"], "code": "1"}}
         peer.ask("POST", "/rpc", json.dumps(asked).encode())
         await image.hear()
-        await running.daemon.server.drain(0)
+        await running.daemon.server.drain(Parting())
         response = await peer.response()
         assert (response.status, response.json["code"]) == (503, "shutting_down")
         assert response.headers["retry-after"]

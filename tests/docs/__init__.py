@@ -1,0 +1,1 @@
+"""Is what the documentation says true, and does its site hold together?"""
