@@ -7,8 +7,10 @@ import msgspec
 from msgspec.structs import replace
 
 from stui_sessiond.errors import (
+    ClientQuotaError,
     MachineMissingError,
     SessionConflictError,
+    SessionTooLargeError,
     StuiError,
 )
 from stui_sessiond.ids import SessionId
@@ -133,6 +135,9 @@ class Machines:
                 after = await self._manager.advance(entry, session, changed, by.who.client_id, what, event, once)
             except StuiError as error:
                 self._count(entry.header.session_id, known, error.code)
+                if by.view is not None and isinstance(error, SessionTooLargeError | ClientQuotaError):
+                    msg = "the session would be too large"  # by how much tells how much is hidden
+                    raise type(error)(msg) from None
                 raise
             self._count(entry.header.session_id, known, APPLIED)
             return after

@@ -83,6 +83,7 @@ ASKED: dict[str, list[Json]] = {
     ],
     "get_request_status": [{"idempotency_key": "draw-1"}],
     "get_presence": [{}],
+    "list_sessions": [{"status": "all"}],
     "load_context": [{}],
     "get_context_summary": [{}],
     "list_evaluations": [{}],
@@ -105,6 +106,10 @@ ELSEWHERE = frozenset(
         *(
             "get_session_statistics",
             "get_log_levels",
+            "get_figures",
+            "list_connections",
+            "list_running_evaluations",
+            "get_store_status",
             "set_log_level",
             "unsubscribe",
             "detach_client",
@@ -114,7 +119,7 @@ ELSEWHERE = frozenset(
         ),
     }
 )
-"""Commands that tell nothing of a session's state: of images and code, of contexts, or who is there."""
+"""Commands that tell nothing of a session's state: of images and code, of contexts, who is there, of the daemon."""
 
 
 def test_every_command_is_looked_at() -> None:

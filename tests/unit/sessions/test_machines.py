@@ -10,6 +10,7 @@ from stui_sessiond.errors import (
     ChangeNotAllowedError,
     KeyReusedError,
     MachineMissingError,
+    SessionTooLargeError,
     StateInvalidError,
     StorageError,
     StuiError,
@@ -23,6 +24,7 @@ from stui_sessiond.sessions.ledger import Once
 from stui_sessiond.sessions.machines import Declaration, Machines
 from stui_sessiond.sessions.shared_state import Wish, declared, who_of, written_down
 from stui_sessiond.sessions.transitions import Mode
+from stui_sessiond.sessions.validator import SessionRules
 from stui_sessiond.storage.memory import MemoryStorage
 from stui_sessiond.storage.records import decode_session, encode_session
 from stui_sessiond.wire.bundle import Bundle
@@ -244,6 +246,16 @@ async def test_session_file_holds_the_machine_as_json() -> None:
         data = encode_session(session, "store", 7)
         assert msgspec.json.decode(data)["session"]["machine"]["definition"] == MACHINE
         assert decode_session(data, "store").session == session
+
+
+async def test_error_of_size_tells_no_size_to_who_does_not_see_all() -> None:
+    """How large the whole is would tell how much is hidden."""
+    async with open_house(rules=SessionRules(max_bytes=6000)) as house:
+        session_id = await a_table(house)
+        with pytest.raises(SessionTooLargeError) as refused:
+            await Table(house).make(session_id, "one", "draw", {HIDDEN: {"one": "x" * 6000}})
+        assert refused.value.details == {}
+        assert not any(sign.isdigit() for sign in refused.value.message)
 
 
 async def test_machine_counts_as_part_of_the_session() -> None:
