@@ -17,6 +17,7 @@ from msgspec import Meta
 from stui_sessiond.errors import ConfigError
 from stui_sessiond.log_level import LogLevel
 from stui_sessiond.logs import LogFormat
+from stui_sessiond.managed import credential, managed_folder
 from stui_sessiond.security.access import AccessLists, AccessRules, AddressLists, check_networks
 from stui_sessiond.security.policy import PolicyRules, broken_pattern
 from stui_sessiond.security.tls import TlsFiles
@@ -423,32 +424,11 @@ def tls_files(tls: TlsSettings) -> TlsFiles | None:
     return TlsFiles(certificate=Path(tls.certificate).absolute(), key=Path(key).absolute(), client_ca=ca)
 
 
-def credential(name: str, environment: Mapping[str, str]) -> Path:
-    """Tell where the service manager put a credential (`LoadCredential=`, `SetCredentialEncrypted=`).
-
-    Raises:
-        ConfigError: there are none, or the name is no name.
-    """
-    folder = environment.get("CREDENTIALS_DIRECTORY")
-    if folder is None:
-        msg = f"there is no credential {name!r}: the service manager gives none (LoadCredential={name}:FILE)"
-        raise ConfigError(msg)
-    if "/" in name or name in {"", ".", ".."}:
-        msg = f"{name!r} is no name of a credential"
-        raise ConfigError(msg)
-    return Path(folder) / name
-
-
-def log_file(server: ServerSettings) -> Path | None:
-    """Where the log goes; None: to standard error."""
-    return Path(server.log_file).absolute() if server.log_file else None
-
-
 def data_dir(server: ServerSettings) -> Path:
     """Where sessions are kept."""
     if server.data_dir:
         return Path(server.data_dir).absolute()
-    if (managed := _managed_folder("STATE_DIRECTORY")) is not None:
+    if (managed := managed_folder("STATE_DIRECTORY", APP, os.environ)) is not None:
         return managed
     import platformdirs  # noqa: PLC0415 -- 10 ms of a start that mostly names its folders
 
@@ -459,7 +439,7 @@ def runtime_dir(server: ServerSettings) -> Path:
     """Where the socket is."""
     if server.runtime_dir:
         return Path(server.runtime_dir).absolute()
-    if (managed := _managed_folder("RUNTIME_DIRECTORY")) is not None:
+    if (managed := managed_folder("RUNTIME_DIRECTORY", APP, os.environ)) is not None:
         return managed
     import platformdirs  # noqa: PLC0415 -- as above
 
@@ -468,10 +448,9 @@ def runtime_dir(server: ServerSettings) -> Path:
         return Path(platformdirs.user_runtime_dir(APP, appauthor=False)).absolute()
 
 
-def _managed_folder(variable: str) -> Path | None:
-    """The folder that systemd made for us (`StateDirectory=stui-sessiond`); one of another service's is not ours."""
-    folders = map(Path, filter(None, os.environ.get(variable, "").split(":")))
-    return next((folder for folder in folders if folder.name.startswith(APP) and folder.is_absolute()), None)
+def log_file(server: ServerSettings) -> Path | None:
+    """Where the log is; None: on standard error."""
+    return Path(server.log_file).absolute() if server.log_file else None
 
 
 def unix_path(server: ServerSettings) -> Path:

@@ -138,7 +138,7 @@ class Daemon:
         self.disk_failed = False
         """Whether the disk failed in a way after which the process has to end."""
         self.stop_asked = asyncio.Event()
-        self._storage = storage or FileStorage(
+        self.storage = storage or FileStorage(
             config.data_dir(settings.server),
             on_failure=self._give_up,
             backup_interval_s=settings.backups.interval or None,
@@ -147,7 +147,7 @@ class Daemon:
         validator = SessionValidator(rules.session_rules(settings), self._access)
         self._authenticator = Authenticator(self._find_token, validator)
         hub = Hub(_encode_event, clock, self.server_id)
-        keeper = Keeper(self._storage, validator, hub, rules.log_rules(settings), clock, ledger_rules=LEDGER)
+        keeper = Keeper(self.storage, validator, hub, rules.log_rules(settings), clock, ledger_rules=LEDGER)
         self.manager = SessionManager(keeper, life := rules.life_rules(settings))
         self._image_memory = ImageMemory(DatabaseImages(self.database), clock)
         self.images = ImageRegistry(clock, self._image_memory)
@@ -173,7 +173,7 @@ class Daemon:
                 self.manager,
                 hub,
                 driving,
-                self._storage,
+                self.storage,
                 self.images,
                 self._presence,
                 settings.limits.max_connections,
@@ -188,10 +188,10 @@ class Daemon:
             ReapplyCommands(self.images, mirror, approvals, clock),
             HistoryCommands(self.manager),
             SharedStateCommands(self.manager, machines),
-            StorageCommands(self._storage),
+            StorageCommands(self.storage),
             OperationCommands(logs.LEVELS),
             overview := OverviewCommands(
-                self.manager, hub, running, self._storage, self.images, lambda: self.server, clock, self.server_id
+                self.manager, hub, running, self.storage, self.images, lambda: self.server, clock, self.server_id
             ),
             EvaluationCommands(book, relay, running, long_results),
             *self._asking,
@@ -244,7 +244,7 @@ class Daemon:
             quotas=self._quotas,
             running=running,
             images=self.images,
-            storage=lambda: self._storage.gauges() if isinstance(self._storage, FileStorage) else None,
+            storage=lambda: self.storage.gauges() if isinstance(self.storage, FileStorage) else None,
             audit=lambda: self.audit.state if isinstance(self.audit, FileAudit) else None,
             sampler=Sampler(keeper.shelf, clock),
             log=logs.SINK.tally,
@@ -289,7 +289,7 @@ class Daemon:
             await self.images.open()
             if server.auth == "token" and (server.http or server.lines):
                 self._tokens, self.new_token = Tokens.open(config.data_dir(server), self._clock)
-            if isinstance(self._storage, FileStorage):
+            if isinstance(self.storage, FileStorage):
                 self._resume_tokens = ResumeTokens(open_key(config.data_dir(server), self._sealer))
             asked = Endpoints(
                 http=None if server.http is None else config.parse_address(server.http, "server.http"),
@@ -323,13 +323,11 @@ class Daemon:
     async def stop(self, *, hand_over: bool = False) -> None:
         """Finish what is under way, end all connections, store everything.
 
-        With `hand_over` somebody waits for the store and the sockets: requests are waited for only as long as most
-        take; code that images run goes on there, and they tell the next process (PROTOCOL.md, Exactly once).
+        With `hand_over` another process waits for the store and the sockets, so little is waited for here.
         """
         parting = rules.parting(self.settings, hand_over=hand_over)
         _log.info("daemon.draining", grace_s=parting.grace_s, hand_over=hand_over)
-        reason = "restarting" if hand_over else "shutting_down"
-        await self.server.drain(parting, reason, keep_sockets=hand_over)
+        await self.server.drain(parting, "restarting" if hand_over else "shutting_down", keep_sockets=hand_over)
         await self._tasks.close()
         await self.server.dispatcher.close()
         for asking in self._asking:
@@ -345,15 +343,6 @@ class Daemon:
         await note_stop(self.audit, self.server_id, "ok")
         remove_ready(self.settings.server.ready_file)
         _log.info("daemon.stopped")
-
-    async def lighten(self) -> None:
-        """Write what would have to be written at the end; meanwhile all is served."""
-        if isinstance(self._storage, FileStorage):
-            await self._storage.checkpoint()
-
-    def stalled_s(self) -> float:
-        """Tell for how long the disk has not come back from one write, in seconds."""
-        return self._storage.stalled_s() if isinstance(self._storage, FileStorage) else 0.0
 
     def reload_certificate(self) -> None:
         """Read certificate and key again, for new connections."""
@@ -431,7 +420,7 @@ class Daemon:
         ))  # fmt: skip
 
     def _health(self) -> Health:
-        storage = self._storage.status()
+        storage = self.storage.status()
         return Health(
             status=("ok" if storage.status == "ok" else "degraded") if self.server.ready else "draining",
             server_id=self.server_id,

@@ -157,7 +157,7 @@ class Process:
         arrival.channel.close()
 
     def _stalled_s(self) -> float:
-        return self._daemon.stalled_s()  # whichever daemon it is by now
+        return self._daemon.storage.stalled_s()  # whichever daemon it is by now
 
     async def _serve_on(self) -> bool:
         """Serve until the end; tell whether another process has taken over."""
@@ -192,7 +192,7 @@ class Process:
         except SuccessionError as error:
             await asyncio.to_thread(successor.end)
             return self._not_handed_over(str(error))
-        await self._daemon.lighten()
+        await self._daemon.storage.checkpoint()
         return await self._let_go(successor)
 
     async def _let_go(self, successor: Successor) -> bool:

@@ -146,6 +146,12 @@ class SessionStorage(Protocol):
             OSError: the disk failed; there is no new copy.
         """
 
+    async def checkpoint(self) -> None:
+        """Write now what would have to be written at the end; all goes on meanwhile. What fails is tried again then."""
+
+    def stalled_s(self) -> float:
+        """Tell for how long the disk has not come back from one write, in seconds."""
+
     async def close(self) -> None:
         """Finish what was begun and let go."""
 

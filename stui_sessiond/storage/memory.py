@@ -46,6 +46,13 @@ class MemoryStorage:
         msg = "sessions in memory are not backed up"
         raise UnsupportedOperationError(msg)
 
+    async def checkpoint(self) -> None:
+        """Nothing to write."""
+
+    def stalled_s(self) -> float:
+        """Memory does not stall."""
+        return 0.0
+
     async def close(self) -> None:
         """Nothing to let go of."""
 

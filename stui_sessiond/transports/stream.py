@@ -73,7 +73,7 @@ class StreamPipe(asyncio.Protocol, abc.ABC):
         self._transport = cast("asyncio.Transport", transport)
         self._transport.set_write_buffer_limits(high=self._limits.outbound_soft_bytes)
         sock = transport.get_extra_info("socket")
-        _tune_tcp(sock)
+        tune_tcp(sock)
         self.address = _address(sock, transport.get_extra_info("peername"))
         credentials = _credentials(sock)
         self.process_id = None if credentials is None else credentials[0]
@@ -251,7 +251,7 @@ def _credentials(sock: socket.socket | None) -> tuple[int, int] | None:
     return process, user
 
 
-def _tune_tcp(sock: socket.socket | None) -> None:
+def tune_tcp(sock: socket.socket | None) -> None:
     """Let a TCP connection answer at once, and notice when the other end is gone."""
     if sock is None or sock.family not in {socket.AF_INET, socket.AF_INET6}:
         return

@@ -20,7 +20,7 @@ from uvicorn.server import ServerState
 from stui_sessiond.security.admission import Ticket
 from stui_sessiond.transports.lines import TLS_HANDSHAKE
 from stui_sessiond.transports.plain import plain_answer
-from stui_sessiond.transports.stream import StreamPipe
+from stui_sessiond.transports.stream import StreamPipe, tune_tcp
 
 _log = structlog.get_logger(__name__)
 
@@ -66,6 +66,7 @@ class WebProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         """Start."""
         super().connection_made(transport)
+        tune_tcp(transport.get_extra_info("socket"))  # head and body are written one after the other
         self._start_timer()
 
     def data_received(self, data: bytes) -> None:

@@ -19,13 +19,14 @@ from stui_sessiond.contract import Descriptor, load_contract
 from stui_sessiond.security import token as tokens
 from stui_sessiond.wire.forms import request_type
 from tests.unit.bed.daemon import Running, running_daemon
+from tests.unit.bed.http import http_peer
 
 Json = dict[str, Any]
 Ask = Callable[[Json], Awaitable[Json]]
 
 CONTRACT = load_contract()
 COMMANDS = [each for each in CONTRACT.commands.values() if each.command != "hello"]
-TRANSPORTS = ("unix", "lines", "websocket")
+TRANSPORTS = ("unix", "lines", "websocket", "http")
 FORMS = ("command", "envelope")
 REFUSALS = frozenset({"permission_denied", "authentication_required", "authentication_failed"})
 
@@ -59,7 +60,7 @@ def may(descriptor: Descriptor, state: str, transport: str) -> bool:
         rights = RIGHTS.get(name or "", frozenset())
         if name not in RIGHTS:
             return False
-    if role == "observer":
+    if role == "observer" and transport != "http":  # a POST has no role to choose
         rights &= {"observe"}
     return descriptor.right in (rights - {"image"}) | {"connect"}
 
@@ -94,8 +95,25 @@ class Desk:
 
             yield over_lines
 
+    @asynccontextmanager
+    async def poster(self, token: str | None) -> AsyncIterator[Ask]:
+        """Connect over HTTP; messages are sent with a token, or none."""
+        headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+        async with http_peer(self.running.ready.http) as peer:
+
+            async def over_http(message: Json) -> Json:
+                peer.ask("POST", "/rpc", json.dumps(message).encode(), **headers)
+                answer: Json = (await peer.response()).json
+                return answer
+
+            yield over_http
+
     async def greeted(self, stack: AsyncExitStack, state: str, transport: str) -> tuple[Ask, Json]:
-        """Connect and say hello in a state; also give the answer."""
+        """Connect and say hello in a state; also give the answer. Over HTTP each message comes with the token."""
+        if transport == "http":
+            shown = self.shown.get(STATES[state][0] or "")
+            ask = await stack.enter_async_context(self.poster(shown))
+            return ask, await ask({"id": "h", "command": "ping", "parameters": {}})
         ask = await stack.enter_async_context(self.peer(transport))
         name, role = STATES[state]
         parameters: Json = {"role": role, "protocol": ["1.0.0"]}

@@ -105,8 +105,13 @@ def test_canaries_in_tokens_come_back_nowhere(daemon: Daemon) -> None:
                 if b"\n" in data:
                     break
     place = "{}:{}".format(*daemon.place("http"))
-    for path in ("/", "/healthz", "/nowhere", f"/?token={TOKEN}"):
+    for path in ("/", "/healthz", "/nowhere", f"/?token={TOKEN}", f"/events?session_id={TOKEN}&since={TOKEN}"):
         answer = httpx.get(f"http://{place}{path}", headers={"Authorization": f"Bearer {TOKEN}", "X-Canary": CODE})
+        heard += [answer.content, repr(answer.headers).encode()]
+    for headers in ({"Authorization": f"Bearer {TOKEN}"}, {"Authorization": TOKEN, "Stui-Client-Id": TOKEN}):
+        answer = httpx.post(
+            f"http://{place}/rpc?client_id={TOKEN}", headers=headers, json={"id": TOKEN, "token": TOKEN}
+        )
         heard += [answer.content, repr(answer.headers).encode()]
     heard.append(asyncio.run(_over_websocket(place)))
     text = b"".join(heard).decode("utf-8", "replace")

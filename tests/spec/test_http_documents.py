@@ -64,6 +64,13 @@ def test_asyncapi_has_every_command_and_event() -> None:
     assert {name for name in messages if name.startswith("event.")} == {f"event.{name}" for name in told}
 
 
+async def test_openapi_has_every_path() -> None:
+    """What is there is described, except for what people look at; nothing is described that is not there."""
+    async with running_daemon(server={"http": "127.0.0.1:0"}) as running:
+        paths = {route.path for route in running.daemon._make_web()._app.routes}
+    assert {path for path in paths if path != "/" and not path.startswith("/ui")} == set(read("openapi.json")["paths"])
+
+
 @needs_parser
 def test_asyncapi_is_valid() -> None:
     """The official parser finds nothing, not even to warn of."""

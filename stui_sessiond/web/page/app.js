@@ -11,7 +11,7 @@ import { Images } from "./view_images.js";
 import { Overview } from "./view_overview.js";
 import { Sessions } from "./view_sessions.js";
 import { Store } from "./view_store.js";
-import { el, say } from "./dom.js";
+import { el, say, tellAges } from "./dom.js";
 
 const TOKEN = "stui.token";
 const EVERY_MS = 5000;
@@ -208,6 +208,7 @@ class App {
     const view = this._current;
     try {
       await view.refresh(this._ask);
+      tellAges(view.root);
       view.root.dataset.ready = "true";
     } catch (failure) {
       if (failure.code === undefined) console.error(failure);

@@ -1,5 +1,7 @@
 // How does something get into the page? As elements and text, never as markup.
 
+import { ago, duration } from "./format.js";
+
 /** Make an element: properties, then children; strings become text. `on` takes listeners, `data` data attributes. */
 export function el(tag, properties = {}, ...children) {
   const made = document.createElement(tag);
@@ -22,6 +24,22 @@ export function say(element, text) {
 /** A word with a colour; the word says it too. */
 export function badge(word, tone) {
   return el("span", { class: `badge ${tone}` }, word);
+}
+
+/** How long ago something was, or, with `since`, for how long it has been; `tellAges` keeps it true. */
+export function age(time, since = false) {
+  return el("time", { class: since ? "since" : "ago", datetime: time }, since ? sinceText(time, Date.now()) : ago(time, Date.now()));
+}
+
+/** Let the ages in a part of the page go on; nothing else of it is touched. */
+export function tellAges(root) {
+  const now = Date.now();
+  for (const each of root.querySelectorAll("time.ago")) say(each, ago(each.dateTime, now));
+  for (const each of root.querySelectorAll("time.since")) say(each, sinceText(each.dateTime, now));
+}
+
+function sinceText(time, now) {
+  return duration(Math.max(0, Math.round((now - Date.parse(time)) / 1000)));
 }
 
 /**

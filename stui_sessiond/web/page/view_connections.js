@@ -1,7 +1,7 @@
 // Who is connected? Transport, role, names, since when, and what each is subscribed to.
 
-import { ago, count, shortId, visible } from "./format.js";
-import { badge, el, reconcile, say, table } from "./dom.js";
+import { count, shortId, visible } from "./format.js";
+import { age, badge, el, reconcile, say, table } from "./dom.js";
 
 const PAGE = 50;
 const ROLES = { client: "good", image: "info", observer: "off" };
@@ -28,8 +28,7 @@ export class Connections {
   async refresh(ask) {
     const { connections, total } = await ask("list_connections", { limit: PAGE, offset: this._offset });
     if (!connections.length && this._offset) this._offset = 0;
-    const now = Date.now();
-    const rows = connections.map((each) => ({ ...each, age: ago(each.since, now) }));
+    const rows = connections;
     reconcile(this._table.body, rows, (each) => each.connection_id ?? `${each.address} ${each.since}`, (each) => this._row(each));
     say(this._where, total ? `${count(this._offset + 1)}–${count(this._offset + rows.length)} of ${count(total)}` : "Nobody is connected.");
     this._older.disabled = this._offset + rows.length >= total;
@@ -44,7 +43,7 @@ export class Connections {
     return this._table.row([
       [el("b", {}, name === null ? "no name" : visible(name, 60)), el("small", {}, visible(each.connection_id ?? "before hello"))],
       each.role === null ? badge("none", "warn") : badge(each.role, ROLES[each.role]), visible(each.transport),
-      visible(each.principal ?? "–", 40), visible(each.address ?? "–", 60), each.age,
+      visible(each.principal ?? "–", 40), visible(each.address ?? "–", 60), age(each.since),
       heard.length ? `${heard.join(", ")}${rest > 0 ? ` and ${count(rest)} more` : ""}` : "–",
       count(each.requests), can ? [this._deeds.detach(each)] : ""]);
   }

@@ -1,8 +1,8 @@
 // What runs, and what ran? Under way: from the daemon. Recently: what this page heard since it was opened.
 
-import { ago, count, duration, shortId, visible } from "./format.js";
+import { count, duration, shortId, visible } from "./format.js";
 import { Ring } from "./list.js";
-import { badge, el, reconcile, say, table } from "./dom.js";
+import { age, badge, el, reconcile, say, table } from "./dom.js";
 
 const RECENT = 100;
 const SHOWN = 40;
@@ -44,20 +44,18 @@ export class Evaluations {
 
   async refresh(ask) {
     const { evaluations, total } = await ask("list_running_evaluations", { limit: 100 });
-    const now = Date.now();
-    reconcile(this._running.body, evaluations.map((each) => ({ ...each, since: duration(Math.max(0, (now - Date.parse(each.accepted_at)) / 1000)) })),
-      (each) => `${each.session_id} ${each.evaluation}`, (each) => this._running.row([
+    reconcile(this._running.body, evaluations, (each) => `${each.session_id} ${each.evaluation}`, (each) => this._running.row([
         el("code", {}, visible(each.code ?? each.command, 160)), badge(each.status, each.status === "running" ? "good" : "warn"),
-        visible(each.client_id ?? "–", 60), shortId(each.session_id), visible(each.image_id ?? "–", 60), each.since,
+        visible(each.client_id ?? "–", 60), shortId(each.session_id), visible(each.image_id ?? "–", 60), age(each.accepted_at, true),
         [this._deeds.interrupt(each)]]));
     say(this._runningNote, total ? `${count(total)} under way${total > evaluations.length ? `, ${count(evaluations.length)} shown` : ""}.`
       : "No code runs now. What an image worked on when the daemon was started again is in its session's list.");
     const { found, matching } = this._recent.newest(SHOWN);
-    reconcile(this._ended.body, found.map((each) => ({ ...each, ended: ago(each.at, now) })), (each) => each.key, (each) => this._ended.row([
+    reconcile(this._ended.body, found, (each) => each.key, (each) => this._ended.row([
       el("code", {}, visible(each.code ?? "–", 160)),
       badge(each.has_error ? "error" : each.status, each.has_error || each.status !== "done" ? "bad" : "good"),
       visible(each.client_id ?? "–", 60), shortId(each.session_id), each.duration === null ? "–" : duration(each.duration),
-      visible(each.display ?? "", 160), each.ended]));
+      visible(each.display ?? "", 160), age(each.at)]));
     say(this._recentNote, matching ? "As this page heard of them. A session's own list, which outlives the daemon, is under Sessions."
       : "None ended since this page was opened. Those before are in each session's own list, under Sessions.");
   }

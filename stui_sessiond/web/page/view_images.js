@@ -1,7 +1,7 @@
 // How are the images? Health, condition, what they can really do, doubts about who they are, and cleaning up.
 
-import { ago, count, short, visible } from "./format.js";
-import { badge, el, reconcile, say } from "./dom.js";
+import { count, short, visible } from "./format.js";
+import { age, badge, el, reconcile, say } from "./dom.js";
 
 const TONES = { healthy: "good", warning: "warn", critical: "bad", unknown: "off" };
 const LINKS = { connected: "good", reconnecting: "warn", disconnected: "off", failed: "bad", orphaned: "warn", unknown: "off" };
@@ -30,8 +30,7 @@ export class Images {
     await Promise.all(shown.filter(({ image_id }) => this._opened.has(image_id)).map(async ({ image_id }) => {
       details.set(image_id, await ask("get_image_connection_status", { image_id }).catch(() => null));
     }));
-    const now = Date.now();
-    const rows = shown.map((each) => ({ ...each, seen: each.status === "connected" ? "now" : ago(each.last_seen, now),
+    const rows = shown.map(({ last_seen, ...each }) => ({ ...each, seen: each.status === "connected" ? null : last_seen ?? "",
       detail: details.get(each.image_id) ?? null }));
     reconcile(this._list, rows, (each) => each.image_id, (each) => this._card(each));
     say(this._note, images.length > SHOWN ? `${count(SHOWN)} of ${count(images.length)} are shown.`
@@ -49,7 +48,7 @@ export class Images {
       el("p", { class: "id" }, `${visible(each.image_id, 120)} · ${about}${each.generation === null ? "" : ` · generation ${each.generation}`}`),
       el("dl", { class: "facts" },
         fact("Condition", each.condition.replaceAll("_", " ")), fact("Sessions", count(each.session_count)),
-        fact("Last seen", each.seen)),
+        fact("Last seen", each.seen === null ? "now" : each.seen === "" ? "never" : age(each.seen))),
       ...each.conflicts.slice(0, 3).map((one) => el("p", { class: "conflict" },
         el("b", {}, `Doubt (${visible(one.kind).replaceAll("_", " ")}): `), visible(one.text, 400))),
       el("h3", {}, "Certificate"),

@@ -1,8 +1,8 @@
 // Which sessions are there, by image; and what is with one of them? A page at a time, whatever the daemon holds.
 
-import { ago, bytes, count, duration, shortId, visible } from "./format.js";
+import { bytes, count, duration, shortId, visible } from "./format.js";
 import { Pager } from "./list.js";
-import { badge, el, reconcile, say, table } from "./dom.js";
+import { age, badge, el, reconcile, say, table } from "./dom.js";
 
 const PAGE = 50;
 const CHIPS = 24;
@@ -61,8 +61,7 @@ export class Sessions {
       ask("list_sessions", wish), ask("list_images"), ask("get_session_statistics")]);
     this._next = found.next;
     this._drawChips(images.images, statistics.total_sessions);
-    const now = Date.now();
-    const rows = found.sessions.map((each) => ({ ...each, used: ago(each.last_activity, now) }));
+    const rows = found.sessions;
     reconcile(this._table.body, rows, (each) => each.session_id, (each) => this._row(each));
     say(this._where, rows.length ? `Page ${this._pager.number}, ${count(rows.length)} shown`
       : found.next === null ? "There are none." : "None here; there may be older ones.");
@@ -90,7 +89,7 @@ export class Sessions {
     const buttons = each.status === "closed" ? [] : [this._deeds.close(each)];
     return this._table.row([[title, under], visible(each.client_id, 60), each.image_id === null ? "–" : visible(each.image_id, 60),
       badge(each.status, TONES[each.status]), count(each.attached_clients), count(each.running), bytes(each.size_bytes),
-      each.used, buttons]);
+      age(each.last_activity), buttons]);
   }
 
   async _show(session_id) {

@@ -1,7 +1,7 @@
 // Is what is stored safe? Size, journal, disk, and the backups with their age.
 
-import { ago, bytes, count, duration, visible } from "./format.js";
-import { badge, el, reconcile, say, table } from "./dom.js";
+import { bytes, count, duration, visible } from "./format.js";
+import { age, badge, el, reconcile, say, table } from "./dom.js";
 
 export class Store {
   constructor(deeds) {
@@ -37,9 +37,8 @@ export class Store {
     if (found.disk_bytes !== null) this._disk.value = 1 - found.disk_free_bytes / found.disk_bytes;
     say(this._diskText, found.disk_bytes === null ? "Everything is in memory: it is gone when the daemon ends."
       : `${bytes(found.disk_free_bytes)} of ${bytes(found.disk_bytes)} are free on the disk.`);
-    const now = Date.now();
-    reconcile(this._table.body, found.backups.map((each) => ({ ...each, age: ago(each.made_at, now) })), (each) => each.name,
-      (each) => this._table.row([el("code", {}, visible(each.name)), each.age, visible(each.reason), count(each.sessions),
+    reconcile(this._table.body, found.backups, (each) => each.name,
+      (each) => this._table.row([el("code", {}, visible(each.name)), age(each.made_at), visible(each.reason), count(each.sessions),
         each.problems ? badge(`${count(each.problems)} problems`, "warn") : badge("whole", "good")]));
     const own = found.backup_interval === null ? "The daemon makes none by itself."
       : `The daemon makes one every ${duration(found.backup_interval)} by itself.`;

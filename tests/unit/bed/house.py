@@ -100,6 +100,12 @@ class TestStorage:
     async def close(self) -> None:
         """Let go."""
 
+    async def checkpoint(self) -> None:
+        await self.inner.checkpoint()
+
+    def stalled_s(self) -> float:
+        return self.inner.stalled_s()
+
     def status(self) -> StorageStatus:
         """Tell how it is."""
         return self.inner.status()

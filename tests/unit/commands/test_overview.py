@@ -103,7 +103,7 @@ async def test_sessions_are_in_order_after_a_restart() -> None:
         for _ in range(5):
             made[:0] = await sessions(talker, 1)
             clock.pass_time(1)
-        storage = running.daemon._storage
+        storage = running.daemon.storage
         async with running_daemon(storage, clock) as again, again.talker() as other:
             assert await walk(other) == [made]
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -153,6 +154,16 @@ async def test_requests_behind_one_another() -> None:
         for number in range(5):
             peer.ask("POST", "/rpc", b'{"id":"%d","command":"ping"}' % number)
         assert [(await peer.response()).json["id"] for _ in range(5)] == ["0", "1", "2", "3", "4"]
+
+
+async def test_answer_that_does_not_wait_for_the_client_s_system() -> None:
+    """Head and body leave at once: the second is not held back until the first is acknowledged (RFC 896)."""
+    async with running_daemon(server=OPEN) as running, http_peer(running.ready.http) as peer:
+        assert (await peer.call("ping")).status == 200
+        assert running.daemon.server._uvicorn is not None
+        (connection,) = running.daemon.server._uvicorn.server_state.connections
+        sock = connection.transport.get_extra_info("socket")
+        assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) != 0
 
 
 async def test_request_of_http_1_0() -> None:
