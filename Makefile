@@ -9,7 +9,7 @@ LOCK := --quiet --upgrade --generate-hashes --no-header --strip-extras --allow-u
   --no-emit-index-url --no-emit-trusted-host --no-emit-find-links
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help install demo run stui image squeak test check conformance docs crash chaos soak fuzz bench bench-soak lock audit clean
+.PHONY: help install demo run stui game image squeak test check conformance docs crash chaos soak fuzz bench bench-soak lock audit clean
 
 help:            ## show this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -35,6 +35,9 @@ run: install     ## a daemon for this user, on the unix socket, TCP lines and We
 
 stui: install    ## the terminal front end, at your daemon or another one
 	$(BIN)/stui
+
+game: install    ## a game for two phones and a board; prints the links to open
+	$(BIN)/python -m examples.game_state.game
 
 image: install   ## a live Smalltalk that connects to your daemon
 	node $(AMBER)/image.js --connect "$$($(BIN)/stui-sessiond where)"

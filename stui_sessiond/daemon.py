@@ -37,6 +37,7 @@ from stui_sessiond.commands.reapply import ReapplyCommands
 from stui_sessiond.commands.relay import Relay
 from stui_sessiond.commands.running import RunningTable
 from stui_sessiond.commands.session import Presence, SessionCommands
+from stui_sessiond.commands.shared_state import SharedStateCommands
 from stui_sessiond.commands.sharing import SharingCommands
 from stui_sessiond.commands.storage import StorageCommands
 from stui_sessiond.commands.table import CommandTable
@@ -71,6 +72,7 @@ from stui_sessiond.sessions.driving import Driving
 from stui_sessiond.sessions.feed import Feed
 from stui_sessiond.sessions.hub import Hub
 from stui_sessiond.sessions.keeper import Keeper
+from stui_sessiond.sessions.machines import Machines
 from stui_sessiond.sessions.manager import LEDGER, SessionManager
 from stui_sessiond.sessions.requests import RequestBook
 from stui_sessiond.sessions.validator import SessionValidator
@@ -154,6 +156,7 @@ class Daemon:
         driving = Driving(keeper, hub, clock)
         feed = Feed(keeper, hub, driving, life.retention_s)
         self._mirror = mirror = Mirror(DatabaseChanges(self.database, clock), keeper, hub, clock)
+        self.machines = machines = Machines(keeper, self.manager)
         approvals = Approvals(self._policy, keeper.post_to, clock)
         self._keeping = keeping = Kept(self.manager, keeper, book, self.images, hub, custody)
         self._image_commands, self._image_sessions, switching = self._image_families(
@@ -184,6 +187,7 @@ class Daemon:
             mirror,
             ReapplyCommands(self.images, mirror, approvals, clock),
             HistoryCommands(self.manager),
+            SharedStateCommands(self.manager, machines),
             StorageCommands(self.storage),
             OperationCommands(logs.LEVELS),
             overview := OverviewCommands(

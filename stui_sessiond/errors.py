@@ -238,6 +238,77 @@ class SessionConflictError(SessionError):
     code = "session_conflict"
 
 
+class MachineInvalidError(SessionError):
+    """The state machine that was declared is none; `details.place` is a JSON Pointer into it."""
+
+    code = "machine_invalid"
+
+
+class MachineMissingError(SessionError):
+    """The session has no state machine."""
+
+    code = "machine_missing"
+
+
+class TransitionRequiredError(SessionError):
+    """The session has a state machine: its state changes by transitions only."""
+
+    code = "transition_required"
+
+
+class RevertNotAllowedError(SessionError):
+    """Going back is not for this client."""
+
+    code = "revert_not_allowed"
+
+
+class TransitionUnknownError(SessionError):
+    """The machine has no such transition."""
+
+    code = "transition_unknown"
+
+
+class TransitionNotYoursError(SessionError):
+    """The transition is for roles that the client does not have."""
+
+    code = "transition_not_yours"
+
+
+class TransitionNotFromHereError(SessionError):
+    """The transition does not lead on from the present status."""
+
+    code = "transition_not_from_here"
+
+
+class ChangeNotAllowedError(SessionError):
+    """The change is in places that the transition may not change, or leads to another status."""
+
+    code = "change_not_allowed"
+
+
+class GuardFailedError(SessionError):
+    """The transition's guard does not hold."""
+
+    code = "guard_failed"
+
+
+class StateInvalidError(SessionError):
+    """The state after the change would not satisfy the schema."""
+
+    code = "state_invalid"
+
+
+TransitionRefusal = (
+    TransitionUnknownError
+    | TransitionNotYoursError
+    | TransitionNotFromHereError
+    | ChangeNotAllowedError
+    | GuardFailedError
+    | StateInvalidError
+)
+"""What a state machine says to a change that it does not allow; `details.allowed` are transitions that it does."""
+
+
 class VersionNotFoundError(SessionError):
     """The version or snapshot is not kept."""
 

@@ -101,7 +101,7 @@ def attempt(machine: Path, source: bytes, folder: Path) -> None:
     (folder / "squeak.changes").touch()
     environment = {name: value for name, value in os.environ.items() if name != "DISPLAY"}
     try:
-        subprocess.run(  # noqa: S603 - the virtual machine of the package
+        subprocess.run(  # the virtual machine of the package
             machine_command(machine, image),
             cwd=folder,
             env=environment,

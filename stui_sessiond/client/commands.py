@@ -25,6 +25,7 @@ from stui_sessiond.wire.messages import (
     mirror,
     operation,
     session,
+    shared_state,
     sharing,
 )
 
@@ -101,6 +102,20 @@ class Commands(OverviewCommands):
     async def revert_session(self, parameters: history.RevertSession) -> history.RevertSessionResult:
         """Make an earlier version the newest."""
         return await self.ask(parameters, history.RevertSessionResult)
+
+    # ---- shared states
+
+    async def declare_machine(self, parameters: shared_state.DeclareMachine) -> shared_state.DeclareMachineResult:
+        """Give a session a state machine, or take it away."""
+        return await self.ask(parameters, shared_state.DeclareMachineResult)
+
+    async def get_machine(self, session_id: str) -> shared_state.GetMachineResult:
+        """Tell who one is in a shared state, what one sees of it and what leads on."""
+        return await self.ask(shared_state.GetMachine(session_id), shared_state.GetMachineResult)
+
+    async def apply_transition(self, parameters: shared_state.ApplyTransition) -> shared_state.ApplyTransitionResult:
+        """Change a shared state by one of its machine's transitions."""
+        return await self.ask(parameters, shared_state.ApplyTransitionResult)
 
     # ---- contexts
 

@@ -27,12 +27,14 @@ DENIALS = frozenset(
         "rate_limited",
         "evaluation_forbidden",
         "approval_rejected",
+        "revert_not_allowed",
     }
 )
 """Codes that mean that somebody tried what is not theirs to do."""
 
 _NAMED: dict[str, tuple[str, ...]] = {
     "share_session": ("client_id", "role"),
+    "declare_machine": ("reset",),
     "detach_client": ("client_id", "connection_id"),
     "drive_session": ("action", "to_client_id"),
     "close_session": ("save_state",),

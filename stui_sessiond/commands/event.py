@@ -5,9 +5,10 @@ from collections.abc import Iterable
 from typing import Any
 
 import msgspec
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
 from stui_sessiond.commands.relay import Relay
+from stui_sessiond.commands.shared_state import state_for, view_for
 from stui_sessiond.commands.table import Caller, Command, Followed
 from stui_sessiond.errors import (
     ParameterError,
@@ -26,6 +27,7 @@ from stui_sessiond.sessions.ledger import not_kept
 from stui_sessiond.sessions.log import follow_up
 from stui_sessiond.sessions.manager import SessionManager
 from stui_sessiond.sessions.requests import RequestBook
+from stui_sessiond.sessions.telling import shown
 from stui_sessiond.wire.messages import Position as WirePosition
 from stui_sessiond.wire.messages import connection as wire
 from stui_sessiond.wire.messages import event as told
@@ -75,7 +77,9 @@ class EventCommands:
         if asked.topics is not None:
             return await self._subscribe_topics(caller, asked, asked.topics)
         start = await self._start(caller, asked.session_id or "", asked.since, deltas=asked.deltas)
-        state = wire.StateAt(start.session.header.version, start.session.state) if asked.with_state else UNSET
+        state: wire.StateAt | UnsetType = UNSET
+        if asked.with_state:
+            state = wire.StateAt(start.session.header.version, state_for(caller, start.session))
         gap = UNSET if start.missing is None else _gap(asked.since, start)
         result = wire.SubscribeResult(start.missing is None, _shown(start.position), gap, state)
         return Followed(result, functools.partial(self._begin, caller, start))
@@ -183,7 +187,6 @@ class EventCommands:
 
     async def digest(self, caller: Caller, asked: told.GetDigest) -> told.GetDigestResult:
         """Carry out `get_digest`."""
-        del caller
         session = await self._manager.session(asked.session_id)
         header, log = session.header, session.log
         since = asked.since
@@ -192,7 +195,8 @@ class EventCommands:
         else:
             replay = follow_up(header, log, Position(since.epoch, since.seq))
             events, missing = tuple(replay.events), replay.missing
-        found = sum_up(events)
+        view = view_for(caller, session)
+        found = sum_up(events if view is None else [shown(session, event, view) for event in events])
         gap = (
             None if missing is None else wire.Gap(since, WirePosition(header.epoch, header.seq - len(events)), missing)
         )

@@ -51,10 +51,10 @@ class InterruptionCommands:
         """Carry out `interrupt_evaluation`: images are asked before anything is waited for.
 
         Raises:
-            SessionError, StorageError: the session is not there, or over, or cannot be read.
+            SessionError, StorageError: the session is not there, or cannot be read.
             EvaluationNotFoundError: it knows no evaluation of this name.
         """
-        session_id = self._manager.use(asked.session_id).session_id
+        session_id = self._manager.use(asked.session_id, over=True).session_id  # its code may go on without it
         under_way = [one for one in self._running.of_session(session_id) if _is_meant(one.request, asked)]
         asking = [self._end(one, caller.client_id, force=asked.force) for one in under_way]
         known = {one.key for one in under_way}

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable
 
 import msgspec
 
+from stui_sessiond.commands.shared_state import state_for, view_for
 from stui_sessiond.commands.table import Caller, Command
 from stui_sessiond.errors import SessionNotSharedError
 from stui_sessiond.ids import SessionId
@@ -13,6 +14,7 @@ from stui_sessiond.sessions.driving import Driving
 from stui_sessiond.sessions.hub import Hub
 from stui_sessiond.sessions.ledger import once_of
 from stui_sessiond.sessions.manager import SessionManager
+from stui_sessiond.sessions.shared_state import declared, seen, written_down
 from stui_sessiond.sessions.transitions import MODES, Change, NewSession
 from stui_sessiond.storage.api import SessionStorage
 from stui_sessiond.wire.messages import Position, plain
@@ -73,6 +75,7 @@ class SessionCommands:
         del caller
         info = asked.client_info
         once = once_of("create_session", asked, None)
+        definition = None if asked.machine is None else written_down(asked.machine)
         session = await self._manager.create(
             NewSession(
                 client_id=asked.client_id,
@@ -84,6 +87,8 @@ class SessionCommands:
                 client_info={} if info is None else msgspec.to_builtins(info),
                 config=asked.config or {},
                 key=None if once is None else f"{once.digest}:{once.key}",
+                machine=definition,
+                state={} if definition is None else declared(definition).machine.initial,
             )
         )
         header = session.header
@@ -116,7 +121,7 @@ class SessionCommands:
             last_modified=format_time(header.last_modified),
             timeout=plain(header.timeout_s),
             is_active=True,
-            session_state=session.state,
+            session_state=state_for(caller, session),
             workspace_context=session.section("workspace"),
             inspector_state=session.section("inspector"),
             object_registry=session.section("object_registry"),
@@ -151,7 +156,7 @@ class SessionCommands:
         return wire.UpdateSessionStateResult(
             session_id=session.header.session_id,
             last_modified=format_time(session.header.last_modified),
-            session_state=session.state,
+            session_state=state_for(caller, session),
             update_successful=True,
             version=session.header.version,
         )
@@ -168,10 +173,11 @@ class SessionCommands:
         self._ended(header)
         return wire.CloseSessionResult(header.session_id, closed=True)
 
-    def info(self, caller: Caller, asked: wire.GetSessionInfo) -> wire.GetSessionInfoResult:
+    async def info(self, caller: Caller, asked: wire.GetSessionInfo) -> wire.GetSessionInfoResult:
         """Carry out `get_session_info`."""
-        del caller
         header, size_bytes = self._manager.outline(asked.session_id)
+        if header.machine_version:
+            size_bytes = await self._size_seen(caller, header, size_bytes)
         now = self._clock()
         status = header.status(now)
         return wire.GetSessionInfoResult(
@@ -191,6 +197,12 @@ class SessionCommands:
             position=Position(header.epoch, header.seq),
             driver=self._driving.driver(header.session_id),
         )
+
+    async def _size_seen(self, caller: Caller, header: SessionHeader, size_bytes: int) -> int:
+        """The size of what the caller sees: that of the whole would tell of what is hidden."""
+        session = await self._manager.peek(header.session_id)
+        view = view_for(caller, session)
+        return size_bytes if view is None else len(msgspec.json.encode(seen(session.state, view)))
 
     def list_of_client(self, caller: Caller, asked: wire.ListClientSessions) -> wire.ListClientSessionsResult:
         """Carry out `list_client_sessions`."""

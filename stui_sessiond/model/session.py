@@ -80,6 +80,16 @@ class NamedSnapshot(msgspec.Struct, frozen=True, gc=False):
     size_bytes: int
 
 
+class DeclaredMachine(msgspec.Struct, frozen=True, gc=False):
+    """A state machine that a session has: its definition as JSON text, and who declared it."""
+
+    version: int
+    """1 for the first that the session had, and so on."""
+    at: float
+    client_id: str | None
+    definition: str
+
+
 class SessionHeader(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What the daemon remembers of every session without reading it. Times are seconds since 1970."""
 
@@ -101,6 +111,8 @@ class SessionHeader(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Other clients that may take part."""
     key: str | None = None
     """The idempotency key it was created with, and before it, with a colon, the digest of what was asked."""
+    machine_version: int = 0
+    """How often a state machine was declared; the session has the last one, unless it was taken away."""
 
     @property
     def position(self) -> Position:
@@ -145,6 +157,8 @@ class Session(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     client_version: str | None = None
     client_info: dict[str, Any] = {}
     config: dict[str, Any] = {}
+    machine: DeclaredMachine | None = None
+    """By its transitions alone the state changes, if there is one."""
 
     def section(self, name: str) -> dict[str, Any]:
         """One section of the default tool's context, empty when there is none."""

@@ -146,6 +146,12 @@ class Peer:
         pipe.limit_messages(self._limit_bytes, strict=must_greet)
 
     @property
+    def token_name(self) -> str | None:
+        """The name of its token; the daemon's own user has none."""
+        principal = self.principal
+        return None if principal is None or principal.token_id is None else principal.name
+
+    @property
     def transport_name(self) -> str:
         """How it is connected."""
         return self._pipe.transport_name

@@ -112,7 +112,8 @@ class Feed:
             self.resumes.gaps += 1
             subscriber.deliver(self.hub.gap(subscription, header, first, replay.missing))
             subscription.position = Position(header.epoch, first - 1)
-        messages = self.hub.encode(session, replay.events, deltas=subscription.deltas)
+        view = self.hub.view_of(session, subscription)
+        messages = self.hub.encode(session, replay.events, deltas=subscription.deltas, view=view)
         for event, message in zip(replay.events, messages, strict=True):
             if not subscriber.has_room():
                 subscriber.fell_behind(subscription)

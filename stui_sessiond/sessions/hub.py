@@ -6,16 +6,18 @@ the session's log when it reads again, so nothing is queued for it here.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
-from stui_sessiond.ids import ConnectionId, SessionId
+from stui_sessiond.ids import ClientId, ConnectionId, SessionId
 from stui_sessiond.model.event import Event, Position
-from stui_sessiond.model.session import Session, SessionHeader
+from stui_sessiond.model.session import DeclaredMachine, Role, Session, SessionHeader
+from stui_sessiond.model.view import View
+from stui_sessiond.sessions.shared_state import participant, seen, who_of
+from stui_sessiond.sessions.telling import STATE_EVENT, shown
 from stui_sessiond.wire.bundle import Bundle
 
-STATE_EVENT = "session.updated"
 GAP_EVENT = "gap"
 
 EncodeEvent = Callable[[str, SessionId | None, Position, dict[str, Any], float], bytes]
@@ -37,6 +39,10 @@ class Subscriber(Protocol):
     def role(self) -> str | None:
         """The role it said it has."""
 
+    @property
+    def token_name(self) -> str | None:
+        """The name of its token, if it was let in by one."""
+
     def has_room(self) -> bool:
         """Tell whether it takes another event now; if not, it calls `Feed.catch_up` for `fell_behind` later."""
 
@@ -56,10 +62,19 @@ class Subscriber(Protocol):
         """Take note that no more events will come: the session is gone, or its owner wants it so."""
 
 
+class _Sight(NamedTuple):
+    """What a subscriber sees, as long as all of this is as it was."""
+
+    machine: DeclaredMachine
+    shares: dict[ClientId, Role]
+    client_id: str | None
+    view: View | None
+
+
 class Subscription:
     """One subscriber's way through one session's events. `live`: what is published goes to it at once."""
 
-    __slots__ = ("at", "by_topic", "deltas", "live", "position", "session_id", "subscriber", "take")
+    __slots__ = ("at", "by_topic", "deltas", "live", "position", "session_id", "sight", "subscriber", "take")
 
     def __init__(
         self, session_id: SessionId, subscriber: Subscriber, position: Position, at: float, *, deltas: bool
@@ -71,6 +86,7 @@ class Subscription:
         self.at = at
         self.deltas = deltas
         self.live = False
+        self.sight: _Sight | None = None
         self.by_topic = False
         """Made for a topic, not for the session: nobody counts as attached by it."""
 
@@ -181,8 +197,9 @@ class Hub:
         subscriptions = self._sessions.get(header.session_id)
         if not subscriptions:
             return
+        bundles: dict[object, Bundle] = {}
+        alike = session.machine is None
         missed = 0
-        bundles: dict[bool, Bundle] = {}
         epoch, before, here = header.epoch, events[0].seq - 1, Position(header.epoch, events[-1].seq)
         for each in tuple(subscriptions.values()):  # this loop is the price of an event: nothing is made in it
             if not each.live:
@@ -190,9 +207,11 @@ class Hub:
                 continue
             known = each.position
             if known.seq == before and known.epoch == epoch:
-                bundle = bundles.get(each.deltas)
+                key = each.deltas if alike else self._way_of(session, each)
+                bundle = bundles.get(key)
                 if bundle is None:
-                    bundle = bundles[each.deltas] = Bundle(self.encode(session, events, deltas=each.deltas))
+                    view = self.view_of(session, each)
+                    bundle = bundles[key] = Bundle(self.encode(session, events, deltas=each.deltas, view=view))
                 if each.take(bundle):
                     each.position = here
                     continue
@@ -202,12 +221,39 @@ class Hub:
             each.subscriber.fell_behind(each)
         self.deliveries += len(events) * (len(subscriptions) - missed)
 
-    def encode(self, session: Session, events: Sequence[Event], *, deltas: bool) -> list[bytes]:
-        """Make the messages of events; the newest change of the state has the whole of it.
+    def _way_of(self, session: Session, subscription: Subscription) -> object:
+        """What those have in common who are told in the same way."""
+        view = self.view_of(session, subscription)
+        return subscription.deltas if view is None else (subscription.deltas, view.name)
+
+    def view_of(self, session: Session, subscription: Subscription) -> View | None:
+        """What a subscriber sees of a session's state; None: everything."""
+        machine, header = session.machine, session.header
+        if machine is None:
+            return None
+        subscriber, known = subscription.subscriber, subscription.sight
+        client_id = subscriber.client_id
+        if (
+            known is None
+            or known.machine is not machine
+            or known.shares is not header.shares
+            or known.client_id != client_id
+        ):
+            who = who_of(client_id, subscriber.role, subscriber.token_name, header)
+            known = _Sight(machine, header.shares, client_id, participant(session, who).view)
+            subscription.sight = known
+        return known.view
+
+    def encode(
+        self, session: Session, events: Sequence[Event], *, deltas: bool, view: View | None = None
+    ) -> list[bytes]:
+        """Make the messages of events, as they are seen; the newest change of the state has the whole of it.
 
         With `deltas` only if a change among them is too large to have its patch.
         """
         header = session.header
+        if header.machine_version:
+            events = [shown(session, event, view) for event in events]
         changes = [one for one in events if one.name == STATE_EVENT]
         whole = not deltas or any(one.data.get("patch") is None for one in changes)
         newest = changes[-1] if changes and whole else None
@@ -215,7 +261,7 @@ class Hub:
         for event in events:
             data = event.data
             if event is newest:
-                data = {**data, "session_state": session.state}
+                data = {**data, "session_state": seen(session.state, view)}
             position = Position(header.epoch, event.seq)
             messages.append(self._encode(event.name, header.session_id, position, data, event.at))
         return messages

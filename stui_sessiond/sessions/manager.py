@@ -18,20 +18,20 @@ from msgspec.structs import replace
 from stui_sessiond.errors import KeyReusedError, SessionLimitError, SessionNotFoundError
 from stui_sessiond.ids import ClientId, ImageId, SessionId, ToolId
 from stui_sessiond.model.event import News
+from stui_sessiond.model.machine import Who
 from stui_sessiond.model.request import RequestEntry
 from stui_sessiond.model.session import HistoryEntry, Role, Session, SessionHeader, Status
 from stui_sessiond.sessions import history, ledger, transitions
 from stui_sessiond.sessions.keeper import Keeper
 from stui_sessiond.sessions.ledger import Once
 from stui_sessiond.sessions.retention import LifeRules, Retention
+from stui_sessiond.sessions.shared_state import nobody, participant, require_free, require_revert
 from stui_sessiond.sessions.shelf import Entry
+from stui_sessiond.sessions.telling import state_event
 from stui_sessiond.sessions.transitions import Change, NewSession
 from stui_sessiond.storage.api import Loaded
 
 LEDGER = ledger.LedgerRules()
-
-MAX_PATCH_BYTES = 64 * 1024
-"""A longer patch is not in its event: the event would push the others out of the log."""
 
 
 class Totals(msgspec.Struct, frozen=True):
@@ -119,7 +119,11 @@ class SessionManager:
         self._check_client_bytes(client, size_bytes)
         entry = Entry(session.header, size_bytes)
         with self._starting_one(client):
-            news = (self._keeper.news("session.created", {"client_id": client, "version": 1}),)
+            news = [self._keeper.news("session.created", {"client_id": client, "version": 1})]
+            if session.machine is not None:
+                news.append(
+                    self._keeper.news("machine.declared", {"client_id": client, "machine_version": 1, "version": 1})
+                )
             return await self._keeper.begin(entry, session, news)
 
     async def restore(self, session_id: str, client_id: str | None = None, *, reopen: bool = False) -> Loaded:
@@ -167,12 +171,13 @@ class SessionManager:
         """
         async with self._keeper.hold(session_id, client_id) as entry:
             self._require_active(entry)
-            if (before := await self._repeated(entry, once)) is not None:
+            if (before := await self.repeated(entry, once)) is not None:
                 return before
             session = await self._keeper.load(entry)
             who = by or client_id
+            require_free(session)
             changed = transitions.update(session, change, self._clock(), self.rules.max_bytes)
-            event = _state_event(who, change.mode.value)
+            event = state_event(session, who, change.mode.value)
             return await self.advance(entry, session, changed, who, "updated", event, once)
 
     async def end(self, session_id: str, *, keep: bool) -> SessionHeader:
@@ -283,7 +288,7 @@ class SessionManager:
         tool = self._keeper.validator.tool_id(tool_id)
         async with self._keeper.hold(session_id) as entry:
             self._require_active(entry)
-            if (before := await self._repeated(entry, once)) is not None:
+            if (before := await self.repeated(entry, once)) is not None:
                 return before
             session = await self._keeper.load(entry)
             if into and tool in session.contexts:
@@ -324,7 +329,7 @@ class SessionManager:
             SessionError, RequestError, StorageError: as for `update`.
         """
         async with self._keeper.hold(session_id) as entry:
-            return await self._repeated(entry, once)
+            return await self.repeated(entry, once)
 
     # ---- versions
 
@@ -336,6 +341,15 @@ class SessionManager:
         """
         async with self._keeper.hold(session_id) as entry:
             self._require_active(entry)
+            return await self._keeper.load(entry)
+
+    async def peek(self, session_id: str) -> Session:
+        """Hand over a session, whatever has become of it.
+
+        Raises:
+            SessionNotFoundError, SessionDamagedError, StorageError: there is none to read.
+        """
+        async with self._keeper.hold(session_id) as entry:
             return await self._keeper.load(entry)
 
     async def snapshot(self, session_id: str, name: str) -> Session:
@@ -359,23 +373,28 @@ class SessionManager:
         version: int | None,
         client_id: str | None = None,
         *,
+        asker: Callable[[SessionHeader], Who] = nobody,
         by: str | None = None,
         once: Once | None = None,
     ) -> Session:
-        """Make the session what it was, as a new version.
+        """Make the session what it was, as a new version. With a state machine that depends on who asks.
 
         Raises:
             VersionNotFoundError: that is not kept.
+            RevertNotAllowedError, StateInvalidError: the session's state machine says no.
             SessionError, ParameterError, StorageError: as for `update`.
         """
         async with self._keeper.hold(session_id, client_id) as entry:
             self._require_active(entry)
-            if (before := await self._repeated(entry, once)) is not None:
+            if (before := await self.repeated(entry, once)) is not None:
                 return before
             session = await self._keeper.load(entry)
             changed = session.with_document(transitions.document_of(session, name, version))
+            require_revert(session, changed.state, participant(session, asker(session.header)))
             who = by or client_id
-            return await self.advance(entry, session, changed, who, "reverted", _state_event(who, "revert"), once)
+            return await self.advance(
+                entry, session, changed, who, "reverted", state_event(session, who, "revert"), once
+            )
 
     async def share(self, session_id: str, client_id: str, role: Role, *, by: str | None) -> SessionHeader:
         """Let another client take part in a session, in this role; `none` ends it.
@@ -406,15 +425,16 @@ class SessionManager:
 
     # ---- for requests that are relayed to an image
 
-    def use(self, session_id: str) -> SessionHeader:
-        """Find an active session and count this as activity.
+    def use(self, session_id: str, *, over: bool = False) -> SessionHeader:
+        """Find an active session and count this as activity. With `over`, find one that is over as well: that stays so.
 
         Raises:
             SessionError: there is none, or it is over.
         """
         entry = self._keeper.find(session_id)
-        self._require_active(entry)
-        self._keeper.touch(entry)
+        if not over or entry.header.status(self._clock()) is Status.ACTIVE:
+            self._require_active(entry)
+            self._keeper.touch(entry)
         return entry.header
 
     async def bind_image(self, session_id: SessionId, image_id: ImageId) -> None:
@@ -469,8 +489,8 @@ class SessionManager:
     def _require_active(self, entry: Entry) -> None:
         transitions.require_active(entry.header, self._clock(), self.life.retention_s)
 
-    async def _repeated(self, entry: Entry, once: Once | None) -> Session | None:
-        """The session as it was after this request, if it was carried out before.
+    async def repeated(self, entry: Entry, once: Once | None) -> Session | None:
+        """The session, which is held, as it was after this request, if it was carried out before.
 
         Raises:
             KeyReusedError: the key named another request.
@@ -498,8 +518,12 @@ class SessionManager:
         event: Callable[[Session, HistoryEntry], News],
         once: Once | None = None,
         also: Sequence[News] = (),
+        *,
+        whole: bool = False,
     ) -> Session:
         """Make `new` the next version of a session that is held, durably, and tell of it; `also` is told before.
+
+        `whole`: more of it is new than its document.
 
         Raises:
             SessionError, StorageError: as `update`.
@@ -514,7 +538,7 @@ class SessionManager:
             versioned = replace(versioned, requests=noted)
         news = (*also, event(versioned, version))
         return await self._keeper.store(
-            entry, versioned, news, size_bytes=size_bytes, version=version, requests=requests
+            entry, versioned, news, size_bytes=size_bytes, version=version, whole=whole, requests=requests
         )
 
 
@@ -530,16 +554,3 @@ def _same_key(known: str | None, asked: str) -> bool:
         msg = "the key named another create_session before"
         raise KeyReusedError(msg, command="create_session")
     return True
-
-
-def _state_event(client_id: str | None, mode: str) -> Callable[[Session, HistoryEntry], News]:
-    def event(session: Session, version: HistoryEntry) -> News:
-        data = {
-            "client_id": client_id or session.header.client_id,
-            "version": version.version,
-            "mode": mode,
-            "patch": None if version.size_bytes > MAX_PATCH_BYTES else [step.to_json() for step in version.steps],
-        }
-        return News("session.updated", data, version.at)
-
-    return event

@@ -23,7 +23,16 @@ from stui_sessiond.errors import (
     VersionNotFoundError,
 )
 from stui_sessiond.ids import DEFAULT_TOOL, ClientId, ImageId, SessionId, ToolId
-from stui_sessiond.model.session import NamedSnapshot, Role, Session, SessionHeader, Status, StoredContext
+from stui_sessiond.model.session import (
+    DeclaredMachine,
+    History,
+    NamedSnapshot,
+    Role,
+    Session,
+    SessionHeader,
+    Status,
+    StoredContext,
+)
 from stui_sessiond.sessions.merge import merge
 from stui_sessiond.wire.limits import MAX_CONTENT_DEPTH, check_depth
 from stui_sessiond.wire.timestamp import format_time
@@ -73,6 +82,9 @@ class NewSession(msgspec.Struct, frozen=True, kw_only=True):
     config: dict[str, Any] = {}
     key: str | None = None
     """Its idempotency key, and before it, with a colon, the digest of what was asked."""
+    machine: str | None = None
+    """The definition of its state machine, and `state` what it begins with."""
+    state: dict[str, Any] = {}
 
 
 def create(session_id: SessionId, client: ClientId, timeout_s: float, wish: NewSession, now: float) -> Session:
@@ -88,9 +100,13 @@ def create(session_id: SessionId, client: ClientId, timeout_s: float, wish: NewS
         image_id=None if wish.image_id is None else ImageId(wish.image_id),
         name=wish.name,
         key=wish.key,
+        machine_version=0 if wish.machine is None else 1,
     )
     return Session(
         header=header,
+        state=wish.state,
+        history=History({"state": wish.state, "contexts": {}}, 1),
+        machine=None if wish.machine is None else DeclaredMachine(1, now, client, wish.machine),
         description=wish.description,
         client_version=wish.client_version,
         client_info=wish.client_info,
@@ -147,7 +163,11 @@ def update(session: Session, change: Change, now: float, limit_bytes: int) -> Se
         present = contexts[DEFAULT_TOOL].sections if DEFAULT_TOOL in contexts else {}
         merged = {**present, **change.sections}
         contexts = {**contexts, DEFAULT_TOOL: seal(merged, now)}
-    state = _merged_state(session, change, limit_bytes) if stale else _new_state(session.state, change, limit_bytes)
+    state = (
+        _merged_state(session, change, limit_bytes)
+        if stale
+        else changed_state(session.state, change.data, change.mode, limit_bytes)
+    )
     return replace(session, state=state, contexts=contexts)
 
 
@@ -159,7 +179,7 @@ def _merged_state(session: Session, change: Change, limit_bytes: int) -> dict[st
         msg = f"the session is at version {version}, and version {known} is not kept: nothing to merge from"
         raise SessionConflictError(msg, expected_version=known, version=version)
     base: dict[str, Any] = document["state"]
-    ours = _new_state(base, change, limit_bytes)
+    ours = changed_state(base, change.data, change.mode, limit_bytes)
     merged, conflicts = merge(base, ours, session.state)
     if conflicts:
         shown = ", ".join(conflicts[:5])
@@ -301,17 +321,25 @@ def _checksum(text: bytes) -> str:
     return f"sha256:{hashlib.sha256(text).hexdigest()}"
 
 
-def _new_state(state: dict[str, Any], change: Change, limit_bytes: int) -> dict[str, Any]:
-    data = change.data
-    if change.mode is Mode.PATCH:
+def changed_state(
+    state: dict[str, Any], data: dict[str, Any] | list[Any], mode: Mode, limit_bytes: int, field: str = "state_data"
+) -> dict[str, Any]:
+    """Make the state that a change leads to; `field` is the parameter that the change came in.
+
+    Raises:
+        ParameterError: `data` is not of the kind that the mode takes.
+        InvalidPatchError: the patch does not apply.
+        SessionTooLargeError: a patch copies more than `limit_bytes` together.
+    """
+    if mode is Mode.PATCH:
         if not isinstance(data, list):
-            msg = "with mode `patch`, `state_data` is a list of JSON Patch operations"
-            raise ParameterError(msg, field="state_data")
-        return _patched(state, data, limit_bytes)
+            msg = f"with mode `patch`, `{field}` is a list of JSON Patch operations"
+            raise ParameterError(msg, field=field)
+        return _patched(state, data, limit_bytes, field)
     if not isinstance(data, dict):
-        msg = f"with mode `{change.mode.value}`, `state_data` is an object"
-        raise ParameterError(msg, field="state_data")
-    if change.mode is Mode.MERGE:
+        msg = f"with mode `{mode.value}`, `{field}` is an object"
+        raise ParameterError(msg, field=field)
+    if mode is Mode.MERGE:
         return _merged(state, data)
     return data
 
@@ -330,11 +358,11 @@ def _merged(target: dict[str, Any], patch: dict[str, Any]) -> dict[str, Any]:
     return result
 
 
-def _patched(state: dict[str, Any], operations: list[Any], limit_bytes: int) -> dict[str, Any]:
+def _patched(state: dict[str, Any], operations: list[Any], limit_bytes: int, field: str) -> dict[str, Any]:
     """JSON Patch, RFC 6902. Copies are counted: a handful of them could otherwise fill the memory."""
     if len(operations) > MAX_PATCH_OPERATIONS:
         msg = f"a patch has at most {MAX_PATCH_OPERATIONS} operations"
-        raise InvalidPatchError(msg, field="state_data")
+        raise InvalidPatchError(msg, field=field)
     import jsonpatch  # noqa: PLC0415 -- 15 ms, at the first patch and not at the start
     import jsonpointer  # noqa: PLC0415
 

@@ -138,6 +138,8 @@ class SessionValidator:
             size += kept.size_bytes
         for told in (session.config, session.client_info):
             size += len(_encode(told)) if told else 0
+        if session.machine is not None:
+            size += len(session.machine.definition)
         if size > self.rules.max_bytes:
             msg = f"the session would have {size} bytes; {self.rules.max_bytes} are allowed"
             raise SessionTooLargeError(msg, size_bytes=size, limit_bytes=self.rules.max_bytes)

@@ -53,6 +53,7 @@ class _Row(msgspec.Struct, array_like=True):
     seq: int = 0
     shares: dict[str, Role] = {}
     key: str | None = None
+    machine_version: int = 0
 
 
 class _Index(msgspec.Struct):

@@ -26,6 +26,7 @@ from stui_sessiond.model.delta import DeltaError, Step, apply
 from stui_sessiond.model.event import Event, EventLog
 from stui_sessiond.model.request import Failure, Origin, RequestEntry, Requests, RequestState
 from stui_sessiond.model.session import (
+    DeclaredMachine,
     History,
     HistoryEntry,
     NamedSnapshot,
@@ -69,6 +70,8 @@ class HeaderRecord(msgspec.Struct, omit_defaults=True):
     seq: int = 0
     shares: dict[str, Role] = {}
     key: str | None = None
+    machine_version: int = 0
+    """Since version 0.6.0."""
 
 
 class EventRecord(msgspec.Struct, omit_defaults=True):
@@ -154,6 +157,15 @@ class SnapshotRecord(msgspec.Struct):
     document: dict[str, Any]
 
 
+class MachineRecord(msgspec.Struct):
+    """A state machine."""
+
+    version: int
+    at: float
+    client_id: str | None
+    definition: dict[str, Any]
+
+
 class SessionRecord(HeaderRecord, kw_only=True):
     """A session, formats 1 and 2. Format 1 has no history and no snapshots."""
 
@@ -167,6 +179,8 @@ class SessionRecord(HeaderRecord, kw_only=True):
     history: HistoryRecord | None = None
     events: list[EventRecord] = []
     requests: list[RequestRecord] = []
+    machine: MachineRecord | None = None
+    """Since version 0.6.0. In the journal it comes with the whole session: it is declared once in a while."""
 
 
 class ChangeRecord(msgspec.Struct, omit_defaults=True):
@@ -198,6 +212,7 @@ class _File(msgspec.Struct):
 
 
 _encode = msgspec.json.Encoder().encode
+_encode_sorted = msgspec.json.Encoder(order="sorted").encode
 _decode_file = msgspec.json.Decoder(_File).decode
 _decode_record = msgspec.json.Decoder(SessionRecord).decode
 _decode_change = msgspec.json.Decoder(ChangeRecord).decode
@@ -391,6 +406,7 @@ def header_record(header: SessionHeader) -> HeaderRecord:
         seq=header.seq,
         shares={str(client): role for client, role in header.shares.items()} if header.shares else {},
         key=header.key,
+        machine_version=header.machine_version,
     )
 
 
@@ -421,6 +437,7 @@ def to_record(session: Session) -> SessionRecord:
         history=HistoryRecord(history.base_version, history.base, [entry_record(entry) for entry in history.entries]),
         events=event_records(session.log.events, history.entries),
         requests=request_records(session.requests.entries.values()),
+        machine=None if session.machine is None else _machine_record(session.machine),
     )
 
 
@@ -442,6 +459,7 @@ def from_record(record: SessionRecord) -> Session:
         client_version=record.client_version,
         client_info=record.client_info,
         config=record.config,
+        machine=None if record.machine is None else _machine(record.machine),
     )
     kept = record.history
     if kept is None:  # format 1: its history begins with what it is now
@@ -454,6 +472,16 @@ def from_record(record: SessionRecord) -> Session:
         log=EventLog(events, sum(event.size_bytes for event in events)),
         requests=_requests({one.key: _request(one) for one in record.requests}),
     )
+
+
+def _machine_record(machine: DeclaredMachine) -> MachineRecord:
+    definition = msgspec.json.decode(machine.definition)
+    return MachineRecord(machine.version, machine.at, machine.client_id, definition)
+
+
+def _machine(record: MachineRecord) -> DeclaredMachine:
+    definition = _encode_sorted(record.definition).decode()
+    return DeclaredMachine(record.version, record.at, record.client_id, definition)
 
 
 def header_of(record: HeaderRecord) -> SessionHeader:
@@ -473,6 +501,7 @@ def header_of(record: HeaderRecord) -> SessionHeader:
         seq=record.seq,
         shares={ClientId(client): role for client, role in record.shares.items()} if record.shares else NO_SHARES,
         key=record.key,
+        machine_version=record.machine_version,
     )
 
 

@@ -28,6 +28,7 @@ from stui_sessiond.wire.messages import (
     operation,
     overview,
     session,
+    shared_state,
     sharing,
     storage,
 )
@@ -49,6 +50,7 @@ _MODULES: Final = (
     operation,
     overview,
     session,
+    shared_state,
     sharing,
     storage,
 )

@@ -179,7 +179,7 @@ def test_attacks_of_a_page(name: str) -> None:
 
 @needs_browser
 def test_page_that_is_listed() -> None:
-    """A page the operator listed opens its WebSockets, asks and reads, under our names only: the attacks above are real."""
+    """A page the operator listed opens its WebSockets, asks and reads, under our names only: the attacks are real."""
     with folder() as home:
         results, sessions = attack("127.0.0.1", home, welcome=True)
     passed = {what for what, result in results.items() if result.startswith("PASSED")}

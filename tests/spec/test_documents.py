@@ -48,6 +48,7 @@ from stui_sessiond.sessions import (
     manager,
     requests,
     shelf,
+    telling,
     transitions,
     validator,
 )
@@ -348,7 +349,7 @@ FIXED = {
     "between looks for these three, seconds": kept.SWEEP_INTERVAL_S,
     "sessions that ended while their image was away": kept.MAX_OWED,
     "an image's answer to `release_handles`, seconds": objects.RELEASE_TIMEOUT_S,
-    "a patch in an event, bytes": manager.MAX_PATCH_BYTES,
+    "a patch in an event, bytes": telling.MAX_PATCH_BYTES,
     "images that are not connected and are remembered": memory.REMEMBERED_IMAGES,
     "connections of an image that are remembered": record.MAX_CONNECTIONS,
     "clean-ups of an image's sessions that are remembered": record.MAX_CLEANUPS,
@@ -428,7 +429,7 @@ def test_longest_idempotency_key_is_that_of_the_structs() -> None:
     [
         f"its first {requests.SHOWN_CODE_CHARS:,} characters",
         f"the first {requests.SHOWN_RESULT_CHARS:,} characters",
-        f"`patch` of more than {manager.MAX_PATCH_BYTES // 1024} KiB",
+        f"`patch` of more than {telling.MAX_PATCH_BYTES // 1024} KiB",
         f"longer than {image.MAX_PUSHED_BYTES // 1024} KiB",
         f"at most {image.PART_CHARS:,} characters",
         f"keep only the first {ledger.FADED_CODE_CHARS} characters",

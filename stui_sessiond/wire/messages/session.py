@@ -27,6 +27,7 @@ class CreateSession(Struct):
     timeout: Seconds | None = None
     image_id: Name | None = None
     idempotency_key: Key | None = None
+    machine: Json | None = None
 
 
 class CreateSessionResult(Struct):

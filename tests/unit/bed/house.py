@@ -141,6 +141,7 @@ class Listener:
         self.client_id = client_id
         self.connection_id = None if connection_id is None else ConnectionId(connection_id)
         self.role = role
+        self.token_name: str | None = None
         self.room: int | None = None
         self.heard: list[Heard] = []
         self.by_session: dict[SessionId | None, list[Heard]] = {}

@@ -12,7 +12,7 @@ from stui_sessiond.client.blocking import BlockingClient
 from stui_sessiond.client.commands import Commands, SubscribingCommands
 from stui_sessiond.contract import load_contract
 from stui_sessiond.wire.forms import command_name
-from stui_sessiond.wire.messages import code, development, history, image, session
+from stui_sessiond.wire.messages import code, development, history, image, session, shared_state
 
 T = TypeVar("T")
 
@@ -37,6 +37,8 @@ STRUCTS: dict[str, object] = {
     "compile_method": code.CompileMethod(class_name="Object", source="yourself ^ self"),
     "remove_method": code.RemoveMethod(class_name="Object", method_name="yourself"),
     "define_class": code.DefineClass(class_name="Counter"),
+    "declare_machine": shared_state.DeclareMachine("x", None),
+    "apply_transition": shared_state.ApplyTransition("x", "x"),
     "remove_class": code.RemoveClass(class_name="Counter"),
 }
 

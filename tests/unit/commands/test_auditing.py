@@ -48,6 +48,7 @@ def test_audited_commands_are_those_that_matter() -> None:
         "compile_method",
         "create_backup",
         "debug",
+        "declare_machine",
         "define_class",
         "detach_client",
         "drive_session",

@@ -85,6 +85,26 @@ async def test_evaluation_that_runs_is_interrupted() -> None:
         assert (finished["has_error"], finished["display"]) == (True, "Interrupted: interrupted")
 
 
+@pytest.mark.parametrize("closed", [False, True])
+async def test_evaluation_of_a_session_that_is_over_is_interrupted(*, closed: bool) -> None:
+    """Code that goes on in an image can be ended although its session expired, or was closed; that stays so."""
+    async with open_brakes() as (works, brakes):
+        session_id = await works.house.create()
+        running = works.run(session_id, "k")
+        request = await works.asked()
+        if closed:
+            await works.house.manager.end(session_id, keep=True)
+        else:
+            works.house.clock.pass_time(100_000)
+        ending = brakes.end(session_id)
+        asked = await works.asked()
+        works.answer(request, INTERRUPTED)
+        works.answer(asked, {"interrupted": True})
+        assert (await ending).evaluations == [Interruption("k", "interrupted")]
+        assert (await running).result_type == "Interrupted"
+        assert works.house.manager.count_of_image(works.link.image_id) == 0
+
+
 async def test_interrupt_that_loses_all_objects() -> None:
     """Only who says `force` has it done, and is told."""
     async with open_brakes() as (works, brakes):

@@ -1,0 +1,1 @@
+"""A game for two phones and a board, on one shared state."""
