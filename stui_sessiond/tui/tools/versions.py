@@ -103,9 +103,9 @@ class Versions(AskingTool[VersionsState]):
 
     def _fetch_soon(self) -> None:
         self._soon = None
-        self.ask(self._fetch(), "list")
+        self.ask(self._fetch(quiet=not self.said.startswith("version ")), "list")
 
-    async def _fetch(self) -> None:
+    async def _fetch(self, *, quiet: bool = False) -> None:
         client, session_id = self.link.client, self.link.session_id
         answer = await client.get_session_history(session_id, limit=self._wanted)
         snapshots = await client.list_snapshots(session_id)
@@ -119,7 +119,8 @@ class Versions(AskingTool[VersionsState]):
             self._list.clear_options().add_options([Option(self._line(one)) for one in self.rows])
             self._list.highlighted = at if self.rows else None
         more = "; m shows older ones" if self.rows and versions[-1] > self._oldest else ""
-        self.say(f"version {self._newest}, {len(self.rows)} shown, kept from {self._oldest} on{more}")
+        if not quiet:  # what was done is read longer than it takes to hear of it
+            self.say(f"version {self._newest}, {len(self.rows)} shown, kept from {self._oldest} on{more}")
         chosen = self._chosen()
         if chosen is None or self._whole != chosen.version:  # who reads one whole goes on reading
             self._compare()

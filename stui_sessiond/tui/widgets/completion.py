@@ -181,14 +181,17 @@ class CompletingArea(CodeArea):
     # ---- what
 
     def _show(self, word: str, suggestions: list[Suggestion]) -> None:
+        at = self._list.highlighted
+        chosen = self._suggestions[at].text if self._list.display and at is not None else None
         self._suggestions = [one for one in suggestions if one.text != word][:MAX_SUGGESTIONS]
+        texts = [one.text for one in self._suggestions]
         self._word = word
         if not self._suggestions:
             self._hide(remember=False)
             return
         rows = [Option(_row(one)) for one in self._suggestions]
         self._list.clear_options().add_options(rows)
-        self._list.highlighted = 0
+        self._list.highlighted = texts.index(chosen) if chosen in texts else 0
         self._list.absolute_offset = self.cursor_screen_offset + Offset(-len(word) - 1, 1)
         self._list.display = True
 
