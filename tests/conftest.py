@@ -4,6 +4,7 @@ import asyncio
 import inspect
 import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ import pytest
 from hypothesis import settings
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from stui_sessiond.logs import LEVELS
 
 settings.register_profile("stui", deadline=None, database=None, print_blob=True)
 settings.load_profile("stui")
@@ -27,6 +30,15 @@ ASYNC_TEST_S = 60.0
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Options of ours."""
     parser.addoption("--update-snapshots", action="store_true", help="write the pictures of the front end anew")
+
+
+@pytest.fixture(autouse=True)
+def _levels_as_before() -> Iterator[None]:
+    """Which loggers log is one thing for the whole process: what a test sets ends with it."""
+    yield
+    if LEVELS.rules or LEVELS.default != "info":
+        LEVELS.rules.clear()
+        LEVELS.set(None, "info")
 
 
 @pytest.hookimpl(tryfirst=True)

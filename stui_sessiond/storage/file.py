@@ -439,6 +439,7 @@ class FileStorage:
             return await asyncio.shield(done)
         except asyncio.CancelledError:
             await asyncio.wait([done])  # a thread cannot be cancelled: nobody may take its work for over
+            done.exception()  # nobody waits for it any more
             raise
 
 

@@ -18,6 +18,9 @@ from typing import Self
 BOOT_S = 20.0
 COMMAND_S = 60.0
 
+SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+"""Without the environment of the tests: a service of its own user cannot reach that."""
+
 _TARGETS = ("basic", "sysinit", "shutdown", "sockets", "timers", "paths", "slices", "umount", "local-fs", "network")
 _JOURNAL = ("systemd-journald.service", "systemd-journald.socket", "systemd-journald-dev-log.socket")
 _LIB = Path("/usr/lib/systemd")
@@ -29,7 +32,7 @@ for folder in /run /etc/systemd/system /var/lib /var/log; do mount -t tmpfs -o m
 mkdir -p /run/lock; echo "$MACHINE" > /run/machine-id; mount --bind /run/machine-id /etc/machine-id
 mount -t tmpfs -o mode=755 tmpfs /sys/fs/cgroup
 mkdir /sys/fs/cgroup/systemd; mount -t cgroup -o none,name=systemd cgroup /sys/fs/cgroup/systemd
-exec env -i container=other PATH="$PATH" HOME=/root LANG=C.UTF-8 SYSTEMD_UNIT_PATH="$UNITS:/etc/systemd/system" \
+exec env -i container=other PATH="$SYSTEM_PATH" HOME=/root LANG=C.UTF-8 SYSTEMD_UNIT_PATH="$UNITS:/etc/systemd/system" \
   /usr/lib/systemd/systemd --system --unit=basic.target --log-target=null --show-status=no
 """
 
@@ -63,7 +66,8 @@ class Booted:
         join = f"echo $$ > {self._group}/cgroup.procs; "
         spaces = ("--pid", "--fork", "--mount", "--uts", "--ipc", "--cgroup", "--kill-child", "--mount-proc")
         boot = f"exec unshare {' '.join(spaces)} bash -c '{_BOOT}'"
-        environment = {**os.environ, "UNITS": str(self._folder), "MACHINE": uuid.uuid4().hex}
+        more = {"UNITS": str(self._folder), "MACHINE": uuid.uuid4().hex, "SYSTEM_PATH": SYSTEM_PATH}
+        environment = {**os.environ, **more}
         self._process = subprocess.Popen(["bash", "-c", join + boot], env=environment, stdin=subprocess.DEVNULL)
         try:
             self._wait()
@@ -90,7 +94,7 @@ class Booted:
     def run(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run a command in there."""
         enter = ["nsenter", f"--target={self.init}", "--mount", "--pid", "--uts", "--ipc", "--cgroup"]
-        clean = {"PATH": os.environ["PATH"], "HOME": "/root", "LANG": "C.UTF-8"}
+        clean = {"PATH": SYSTEM_PATH, "HOME": "/root", "LANG": "C.UTF-8"}
         ran = subprocess.run(
             [*enter, *command], env=clean, capture_output=True, text=True, timeout=COMMAND_S, check=False
         )

@@ -100,7 +100,7 @@ ELSEWHERE = frozenset(
         *("define_class", "debug", "describe", "evaluate", "evaluate_on", "find_methods", "get_error_report"),
         *("get_hierarchy", "get_method", "get_result_page", "hello", "inspect", "interrupt", "interrupt_evaluation"),
         *("list_classes", "list_packages", "ping", "reapply_code_changes", "remove_class", "remove_method"),
-        *("system_info", "take_debugger", "capture_context", "release_session", "release_handles"),
+        *("system_info", "take_debugger", "capture_context", "release_session", "release_handles", "rename_session"),
         *("cleanup_image_sessions", "get_image_connection_status", "get_image_session_stats", "list_image_sessions"),
         *("list_images", "list_code_changes", "switch_image_context", "create_session", "list_client_sessions"),
         *(
