@@ -8,8 +8,9 @@ import click
 import msgspec
 
 from stui_sessiond.cli import main as command_line
-from stui_sessiond.config import ENV_PREFIX, Settings
+from stui_sessiond.config import ENV_PREFIX
 from stui_sessiond.contract import load_contract
+from stui_sessiond.settings import Settings
 
 Json = dict[str, Any]
 

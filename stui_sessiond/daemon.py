@@ -41,7 +41,6 @@ from stui_sessiond.commands.shared_state import SharedStateCommands
 from stui_sessiond.commands.sharing import SharingCommands
 from stui_sessiond.commands.storage import StorageCommands
 from stui_sessiond.commands.table import CommandTable
-from stui_sessiond.config import Settings
 from stui_sessiond.contract import load_contract
 from stui_sessiond.ids import SessionId
 from stui_sessiond.images.memory import ImageMemory
@@ -76,6 +75,7 @@ from stui_sessiond.sessions.machines import Machines
 from stui_sessiond.sessions.manager import LEDGER, SessionManager
 from stui_sessiond.sessions.requests import RequestBook
 from stui_sessiond.sessions.validator import SessionValidator
+from stui_sessiond.settings import Settings
 from stui_sessiond.storage.api import SessionStorage
 from stui_sessiond.storage.audit_log import AuditRules, FileAudit
 from stui_sessiond.storage.changes import CHANGE_TABLES, DatabaseChanges

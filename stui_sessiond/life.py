@@ -4,8 +4,8 @@ import asyncio
 import os
 
 from stui_sessiond import __version__, config
-from stui_sessiond.config import ServerSettings
 from stui_sessiond.security.audit import AuditLog, Word
+from stui_sessiond.settings import ServerSettings
 from stui_sessiond.storage.audit_log import FileAudit
 
 AUDIT_START_S = 1.0

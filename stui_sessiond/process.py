@@ -17,7 +17,6 @@ import msgspec
 import structlog
 
 from stui_sessiond import config, logs
-from stui_sessiond.config import Settings
 from stui_sessiond.daemon import Daemon
 from stui_sessiond.server.binding import Handed
 from stui_sessiond.service import activation
@@ -25,6 +24,7 @@ from stui_sessiond.service.activation import Given, Inherited
 from stui_sessiond.service.heart import Heart
 from stui_sessiond.service.notify import Notifier
 from stui_sessiond.service.succession import OUTCOME_FILE, Arrival, Outcome, SuccessionError, Successor, Word
+from stui_sessiond.settings import Settings
 from stui_sessiond.tasks import TaskOwner
 
 _log = structlog.get_logger(__name__)

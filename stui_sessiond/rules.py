@@ -5,7 +5,6 @@ from msgspec.structs import replace
 from stui_sessiond import config
 from stui_sessiond.commands.connection import ServerFacts
 from stui_sessiond.commands.gate import Quotas
-from stui_sessiond.config import Settings
 from stui_sessiond.security.access import Access
 from stui_sessiond.security.quota import Rate
 from stui_sessiond.server.listeners import Parting, ServerRules
@@ -14,6 +13,7 @@ from stui_sessiond.sessions.history import HistoryRules
 from stui_sessiond.sessions.log import LogRules
 from stui_sessiond.sessions.retention import LifeRules
 from stui_sessiond.sessions.validator import SessionRules
+from stui_sessiond.settings import Settings
 from stui_sessiond.wire.limits import MAX_DEPTH, MessageLimits
 from stui_sessiond.wire.messages.connection import Limits
 

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from stui_sessiond import config
-from stui_sessiond.config import Settings
 from stui_sessiond.doctor.clock import judge_clock, probe_clock
 from stui_sessiond.doctor.disk import judge_disk, probe_disk
 from stui_sessiond.doctor.finding import Finding
@@ -17,6 +16,7 @@ from stui_sessiond.doctor.live import judge_live, judge_port, probe_live, probe_
 from stui_sessiond.doctor.stored import check_stored
 from stui_sessiond.doctor.tls import check_tls
 from stui_sessiond.doctor.version import judge_versions, probe_versions
+from stui_sessiond.settings import Settings
 
 
 def examine(settings: Settings) -> Iterator[Finding]:

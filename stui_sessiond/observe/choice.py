@@ -4,8 +4,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from stui_sessiond.commands.dispatch import Dispatcher
-from stui_sessiond.config import ObserveSettings
 from stui_sessiond.errors import ConfigError
+from stui_sessiond.settings import ObserveSettings
 
 TRACES_PATH = "/v1/traces"
 """Where a collector takes spans, unless the setting says otherwise (OTLP/HTTP, section Request)."""

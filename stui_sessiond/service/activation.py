@@ -11,8 +11,8 @@ from collections.abc import Mapping, MutableMapping, Sequence
 import msgspec
 
 from stui_sessiond import config
-from stui_sessiond.config import Settings
 from stui_sessiond.errors import ConfigError
+from stui_sessiond.settings import Settings
 
 FIRST_DESCRIPTOR = 3
 """Where those begin that a service manager hands in (SD_LISTEN_FDS_START)."""

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from stui_sessiond import config
 from stui_sessiond.errors import ConfigError
+from stui_sessiond.settings import ServerSettings
 
 START_S = 10.0
 """A daemon is there within half a second; a machine that is busy, or a disk that recovers, takes longer."""
@@ -27,7 +28,7 @@ class StartError(Exception):
     """The daemon did not start; the text has the end of its log."""
 
 
-def socket_path(settings: config.ServerSettings | None = None) -> Path:
+def socket_path(settings: ServerSettings | None = None) -> Path:
     """Where this user's daemon listens.
 
     Raises:

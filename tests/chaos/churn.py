@@ -21,10 +21,10 @@ from typing import Any, Self
 from websockets.asyncio.client import connect
 from websockets.exceptions import WebSocketException
 
-from stui_sessiond.config import BackupSettings, ServerSettings, Settings
 from stui_sessiond.daemon import Daemon
 from stui_sessiond.server.listeners import MAX_PARKED
 from stui_sessiond.server.peer import Peer
+from stui_sessiond.settings import BackupSettings, ServerSettings, Settings
 
 Json = dict[str, Any]
 

@@ -13,8 +13,8 @@ from typing import Any, Self
 import pytest
 from msgspec.structs import replace
 
-from stui_sessiond.config import BackupSettings, ServerSettings, Settings
 from stui_sessiond.daemon import Daemon
+from stui_sessiond.settings import BackupSettings, ServerSettings, Settings
 from tests.e2e.harness import folder
 
 Json = dict[str, Any]

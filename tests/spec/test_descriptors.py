@@ -10,10 +10,10 @@ from msgspec import UNSET
 
 from stui_sessiond.commands import development
 from stui_sessiond.commands.table import RIGHTS, CommandTable
-from stui_sessiond.config import Settings
 from stui_sessiond.contract import Descriptor, load_contract
 from stui_sessiond.daemon import Daemon
 from stui_sessiond.images import link
+from stui_sessiond.settings import Settings
 from stui_sessiond.storage.memory import MemoryStorage
 from stui_sessiond.wire.forms import command_name, request_type
 from stui_sessiond.wire.schema import MessagePair, message_pairs

@@ -31,7 +31,6 @@ from stui_sessiond.commands import (
     relay,
 )
 from stui_sessiond.commands.table import RIGHTS
-from stui_sessiond.config import ServerSettings, Settings
 from stui_sessiond.contract import load_contract
 from stui_sessiond.daemon import Daemon
 from stui_sessiond.images import condition, link, memory, pace, probe, pulse, record, watch
@@ -52,6 +51,7 @@ from stui_sessiond.sessions import (
     transitions,
     validator,
 )
+from stui_sessiond.settings import ServerSettings, Settings
 from stui_sessiond.storage import changes
 from stui_sessiond.storage.memory import MemoryStorage
 from stui_sessiond.transports import lines, stream, websocket

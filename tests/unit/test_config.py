@@ -4,16 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from stui_sessiond.config import (
-    ServerSettings,
-    Settings,
-    data_dir,
-    load_settings,
-    parse_address,
-    runtime_dir,
-    unix_path,
-)
+from stui_sessiond.config import data_dir, load_settings, parse_address, runtime_dir, unix_path
 from stui_sessiond.errors import ConfigError
+from stui_sessiond.settings import ServerSettings, Settings
 
 
 def from_file(folder: Path, text: str) -> Settings:

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from stui_sessiond import config
-from stui_sessiond.config import ServerSettings, load_settings, tls_files
+from stui_sessiond.config import load_settings, tls_files
 from stui_sessiond.errors import ConfigError
 from stui_sessiond.managed import credential, managed_folder
+from stui_sessiond.settings import ServerSettings
 
 
 def test_folder_of_another_service_is_not_ours(monkeypatch: pytest.MonkeyPatch) -> None:

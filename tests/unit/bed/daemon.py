@@ -9,19 +9,19 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from stui_sessiond.config import (
+from stui_sessiond.config import Reread
+from stui_sessiond.daemon import Daemon
+from stui_sessiond.settings import (
     AccessSettings,
     ImageSettings,
     LimitSettings,
     ObserveSettings,
     PolicySettings,
     QuotaSettings,
-    Reread,
     ServerSettings,
     SessionSettings,
     Settings,
 )
-from stui_sessiond.daemon import Daemon
 from stui_sessiond.storage.api import SessionStorage
 from stui_sessiond.storage.audit_log import FileAudit
 from stui_sessiond.storage.fs import LocalFileSystem

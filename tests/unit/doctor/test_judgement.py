@@ -10,7 +10,6 @@ from types import SimpleNamespace
 import pytest
 from msgspec.structs import replace
 
-from stui_sessiond.config import Settings
 from stui_sessiond.doctor import examination
 from stui_sessiond.doctor.clock import BUILT_AT, ClockFacts, judge_clock, probe_clock
 from stui_sessiond.doctor.disk import FULL_BYTES, DiskFacts, file_system, judge_disk, probe_disk
@@ -21,6 +20,7 @@ from stui_sessiond.doctor.live import ImageFacts, LiveFacts, judge_live, judge_p
 from stui_sessiond.doctor.stored import check_stored, judge_audit, judge_backups
 from stui_sessiond.doctor.tls import SOON_S, CertificateFacts, check_tls, judge_certificate, probe_certificate
 from stui_sessiond.doctor.version import judge_versions, probe_versions
+from stui_sessiond.settings import Settings
 from stui_sessiond.storage.api import BackupInfo
 from stui_sessiond.storage.tools.audit import AuditReport
 

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from stui_sessiond.config import EncryptionSettings, load_settings
+from stui_sessiond.config import load_settings
 from stui_sessiond.errors import ConfigError
 from stui_sessiond.security.keys import gather, new_key_file
 from stui_sessiond.security.resume import KEY_FILE, open_key
 from stui_sessiond.security.sealing import CLEAR, MasterKey, Sealer
+from stui_sessiond.settings import EncryptionSettings
 
 
 @pytest.fixture

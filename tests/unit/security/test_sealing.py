@@ -150,7 +150,7 @@ def test_key_never_shows_itself() -> None:
 def test_daemon_without_encryption_does_not_load_the_library() -> None:
     """Who does not seal does not pay for it at the start."""
     code = (
-        "import sys, stui_sessiond.daemon as d; from stui_sessiond.config import Settings; import asyncio\n"
+        "import sys, stui_sessiond.daemon as d; from stui_sessiond.settings import Settings; import asyncio\n"
         "async def main(): d.Daemon(Settings())\n"
         "asyncio.run(main()); sys.exit('cryptography' in sys.modules)"
     )

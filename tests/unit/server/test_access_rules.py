@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from stui_sessiond.config import AccessSettings, PolicySettings
 from stui_sessiond.security import token as tokens
+from stui_sessiond.settings import AccessSettings, PolicySettings
 from tests.unit.bed.daemon import Running, running_daemon
 
 Json = dict[str, Any]

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from stui_sessiond.config import ServerSettings, Settings
 from stui_sessiond.daemon import Daemon
 from stui_sessiond.errors import ConfigError
+from stui_sessiond.settings import ServerSettings, Settings
 from stui_sessiond.storage.memory import MemoryStorage
 from tests.unit.bed.daemon import Running, running_daemon
 from tests.unit.bed.web import web_peer

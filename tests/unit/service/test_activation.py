@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from stui_sessiond.config import ServerSettings, Settings
 from stui_sessiond.errors import ConfigError
 from stui_sessiond.service.activation import Given, fitting, from_manager, overrides
+from stui_sessiond.settings import ServerSettings, Settings
 
 FIRST = 200
 """Where the descriptors are put; a test's own are far below."""
