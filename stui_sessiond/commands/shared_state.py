@@ -85,6 +85,7 @@ class SharedStateCommands:
             version=header.version,
             session_state=seen(session.state, by.view),
             position=Position(header.epoch, header.seq),
+            max_state_bytes=found.max_state_bytes,
         )
         if by.view is None:
             result.machine = msgspec.json.decode(declared.definition)

@@ -1,15 +1,23 @@
 """What changed between two JSON documents, and what does a document become by it?
 
-A delta is a JSON Patch (RFC 6902) that uses only `add`, `replace` and `remove`; lists that differ are replaced whole.
-Pure; documents are never changed, parts that did not change are shared.
+A delta is a JSON Patch (RFC 6902) that uses only `add`, `replace` and `remove`; lists that differ are replaced whole,
+and so is an object when the pointers of its steps would be longer than the object itself. Pure; documents are never
+changed, parts that did not change are shared.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Final, Literal
 
 import msgspec
 
+WEIGHED_CHARS: Final = 4096
+"""Pointers of steps inside an object that are shorter together are not weighed against the object."""
+
+DESCENDED_CHARS: Final = 1000
+"""How long the pointer to an object is at most whose members are looked at one by one, if they are objects too."""
+
 _ABSENT: Final = object()
+_encode = msgspec.json.Encoder().encode
 _PLAIN: Final = frozenset({str, int, float, bool})
 
 
@@ -32,28 +40,42 @@ class DeltaError(Exception):
 
 
 def diff(old: dict[str, Any], new: dict[str, Any], path: str = "") -> list[Step]:
-    """Find the steps that make `new` of `old`, which is at `path`; none if they are equal."""
-    steps: list[Step] = []
-    _diff(old, new, path, steps)
-    return steps
+    """Find the steps that make `new` of `old`, which is at `path`; none if they are equal.
+
+    Each step names its whole place. Where that would make the delta much larger than the documents (a long name, and
+    many changes inside what it names) the object is replaced.
+    """
+    return list(_steps(old, new, path))
 
 
-def _diff(old: dict[str, Any], new: dict[str, Any], path: str, steps: list[Step]) -> None:
+def _steps(old: dict[str, Any], new: dict[str, Any], path: str) -> Iterator[Step]:
     for name, value in old.items():
         other = new.get(name, _ABSENT)
         if other is _ABSENT:
-            steps.append(Step("remove", f"{path}/{_escape(name)}"))
-        elif value is other:
+            yield Step("remove", f"{path}/{_escape(name)}")
+        elif value is other or (type(value) in _PLAIN and type(other) is type(value) and value == other):
             pass
-        elif type(value) in _PLAIN and type(other) is type(value):
-            if value != other:
-                steps.append(Step("replace", f"{path}/{_escape(name)}", other))
-        elif isinstance(value, dict) and isinstance(other, dict):
-            _diff(value, other, f"{path}/{_escape(name)}", steps)
+        elif isinstance(value, dict) and isinstance(other, dict) and len(path) <= DESCENDED_CHARS:
+            yield from _inside(value, other, f"{path}/{_escape(name)}")
         elif not same(value, other):
-            steps.append(Step("replace", f"{path}/{_escape(name)}", other))
+            yield Step("replace", f"{path}/{_escape(name)}", other)
     if old.keys() != new.keys():
-        steps += [Step("add", f"{path}/{_escape(name)}", value) for name, value in new.items() if name not in old]
+        for name in [name for name in new if name not in old]:
+            yield Step("add", f"{path}/{_escape(name)}", new[name])
+
+
+def _inside(old: dict[str, Any], new: dict[str, Any], path: str) -> list[Step]:
+    """The steps inside an object, or the one that replaces it."""
+    found: list[Step] = []
+    chars, most = 0, WEIGHED_CHARS
+    for step in _steps(old, new, path):
+        found.append(step)
+        chars += len(step.path)
+        if chars > most:
+            most = max(most, len(_encode(new)))
+            if chars > most:
+                return [Step("replace", path, new)]
+    return found
 
 
 def same(one: object, other: object) -> bool:

@@ -4,7 +4,8 @@ A pattern is a JSON Pointer (RFC 6901) in which a segment `*` stands for every m
 an array. It names those places and all that is in them. The pattern `""` names the whole document.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import Any, Final
 
 from stui_sessiond.model.delta import same
@@ -48,7 +49,7 @@ def parse(text: str) -> Path:
     if any("~" in part.replace("~0", "").replace("~1", "") for part in parts):
         msg = f"{text[:100]!r} is no JSON Pointer: `~` is written `~0`"
         raise PatternError(msg)
-    return tuple(part.replace("~1", "/").replace("~0", "~") for part in parts)
+    return parts_of(text)
 
 
 def written(path: Sequence[str | int]) -> str:
@@ -56,29 +57,35 @@ def written(path: Sequence[str | int]) -> str:
     return "".join(f"/{str(part).replace('~', '~0').replace('/', '~1')}" for part in path)
 
 
+def parts_of(pointer: str) -> Path:
+    """The segments of a JSON Pointer that is one."""
+    return tuple(part.replace("~1", "/").replace("~0", "~") for part in pointer.split("/")[1:])
+
+
 def narrowed(patterns: Sequence[Path], name: str) -> list[Path]:
     """What patterns say of what is in the member `name`: their rest, for those that go on there."""
     return [pattern[1:] for pattern in patterns if pattern and pattern[0] in (name, ANY)]
 
 
-def changed_outside(before: object, after: object, patterns: Sequence[Path], path: Path = ()) -> list[str]:
-    """The places that differ between two documents and are in none of the patterns; an array is one place.
+def changed_outside(before: object, after: object, patterns: Sequence[Path], most: int) -> list[str]:
+    """Places that differ between two documents and are in none of the patterns, at most so many; an array is one place.
 
-    Where the elements of two arrays of one length can be told apart, they are compared one by one.
+    Where the elements of two arrays of one length can be told apart, they are compared one by one. What is deeper than
+    a pattern can be is told by the place it is in.
     """
+    return list(islice(_outside(before, after, list(dict.fromkeys(patterns)), ()), most))
+
+
+def _outside(before: object, after: object, patterns: Sequence[Path], path: Path) -> Iterator[str]:
     if () in patterns or same(before, after):
-        return []
-    inner = [pattern for pattern in patterns if pattern]
-    if not inner:
-        return [written(path)]
-    pairs = _pairs(before, after)
+        return
+    pairs = _pairs(before, after) if patterns else None
     if pairs is None:
-        return [written(path)]
-    found: list[str] = []
+        yield written(path)
+        return
     for name, (old, new) in pairs.items():
         if old is not _ABSENT or new is not _ABSENT:
-            found += changed_outside(old, new, narrowed(inner, name), (*path, name))
-    return found
+            yield from _outside(old, new, narrowed(patterns, name), (*path, name))
 
 
 def _pairs(before: object, after: object) -> dict[str, tuple[Any, Any]] | None:

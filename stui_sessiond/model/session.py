@@ -184,12 +184,11 @@ def session_delta(old: Session, new: Session) -> list[Step]:
     """Find the steps from one session's document to another's, looking only at what is not the same object."""
     steps = diff(old.state, new.state, "/state") if old.state is not new.state else []
     if old.contexts is not new.contexts:
-        before = {tool: stored for tool, stored in old.contexts.items() if new.contexts.get(tool) is not stored}
-        after = {tool: stored for tool, stored in new.contexts.items() if old.contexts.get(tool) is not stored}
-        steps += diff(
-            {"contexts": {tool: _as_json(stored) for tool, stored in before.items()}},
-            {"contexts": {tool: _as_json(stored) for tool, stored in after.items()}},
+        before, after = (
+            {str(tool): _as_json(stored) for tool, stored in these.items() if those.get(tool) is not stored}
+            for these, those in ((old.contexts, new.contexts), (new.contexts, old.contexts))
         )
+        steps += diff(before, after, "/contexts")
     return steps
 
 

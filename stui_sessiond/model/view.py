@@ -9,8 +9,8 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from stui_sessiond.model.delta import same
-from stui_sessiond.model.pointer import Path, narrowed
+from stui_sessiond.model.delta import Step, diff, same
+from stui_sessiond.model.pointer import Path, narrowed, parts_of
 
 _HIDDEN: Final = object()
 
@@ -28,8 +28,32 @@ class View(msgspec.Struct, frozen=True):
 
     def of(self, document: dict[str, Any]) -> dict[str, Any]:
         """The document as it is seen. The given one is not changed; parts may be shared."""
-        seen = _without(document, self.patterns) if self.kind == "hide" else _only(document, self.patterns)
+        seen = self._seen(document, self.patterns)
         return seen if isinstance(seen, dict) else {}
+
+    def steps(self, document: dict[str, Any], steps: Sequence[Step], root: str) -> list[Step]:
+        """What is seen of steps of a delta that are taken from `document`, which is at `root`.
+
+        They lead from what is seen of the document to what is seen of what becomes of it. Only what changes is looked
+        at, however large the rest is.
+        """
+        found: list[Step] = []
+        for step in steps:
+            before: Any = document
+            patterns = self.patterns
+            for part in parts_of(step.path.removeprefix(root)):
+                if () not in patterns:
+                    patterns = narrowed(patterns, part)
+                before = before.get(part, _HIDDEN)
+            old = self._seen(before, patterns)
+            new = _HIDDEN if step.op == "remove" else self._seen(step.value, patterns)
+            found += _between(old, new, step.path)
+        return found
+
+    def _seen(self, value: Any, patterns: Sequence[Path]) -> Any:  # noqa: ANN401 -- any JSON value
+        if value is _HIDDEN:
+            return value
+        return _without(value, patterns) if self.kind == "hide" else _only(value, patterns)
 
     def sees(self, path: Path) -> bool:
         """Tell whether a place is seen, or something in it might be."""
@@ -50,6 +74,16 @@ class View(msgspec.Struct, frozen=True):
         if not same(self.of(result), changed):
             raise BlindError
         return result
+
+
+def _between(old: Any, new: Any, path: str) -> list[Step]:  # noqa: ANN401 -- any JSON value, or none
+    if old is _HIDDEN or new is _HIDDEN:
+        if old is new:
+            return []
+        return [Step("remove", path) if new is _HIDDEN else Step("add", path, new)]
+    if isinstance(old, dict) and isinstance(new, dict):
+        return diff(old, new, path)
+    return [] if same(old, new) else [Step("replace", path, new)]
 
 
 def _without(value: Any, patterns: Sequence[Path]) -> Any:  # noqa: ANN401 -- any JSON value

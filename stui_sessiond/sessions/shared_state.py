@@ -14,6 +14,7 @@ from stui_sessiond.errors import (
     GuardFailedError,
     MachineInvalidError,
     RevertNotAllowedError,
+    SessionTooLargeError,
     StateInvalidError,
     TransitionNotFromHereError,
     TransitionNotYoursError,
@@ -27,11 +28,18 @@ from stui_sessiond.model.machine import Machine, MachineError, Transition, Who, 
 from stui_sessiond.model.pointer import Path, changed_outside, written
 from stui_sessiond.model.session import Session, SessionHeader
 from stui_sessiond.model.view import BlindError, View
-from stui_sessiond.sessions.state_schema import StateSchema
+from stui_sessiond.sessions.state_schema import Fault, StateSchema
 from stui_sessiond.sessions.transitions import Mode, changed_state
 
-COMPILED_MACHINES = 128
-"""Machines that are held compiled; each takes some 100 KB at most, and games of one kind share one."""
+COMPILED_MACHINES = 32
+"""Machines that are held compiled: some 100 KB each, with regular expressions 16 MB at the worst. Games of one kind
+share one."""
+
+MAX_WORK = 16 * 1024 * 1024
+"""Bytes of a state, times what a machine has to compare its values with: at the worst a few tenths of a second."""
+
+POINTER_WORK = 10
+"""What one pointer costs for each value, in values of a schema: those are compared by a library of machine code."""
 
 MAX_TOLD = 5
 """Places that an error tells."""
@@ -44,6 +52,13 @@ class Compiled(NamedTuple):
 
     machine: Machine
     schema: StateSchema
+
+    @property
+    def max_state_bytes(self) -> int:
+        """How large a state may be."""
+        pointers = sum(len(view.patterns) for _, view in self.machine.views)
+        pointers += max(len(each.may_change) for each in self.machine.transitions.values())
+        return MAX_WORK // (self.schema.nodes + POINTER_WORK * pointers)
 
 
 class Participant(NamedTuple):
@@ -68,15 +83,21 @@ def declared(definition: str) -> Compiled:
     """
     try:
         found = compiled(definition)
+        size, most = _size(found.machine.initial), found.max_state_bytes
+        if size > most:
+            _wrong("/initial", f"it has {size} bytes; states of this machine have at most {most}")
         fault = found.schema.fault(found.machine.initial)
         if fault is not None:
-            place = written(("initial", *fault.place))
-            _wrong(place, f"it does not satisfy the schema ({fault.keyword})")
+            _wrong(written(("initial", *fault.place)), f"it does not satisfy the schema ({fault.keyword})")
         if found.machine.status is not None and found.machine.status_of(found.machine.initial) is None:
             _wrong("/initial", "it has no status, which has to be a text")
     except MachineError as error:
         raise MachineInvalidError(str(error), place=error.place, reason=error.reason) from None
     return found
+
+
+def _size(state: dict[str, Any]) -> int:
+    return len(_encode(state))
 
 
 def _wrong(place: str, reason: str) -> NoReturn:
@@ -155,7 +176,8 @@ def require_revert(session: Session, to: dict[str, Any], by: Participant) -> Non
 
     Raises:
         RevertNotAllowedError: he may not.
-        StateInvalidError: that state does not satisfy the schema.
+        SessionTooLargeError, StateInvalidError: that state is larger than the machine takes, or does not satisfy its
+            schema.
     """
     found = machine_of(session)
     if found is None:
@@ -180,7 +202,8 @@ def next_state(session: Session, wish: Wish, by: Participant, limit_bytes: int) 
     Raises:
         TransitionUnknownError, TransitionNotYoursError, TransitionNotFromHereError, ChangeNotAllowedError,
         GuardFailedError, StateInvalidError: it is not allowed; `details.allowed` says what is.
-        ParameterError, InvalidPatchError, SessionTooLargeError: the change does not apply to what is seen.
+        ParameterError, InvalidPatchError: the change does not apply to what is seen.
+        SessionTooLargeError: the state would be larger than the machine takes.
     """
     found = compiled(session.machine.definition if session.machine else "")
     machine = found.machine
@@ -203,13 +226,14 @@ def next_state(session: Session, wish: Wish, by: Participant, limit_bytes: int) 
         )
     after = _changed(before, wish, transition, by, limit_bytes, refusal)
     after = _arrived(machine, transition, before, after, refusal)
+    _require_size(found, after, by.view)
     fault = found.schema.fault(after)
     if fault is not None:
-        place = written(fault.place) if by.view is None or by.view.sees(fault.place) else None
-        told = {} if place is None else {"place": place, "keyword": fault.keyword}
+        told = _told(fault, by.view)
+        where = f" at {told['place']!r} ({fault.keyword})" if told else ""
         refusal.refuse(
             StateInvalidError,
-            "the state after it does not satisfy the schema" + (f" at {place!r} ({fault.keyword})" if told else ""),
+            f"the state after it does not satisfy the schema{where}",
             transition=transition.name,
             **told,
         )
@@ -242,18 +266,19 @@ def _changed(
     """The state after the change to what is seen of it, if it is in places that the transition may change."""
     visible = seen(before, by.view)
     changed = changed_state(visible, wish.data, wish.mode, limit_bytes, field="change")
-    outside = changed_outside(visible, changed, [*transition.may_change, *refusal.settable(transition)])
+    patterns = [*transition.may_change, *refusal.settable(transition)]
+    outside = changed_outside(visible, changed, patterns, MAX_TOLD)
     try:
         after = changed if by.view is None else by.view.put(before, changed)
     except BlindError:  # said as if the place were none of those that may be changed: it might be one
-        outside = outside or [step.path for step in diff(visible, changed)]
+        outside = outside or [step.path for step in diff(visible, changed)[:MAX_TOLD]]
         after = before
     if outside:
         refusal.refuse(
             ChangeNotAllowedError,
-            f"the transition {transition.name!r} may not change {', '.join(outside[:MAX_TOLD])}",
+            f"the transition {transition.name!r} may not change {', '.join(outside)}",
             transition=transition.name,
-            places=outside[:MAX_TOLD],
+            places=outside,
         )
     return after
 
@@ -306,13 +331,30 @@ def require_satisfied(found: Compiled, state: dict[str, Any], view: View | None)
     """Go on only if a state satisfies the schema, and has a status.
 
     Raises:
+        SessionTooLargeError: it is larger than the machine takes.
         StateInvalidError: it does not.
     """
+    _require_size(found, state, view)
     fault = found.schema.fault(state)
     if fault is None and (found.machine.status is None or found.machine.status_of(state) is not None):
         return
-    told: dict[str, Any] = {}
-    if fault is not None and (view is None or view.sees(fault.place)):
-        told = {"place": written(fault.place), "keyword": fault.keyword}
     msg = "that state does not satisfy the schema of the machine"
-    raise StateInvalidError(msg, **told)
+    raise StateInvalidError(msg, **({} if fault is None else _told(fault, view)))
+
+
+def _told(fault: Fault, view: View | None) -> dict[str, Any]:
+    """What an error tells of a fault to whom sees this."""
+    if view is not None and not view.sees(fault.place):
+        return {}
+    return {"place": written(fault.place), "keyword": fault.keyword}
+
+
+def _require_size(found: Compiled, state: dict[str, Any], view: View | None) -> None:
+    size, most = _size(state), found.max_state_bytes
+    if size <= most:
+        return
+    if view is not None:  # by how much tells how much is hidden
+        msg = f"the state would be too large; {most} bytes are allowed with this state machine"
+        raise SessionTooLargeError(msg, limit_bytes=most)
+    msg = f"the state would have {size} bytes; {most} are allowed with this state machine"
+    raise SessionTooLargeError(msg, size_bytes=size, limit_bytes=most)

@@ -4,19 +4,22 @@ With a state machine a change is another one in each view. What each view was to
 a replay says the same.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
 from msgspec.structs import replace
 
-from stui_sessiond.model.delta import apply, diff
+from stui_sessiond.model.delta import Step, apply
 from stui_sessiond.model.event import Event, News
 from stui_sessiond.model.session import HistoryEntry, Session
 from stui_sessiond.model.view import View
 from stui_sessiond.sessions.shared_state import machine_of
 
 STATE_EVENT = "session.updated"
+
+STATE = "/state"
+"""Where the state is in a session's document; the contexts are beside it."""
 
 MAX_PATCH_BYTES = 64 * 1024
 """A longer patch, or longer patches of all views, are not in the event: it would push the others out of the log."""
@@ -55,13 +58,7 @@ def _for_views(before: Session, after: Session, version: HistoryEntry, transitio
     if found is None or after.machine is None:
         return told
     views = [view for _, view in found.machine.views if view.patterns]
-    elsewhere = [step for step in version.steps if not step.path.startswith("/state")]
-    patches = {
-        view.name: [
-            step.to_json() for step in (*diff(view.of(before.state), view.of(after.state), "/state"), *elsewhere)
-        ]
-        for view in views
-    }
+    patches = {view.name: _patch_seen(before.state, version.steps, view) for view in views}
     fits = not patches or len(_encode(patches)) <= MAX_PATCH_BYTES
     return {**told, "machine_version": after.machine.version, "views": patches if fits else None}
 
@@ -102,16 +99,18 @@ def history_seen(session: Session, view: View | None) -> list[VersionSeen]:
             for one in kept.entries
         ]
     found: list[VersionSeen] = []
-    whole = kept.base
-    before = _document_seen(whole, view)
+    document = kept.base
     for one in kept.entries:
-        whole = apply(whole, one.steps)
-        after = _document_seen(whole, view)
-        patch = [step.to_json() for step in diff(before, after)]
+        patch = _patch_seen(document["state"], one.steps, view)
         found.append(VersionSeen(one, patch, len(_encode(patch)), hidden=not patch))
-        before = after
+        document = apply(document, one.steps)
     return found
 
 
-def _document_seen(document: dict[str, Any], view: View) -> dict[str, Any]:
-    return {**document, "state": view.of(document["state"])}
+def _patch_seen(state: dict[str, Any], steps: Sequence[Step], view: View) -> list[dict[str, Any]]:
+    """A patch of a session's document as it is seen: nothing but the state is hidden from anybody."""
+    inside: list[Step] = []
+    elsewhere: list[Step] = []
+    for step in steps:
+        (inside if step.path.startswith(STATE) else elsewhere).append(step)
+    return [step.to_json() for step in (*view.steps(state, inside, STATE), *elsewhere)]

@@ -40,6 +40,9 @@ from stui_sessiond.wire.timestamp import format_time
 MAX_PATCH_OPERATIONS = 10_000
 """Operations in one JSON Patch; a larger change is better sent as the whole state."""
 
+MAX_SHIFTED = 100_000_000
+"""Elements of arrays that the operations of one patch move by a place, together: about a tenth of a second."""
+
 MAX_SNAPSHOTS = 32
 """Named snapshots of one session; each is a whole copy of its content."""
 
@@ -359,7 +362,11 @@ def _merged(target: dict[str, Any], patch: dict[str, Any]) -> dict[str, Any]:
 
 
 def _patched(state: dict[str, Any], operations: list[Any], limit_bytes: int, field: str) -> dict[str, Any]:
-    """JSON Patch, RFC 6902. Copies are counted: a handful of them could otherwise fill the memory."""
+    """JSON Patch, RFC 6902.
+
+    Copies are counted: a handful of them could otherwise fill the memory. So is what is shifted: thousands of
+    insertions at the beginning of a long array would take a minute.
+    """
     if len(operations) > MAX_PATCH_OPERATIONS:
         msg = f"a patch has at most {MAX_PATCH_OPERATIONS} operations"
         raise InvalidPatchError(msg, field=field)
@@ -367,9 +374,13 @@ def _patched(state: dict[str, Any], operations: list[Any], limit_bytes: int, fie
     import jsonpointer  # noqa: PLC0415
 
     document: Any = copy.deepcopy(state)
-    copied_bytes = 0
+    copied_bytes = shifted = 0
     for index, operation in enumerate(operations):
         try:
+            shifted += _shifted(document, operation)
+            if shifted > MAX_SHIFTED:
+                msg = f"operation {index}: the patch shifts too many elements of arrays; replace the array instead"
+                raise InvalidPatchError(msg, operation=index)
             if isinstance(operation, dict) and operation.get("op") == "copy":
                 copied_bytes += len(_encode(jsonpointer.resolve_pointer(document, operation["from"])))
                 if copied_bytes > limit_bytes:
@@ -386,3 +397,16 @@ def _patched(state: dict[str, Any], operations: list[Any], limit_bytes: int, fie
         msg = "after the patch the state is no object any more"
         raise InvalidPatchError(msg)
     return document
+
+
+def _shifted(document: object, operation: dict[str, Any]) -> int:
+    """How many elements of arrays an operation moves by a place: those behind where it adds or removes one."""
+    import jsonpointer  # noqa: PLC0415 -- as above
+
+    places = {"add": ("path",), "copy": ("path",), "remove": ("path",), "move": ("from", "path")}
+    count = 0
+    for name in places.get(operation["op"], ()):
+        parent, last = jsonpointer.JsonPointer(operation[name]).to_last(document)
+        if isinstance(parent, list) and isinstance(last, int):
+            count += max(0, len(parent) - last)
+    return count

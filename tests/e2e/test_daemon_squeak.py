@@ -111,6 +111,7 @@ def test_squeak_saved_and_killed_comes_back_as_another_instance(life: Life, clie
         assert after["instance_id"] != before["instance_id"]
         assert client.value("list", session) == "an OrderedCollection(3)"
         assert client.refusal("inspect", handle=handle, session_id=session)["code"] == "stale_handle"
+        assert client.event("debugger.closed")["data"]["how"] == "lost"
         assert client.result("list_debuggers", session_id=session)["debuggers"] == []
         report = client.result("get_error_report", session_id=session, debugger_id=waiting["error"]["debugger_id"])
         assert report["error"]["class"] == "MessageNotUnderstood"

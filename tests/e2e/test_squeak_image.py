@@ -532,6 +532,20 @@ def test_code_compiled_by_several_sessions_at_once_keeps_its_sources(image: Sque
         assert method["source"] == source
 
 
+def test_symbols_made_by_several_sessions_at_once_are_all_kept(image: SqueakImage) -> None:
+    """A symbol that is lost from the table would be made anew, and no method of that name be found any more."""
+    made = "1 to: 1500 do: [:n | ('zz', n printString, '{}') asSymbol]"
+    asked = [image.start("evaluate", code=made.format(each), session_id=f"session_{each}") for each in "abc"]
+    for each in asked:
+        image.result_of(each)
+    missing = """| missing |
+    missing := 0.
+    #('a' 'b' 'c') do: [:each | 1 to: 1500 do: [:n |
+        (Symbol hasInterned: 'zz', n printString, each ifTrue: [:symbol | nil]) ifFalse: [missing := missing + 1]]].
+    missing"""
+    assert image.value(missing) == "0"
+
+
 def test_code_that_came_with_the_image_is_not_removed(image: SqueakImage) -> None:
     """The image does not let itself be taken apart from outside."""
     refused = image.refusal("remove_method", class_name="Object", method_name="printString")

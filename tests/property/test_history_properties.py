@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from stui_sessiond.ids import DEFAULT_TOOL
-from stui_sessiond.model.delta import DeltaError, Step, apply, diff, same
+from stui_sessiond.model.delta import WEIGHED_CHARS, DeltaError, Step, apply, diff, same
 from stui_sessiond.model.session import History
 from stui_sessiond.sessions import transitions
 from stui_sessiond.sessions.history import HistoryRules, advance
@@ -43,6 +43,27 @@ def test_steps_lead_from_one_document_to_the_other(old: Json, new: Json) -> None
     assert same(apply(old, steps), new)
     assert (not steps) is same(old, new)
     assert msgspec.json.encode([old, new]) == before
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.integers(1, 6), st.integers(0, 3000), st.integers(0, 400), st.integers(0, 400))
+def test_steps_are_not_much_longer_than_the_documents(depth: int, name: int, few: int, many: int) -> None:
+    """Every step names its whole place; long names with many changes in them do not multiply."""
+    old: Json = {str(n): 0 for n in range(few)}
+    new: Json = {str(n): 1 for n in range(many)}
+    for _ in range(depth):
+        old, new = {"n" * name: old, "o": 1}, {"n" * name: new, "o": 1}
+    steps = diff(old, new, "/state")
+    assert same(apply({"state": old}, steps)["state"], new)
+    size = len(msgspec.json.encode([old, new]))
+    assert sum(len(step.path) for step in steps) <= max(WEIGHED_CHARS, 2 * size)
+
+
+def test_steps_of_one_long_name_are_one_step() -> None:
+    """Named one by one, 10,000 members under a name of 100 KB would be a gigabyte."""
+    name = "n" * 100_000
+    old, new = ({name: {str(n): value for n in range(10_000)}} for value in (1, 2))
+    assert diff(old, new, "/state") == [Step("replace", f"/state/{name}", new[name])]
 
 
 @settings(max_examples=300)

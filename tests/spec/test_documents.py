@@ -335,6 +335,7 @@ FIXED = {
     "a name or an identifier, characters": validator.MAX_ID_CHARS,
     "tools with a context per session": validator.MAX_TOOLS,
     "operations in one JSON Patch": transitions.MAX_PATCH_OPERATIONS,
+    "elements of arrays that they shift": transitions.MAX_SHIFTED,
     "unanswered requests per image": link.MAX_PENDING,
     "an image's events per second, without end": pace.EVENTS.per_second,
     "an image's events at once": pace.EVENTS.burst,

@@ -45,6 +45,7 @@ class GetMachineResult(Struct):
     version: int
     session_state: Any
     position: Position
+    max_state_bytes: int
     machine: Json | UnsetType = UNSET
     transitions: dict[str, dict[str, int]] | UnsetType = UNSET
 

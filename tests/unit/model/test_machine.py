@@ -9,6 +9,7 @@ import pytest
 from stui_sessiond.errors import MachineInvalidError
 from stui_sessiond.model.machine import MAX_BYTES, Who
 from stui_sessiond.sessions.shared_state import declared, written_down
+from stui_sessiond.sessions.state_schema import StateSchema
 
 MACHINE: dict[str, Any] = {
     "format": 1,
@@ -102,7 +103,7 @@ def test_declaration_that_is_wrong(changed: str, value: object, place: str) -> N
 )
 def test_schema_whose_work_has_no_bound(schema: dict[str, Any]) -> None:
     """Circles, and references that multiply, are refused before anything is compiled."""
-    with pytest.raises(MachineInvalidError, match=r"circle|subschemas"):
+    with pytest.raises(MachineInvalidError, match=r"circle|values"):
         declared(written_down(with_change("/schema", schema)))
 
 
@@ -135,3 +136,62 @@ def test_who_has_no_view_sees_nothing_unless_he_owns_it() -> None:
     assert nothing is not None
     assert nothing.of({"s": "red"}) == {}
     assert machine.view_of(Who("o", "owner", None), []) is None
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"enum": list(range(2000))},
+        {"$defs": {"d": {"const": {"a": [0] * 500}}}, "properties": {f"p{n}": {"$ref": "#/$defs/d"} for n in range(4)}},
+        {"properties": {f"p{n}": {"pattern": "a"} for n in range(33)}},
+        {"patternProperties": {f"a{n}": {} for n in range(33)}},
+        {"oneOf": [{"unevaluatedProperties": False}]},
+        {"unevaluatedItems": False},
+    ],
+)
+def test_schema_that_asks_too_much(schema: dict[str, Any]) -> None:
+    """Values are counted wherever they are, regular expressions too; what grows without bound is not taken at all."""
+    with pytest.raises(MachineInvalidError, match=r"2000 values|32 regular|not taken"):
+        declared(written_down(with_change("/schema", schema)))
+
+
+@pytest.mark.parametrize(
+    ("schema", "state", "place", "keyword"),
+    [
+        ({"properties": {"a": {"anyOf": [{"type": "string"}, {"type": "null"}]}}}, {"a": 1}, ("a",), "anyOf"),
+        ({"oneOf": [{"required": ["a"]}, {"required": ["b"]}]}, {"a": 1, "b": 1}, (), "oneOf"),
+        ({"$ref": "#/$defs/d", "$defs": {"d": {"oneOf": [False], "anyOf": [True]}}}, {}, (), "oneOf"),
+        ({"anyOf": [{"not": {"anyOf": [True]}}]}, {}, (), "anyOf"),
+        ({"allOf": [{"anyOf": [True]}, {"items": True}], "anyOf": [False]}, {}, (), "anyOf"),
+        ({"properties": {"else": {"maximum": 1}, "if": {"anyOf": [True]}}}, {"else": 2}, ("else",), "maximum"),
+        ({"properties": {"else": False, "if": {"anyOf": [True]}}}, {"else": 2}, ("else",), "falseSchema"),
+        ({"if": True, "else": False, "then": {"minProperties": 1}}, {}, (), "minProperties"),
+        ({"properties": {"a": {"items": {"type": "integer"}}}}, {"a": [1, 2, "x", "y"]}, ("a", "2"), "type"),
+    ],
+)
+def test_first_fault_is_located(
+    schema: dict[str, Any], state: dict[str, Any], place: tuple[str, ...], keyword: str
+) -> None:
+    """Alternatives that all fail are one fault, where they are."""
+    assert StateSchema(schema).fault(state) == (place, keyword)
+
+
+def test_fault_of_many_alternatives_is_found_without_trying_to_tell_all() -> None:
+    """A list of what each of 1,900 alternatives says of each of 10,000 numbers would fill the memory."""
+    schema = StateSchema({"properties": {"l": {"items": {"anyOf": [{"minimum": n} for n in range(1, 900)]}}}})
+    assert schema.fault({"l": [0] * 10_000}) == (("l", "0"), "anyOf")
+
+
+def test_state_is_the_smaller_the_more_is_asked_of_it() -> None:
+    """Values of the schema and pointers of views count; a machine whose own initial state is too large is refused."""
+    plain = declared(written_down(with_change("/views", []))).max_state_bytes
+    viewed = declared(written_down(with_change("/views/1/show", [f"/p{n}" for n in range(64)]))).max_state_bytes
+    assert viewed < plain // 10
+    with pytest.raises(MachineInvalidError) as refused:
+        declared(written_down(with_change("/initial/x", "x" * 5000) | large_views()))
+    assert refused.value.details["place"] == "/initial"
+
+
+def large_views() -> dict[str, Any]:
+    """Views with as many pointers as there may be."""
+    return {"views": [{"name": f"v{n}", "show": [f"/p{m}" for m in range(64)]} for n in range(16)]}

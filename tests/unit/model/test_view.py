@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stui_sessiond.model.delta import same
+from stui_sessiond.model.delta import apply, diff, same
 from stui_sessiond.model.pointer import PatternError, changed_outside, parse, written
 from stui_sessiond.model.view import BlindError, View
 
@@ -143,7 +143,24 @@ def test_places_that_changed_outside_of_patterns(
     before: object, after: object, patterns: list[str], outside: list[str]
 ) -> None:
     """An array whose length changes is one place."""
-    assert changed_outside(before, after, [parse(text) for text in patterns]) == outside
+    assert changed_outside(before, after, [parse(text) for text in patterns], 5) == outside
+
+
+def test_only_so_many_places_that_changed_are_told() -> None:
+    """Who changes 10,000 places is told of some of them."""
+    old, new = ({str(n): value for n in range(10_000)} for value in (0, 1))
+    assert changed_outside(old, new, [("x",)], 3) == ["/0", "/1", "/2"]
+
+
+@given(VIEWS, DOCUMENTS, DOCUMENTS)
+def test_steps_of_a_view_lead_from_what_is_seen_to_what_is_seen(
+    view: View, before: dict[str, Any], after: dict[str, Any]
+) -> None:
+    """What is seen of the steps makes, of what is seen of a document, what is seen of the next; none are needless."""
+    seen = view.steps(before, diff(before, after, "/state"), "/state")
+    old, new = view.of(before), view.of(after)
+    assert same(apply({"state": old}, seen)["state"], new)
+    assert (not seen) is same(old, new)
 
 
 @pytest.mark.parametrize("text", ["a", "/~", "/~2", "/a" * 17, "/" + "a" * 1000])

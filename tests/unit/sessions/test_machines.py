@@ -22,7 +22,7 @@ from stui_sessiond.model.machine import Who
 from stui_sessiond.model.session import Session, SessionHeader
 from stui_sessiond.sessions.ledger import Once
 from stui_sessiond.sessions.machines import Declaration, Machines
-from stui_sessiond.sessions.shared_state import Wish, declared, who_of, written_down
+from stui_sessiond.sessions.shared_state import Wish, declared, require_satisfied, who_of, written_down
 from stui_sessiond.sessions.transitions import Mode
 from stui_sessiond.sessions.validator import SessionRules
 from stui_sessiond.storage.memory import MemoryStorage
@@ -256,6 +256,23 @@ async def test_error_of_size_tells_no_size_to_who_does_not_see_all() -> None:
             await Table(house).make(session_id, "one", "draw", {HIDDEN: {"one": "x" * 6000}})
         assert refused.value.details == {}
         assert not any(sign.isdigit() for sign in refused.value.message)
+
+
+async def test_state_that_is_larger_than_the_machine_takes() -> None:
+    """It is refused before anything is asked of it; who does not see all is not told the size."""
+    async with open_house() as house:
+        session_id = await a_table(house)
+        large = {HIDDEN: {"one": "x" * 2_000_000}}
+        with pytest.raises(SessionTooLargeError) as refused:
+            await Table(house).make(session_id, "one", "draw", large)
+        assert refused.value.details == {}
+        limit = declared(DEFINITION).max_state_bytes
+        with pytest.raises(SessionTooLargeError) as refused:
+            require_satisfied(declared(DEFINITION), large, None)
+        assert refused.value.details == {
+            "size_bytes": 2_000_000 + len(msgspec.json.encode({HIDDEN: {"one": ""}})),
+            "limit_bytes": limit,
+        }
 
 
 async def test_machine_counts_as_part_of_the_session() -> None:

@@ -271,6 +271,24 @@ def test_patch_of_too_many_operations() -> None:
         patched({}, *[nothing] * 10_001)
 
 
+@pytest.mark.parametrize(
+    "operation",
+    [
+        {"op": "add", "path": "/l/0", "value": 1},
+        {"op": "remove", "path": "/l/0"},
+        {"op": "move", "from": "/l/0", "path": "/l/1"},
+        {"op": "copy", "from": "/l/0", "path": "/l/1"},
+    ],
+)
+def test_patch_that_shifts_too_much(operation: dict[str, Any]) -> None:
+    """Thousands of insertions before a hundred thousand elements would take a minute; at the end they take nothing."""
+    state = {"l": [0] * 100_000}
+    with pytest.raises(InvalidPatchError, match="shifts") as caught:
+        patched(state, *[operation] * 1_100)
+    assert caught.value.details == {"operation": pytest.approx(1_000, abs=501)}
+    assert len(patched(state, *[{"op": "add", "path": "/l/-", "value": 1}] * 1_100)["l"]) == 101_100
+
+
 # ---- contexts
 
 
