@@ -35,7 +35,7 @@ COMPILED_MACHINES = 32
 """Machines that are held compiled: some 100 KB each, with regular expressions 16 MB at the worst. Games of one kind
 share one."""
 
-MAX_WORK = 16 * 1024 * 1024
+MAX_WORK = 8 * 1024 * 1024
 """Bytes of a state, times what a machine has to compare its values with: at the worst a few tenths of a second."""
 
 POINTER_WORK = 10
