@@ -27,7 +27,8 @@ from stui_sessiond.security.sealing import CLEAR_ID, KeyMissingError
 from stui_sessiond.storage.api import BackupInfo
 from stui_sessiond.storage.database import copy_database, examine_copy
 from stui_sessiond.storage.layout import CURRENT, DATABASE, PREVIOUS, seal_json, unseal_json
-from stui_sessiond.storage.records import UnreadableError, decode_session
+from stui_sessiond.storage.records import UnreadableError
+from stui_sessiond.storage.session_file import decode_session
 
 if TYPE_CHECKING:
     from stui_sessiond.storage.store import Store

@@ -25,20 +25,14 @@ from stui_sessiond.security.sealing import CLEAR, CLEAR_ID, KeyMissingError, Sea
 from stui_sessiond.storage import rekey
 from stui_sessiond.storage.api import BackupInfo, Commit, Loaded, Opened, StorageStatus, StoredHeader, Survey
 from stui_sessiond.storage.backups import Backups
+from stui_sessiond.storage.change_record import encode_change
 from stui_sessiond.storage.commit_queue import CommitQueue, Note
 from stui_sessiond.storage.fs import FileSystem, LocalFileSystem
-from stui_sessiond.storage.records import (
-    ChangeRecord,
-    encode_change,
-    entry_record,
-    event_records,
-    header_record,
-    request_records,
-    to_record,
-)
+from stui_sessiond.storage.records import ChangeRecord
 from stui_sessiond.storage.segments import SEGMENT_BYTES, DiskFailedError, DiskFullError
 from stui_sessiond.storage.store import KEEP_SEGMENTS, Pending, Store
 from stui_sessiond.storage.tally import BackupTally, StorageGauges
+from stui_sessiond.storage.translation import entry_record, event_records, header_record, request_records, to_record
 from stui_sessiond.tasks import TaskOwner
 
 T = TypeVar("T")

@@ -13,8 +13,9 @@ from stui_sessiond.ids import SessionId
 from stui_sessiond.model.session import Role, SessionHeader
 from stui_sessiond.security.sealing import CLEAR, Label, Sealer, SealError
 from stui_sessiond.storage.layout import add_checksum, unseal_json
-from stui_sessiond.storage.records import HeaderRecord, header_of, header_record
+from stui_sessiond.storage.records import HeaderRecord
 from stui_sessiond.storage.sealed import open_text, seal_text
+from stui_sessiond.storage.translation import header_of, header_record
 
 INDEX_FORMAT = "stui-index"
 INDEX_VERSION = 2

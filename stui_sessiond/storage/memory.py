@@ -5,7 +5,7 @@ from stui_sessiond.errors import UnsupportedOperationError
 from stui_sessiond.ids import SessionId
 from stui_sessiond.model.session import Session
 from stui_sessiond.storage.api import BackupInfo, Commit, Loaded, Opened, StorageStatus, StoredHeader, Survey
-from stui_sessiond.storage.records import decode_session, encode_session
+from stui_sessiond.storage.session_file import decode_session, encode_session
 
 _STORE = "memory"
 

@@ -19,7 +19,8 @@ from stui_sessiond.storage.layout import (
     STORE_VERSION,
     seal_json,
 )
-from stui_sessiond.storage.records import UnreadableError, decode_session
+from stui_sessiond.storage.records import UnreadableError
+from stui_sessiond.storage.session_file import decode_session
 
 if TYPE_CHECKING:
     from stui_sessiond.storage.store import Store

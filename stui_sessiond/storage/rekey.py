@@ -13,7 +13,8 @@ import structlog
 
 from stui_sessiond.security.sealing import KeyMissingError
 from stui_sessiond.storage.journal import RecordType
-from stui_sessiond.storage.records import UnreadableError, decode_session, encode_session, key_of_file
+from stui_sessiond.storage.records import UnreadableError
+from stui_sessiond.storage.session_file import decode_session, encode_session, key_of_file
 
 if TYPE_CHECKING:
     from stui_sessiond.storage.store import Store

@@ -6,8 +6,9 @@ import msgspec
 
 from stui_sessiond.ids import SessionId
 from stui_sessiond.model.session import Session
+from stui_sessiond.storage.change_record import decode_change, misses_events, replay
 from stui_sessiond.storage.journal import Record
-from stui_sessiond.storage.records import ChangeRecord, UnreadableError, decode_change, misses_events, replay
+from stui_sessiond.storage.records import ChangeRecord, UnreadableError
 from stui_sessiond.storage.recovery import Damage
 
 Changes = Sequence[tuple[int, ChangeRecord]]

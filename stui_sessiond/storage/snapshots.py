@@ -17,7 +17,8 @@ from stui_sessiond.security.sealing import CLEAR, Sealer
 from stui_sessiond.storage.fs import FileSystem
 from stui_sessiond.storage.index import Place
 from stui_sessiond.storage.layout import CURRENT, PREVIOUS, Layout
-from stui_sessiond.storage.records import SessionFile, UnreadableError, decode_session, encode_session
+from stui_sessiond.storage.records import UnreadableError
+from stui_sessiond.storage.session_file import SessionFile, decode_session, encode_session
 
 _log = structlog.get_logger(__name__)
 

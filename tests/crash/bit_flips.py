@@ -8,7 +8,8 @@ from stui_sessiond.errors import StorageError
 from stui_sessiond.ids import SessionId
 from stui_sessiond.storage.backups import Backups
 from stui_sessiond.storage.layout import PREVIOUS
-from stui_sessiond.storage.records import UnreadableError, decode_session
+from stui_sessiond.storage.records import UnreadableError
+from stui_sessiond.storage.session_file import decode_session
 
 from .simulated_fs import Contents, SimulatedFileSystem
 from .workload import FALSE_ALARM, ROOT, Driver, Mismatch, Safe, fingerprint, found_in, new_store

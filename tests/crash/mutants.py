@@ -12,7 +12,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from stui_sessiond.errors import StorageFullError
-from stui_sessiond.storage import journal, records, recovery
+from stui_sessiond.storage import journal, recovery, session_file
 from stui_sessiond.storage.commit_queue import CommitQueue
 from stui_sessiond.storage.file import FileStorage
 from stui_sessiond.storage.fs import AppendFile
@@ -139,7 +139,7 @@ def _replace_newest() -> list[Patch]:
 
     def write(snapshots: Snapshots, session: Any, lsn: int) -> int:  # noqa: ANN401
         folder = snapshots._layout.client_folder(session.header.client_id)
-        data = records.encode_session(session, snapshots._store_id, lsn)
+        data = session_file.encode_session(session, snapshots._store_id, lsn)
         new = snapshots._layout.tmp / f"{session.header.session_id}.{next(snapshots._serial)}"
         snapshots._fs.make_folder(folder)
         snapshots._fs.sync_folder(snapshots._layout.sessions)
@@ -176,7 +176,7 @@ MUTANTS: dict[str, Callable[[], list[Patch]]] = {
     "no sync of the archive": lambda: _without_sync_of(lambda path: path.parent.name == "archive"),
     "no sync before a rename": lambda: [(SimulatedFileSystem, "write_new", _write_new_unsynced)],
     "no check of a record's checksum": _no_crc,
-    "no check of a file's checksum": lambda: [(records, "_checksum", lambda _body, _lsn: "sha256:")],
+    "no check of a file's checksum": lambda: [(session_file, "_checksum", lambda _body, _lsn: "sha256:")],
     "unfinished header without the size test": _header_without_size_test,
     "the end read is not written anew": _end_not_written_anew,
     "the torn end stays": lambda: [(Store, "_settle_end", _end_left_as_it_is)],

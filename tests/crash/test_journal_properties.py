@@ -13,8 +13,9 @@ from stui_sessiond.storage.journal import (
     encode_record,
     read_chain,
 )
-from stui_sessiond.storage.records import UnreadableError, decode_session, encode_session
+from stui_sessiond.storage.records import UnreadableError
 from stui_sessiond.storage.recovery import Segment, recover
+from stui_sessiond.storage.session_file import decode_session, encode_session
 
 from .workload import new_session
 

@@ -9,9 +9,9 @@ import pytest
 from stui_sessiond.security.sealing import CLEAR_ID, MasterKey, Sealer, key_of
 from stui_sessiond.storage import rekey
 from stui_sessiond.storage.layout import StoreIdentity, read_identity, unseal_json
-from stui_sessiond.storage.records import key_of_file
 from stui_sessiond.storage.recovery import Segment, recover
 from stui_sessiond.storage.sealed import key_of_text
+from stui_sessiond.storage.session_file import key_of_file
 from stui_sessiond.storage.store import Store
 
 from . import bit_flips, power_loss

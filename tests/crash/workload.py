@@ -23,19 +23,13 @@ from stui_sessiond.sessions.history import HistoryRules, advance
 from stui_sessiond.sessions.ledger import LedgerRules, Once, carried_out, noted
 from stui_sessiond.sessions.log import LogRules, append
 from stui_sessiond.storage.backups import Backups
+from stui_sessiond.storage.change_record import encode_change
 from stui_sessiond.storage.fs import FileSystem
-from stui_sessiond.storage.records import (
-    ChangeRecord,
-    decode_session,
-    encode_change,
-    entry_record,
-    event_records,
-    header_record,
-    request_records,
-    to_record,
-)
+from stui_sessiond.storage.records import ChangeRecord
 from stui_sessiond.storage.segments import DiskFullError
+from stui_sessiond.storage.session_file import decode_session
 from stui_sessiond.storage.store import KEEP_SEGMENTS, Store
+from stui_sessiond.storage.translation import entry_record, event_records, header_record, request_records, to_record
 
 from .simulated_fs import chance
 

@@ -15,6 +15,7 @@ from stui_sessiond.model.session import Session
 from stui_sessiond.storage import journal, layout, records, replay
 from stui_sessiond.storage.index import decode_index, encode_index
 from stui_sessiond.storage.recovery import Segment, recover
+from stui_sessiond.storage.session_file import decode_session, encode_session
 
 STORE: Final = "0123456789abcdef0123456789abcdef"
 STORE_BYTES: Final = bytes.fromhex(STORE)
@@ -69,18 +70,18 @@ def follow_all(found: "list[journal.Record] | tuple[journal.Record, ...] | objec
 def session_file(data: bytes) -> None:
     """A session file as it is (first byte even), or any content with a right checksum."""
     if not data or data[0] % 2 == 0:
-        found = records.decode_session(data[1:], STORE)
+        found = decode_session(data[1:], STORE)
     else:
         body = data[1:]
         checksum = f"sha256:{hashlib.sha256(b'7:' + body).hexdigest()}".encode()
         head = f'{{"format":"stui-session","format_version":2,"store_id":"{STORE}","lsn":7,"checksum":"'.encode()
-        found = records.decode_session(head + checksum + b'","session":' + body + b"}", STORE)
+        found = decode_session(head + checksum + b'","session":' + body + b"}", STORE)
     check_session(found.session)
 
 
 def check_session(session: Session) -> None:
     """What was read can be written, and reads the same again."""
-    again = records.decode_session(records.encode_session(session, STORE, 7), STORE).session
+    again = decode_session(encode_session(session, STORE, 7), STORE).session
     assert again.header == session.header
     assert again.state == session.state
     assert again.contexts == session.contexts

@@ -13,19 +13,10 @@ from stui_sessiond.model.session import Role, Session
 from stui_sessiond.sessions.history import HistoryRules, advance
 from stui_sessiond.sessions.ledger import LedgerRules, noted
 from stui_sessiond.sessions.log import LogRules, append, follow_up
-from stui_sessiond.storage.records import (
-    ChangeRecord,
-    decode_change,
-    decode_session,
-    encode_change,
-    encode_session,
-    entry_record,
-    event_records,
-    header_record,
-    misses_events,
-    replay,
-    request_records,
-)
+from stui_sessiond.storage.change_record import decode_change, encode_change, misses_events, replay
+from stui_sessiond.storage.records import ChangeRecord
+from stui_sessiond.storage.session_file import decode_session, encode_session
+from stui_sessiond.storage.translation import entry_record, event_records, header_record, request_records
 from tests.unit.bed.changes import a_new_session
 
 NOW = 1000.0

@@ -15,14 +15,9 @@ from stui_sessiond.model.session import History
 from stui_sessiond.sessions import transitions
 from stui_sessiond.sessions.history import HistoryRules, advance
 from stui_sessiond.sessions.merge import merge
-from stui_sessiond.storage.records import (
-    ChangeRecord,
-    decode_change,
-    encode_change,
-    entry_record,
-    header_record,
-    replay,
-)
+from stui_sessiond.storage.change_record import decode_change, encode_change, replay
+from stui_sessiond.storage.records import ChangeRecord
+from stui_sessiond.storage.translation import entry_record, header_record
 from tests.unit.bed.house import a_session
 
 NAMES = st.sampled_from(["a", "b", "c", "", "/", "~", "~1", "ü"])

@@ -21,7 +21,8 @@ from stui_sessiond.security.access import Access, AccessLists, AccessRules
 from stui_sessiond.sessions import transitions
 from stui_sessiond.sessions.transitions import Change, Mode, found_checksum, seal
 from stui_sessiond.sessions.validator import SessionRules, SessionValidator
-from stui_sessiond.storage.records import UnreadableError, decode_session, encode_session
+from stui_sessiond.storage.records import UnreadableError
+from stui_sessiond.storage.session_file import decode_session, encode_session
 from tests.unit.bed.house import a_session
 
 TEXT = st.text(st.characters(codec="utf-8"))

@@ -16,7 +16,8 @@ from stui_sessiond.storage.database import examine_file
 from stui_sessiond.storage.fs import FileSystem
 from stui_sessiond.storage.index import decode_index
 from stui_sessiond.storage.layout import CURRENT, DATABASE, PREVIOUS, STORE_VERSION, Layout, read_identity
-from stui_sessiond.storage.records import UnreadableError, decode_session
+from stui_sessiond.storage.records import UnreadableError
+from stui_sessiond.storage.session_file import decode_session
 from stui_sessiond.storage.store import Store
 from stui_sessiond.storage.tools.view import View, open_view, read_damaged, require_store
 

@@ -15,7 +15,8 @@ from stui_sessiond.storage.backups import Backups
 from stui_sessiond.storage.fs import FileSystem
 from stui_sessiond.storage.index import Place
 from stui_sessiond.storage.layout import CURRENT, PREVIOUS
-from stui_sessiond.storage.records import UnreadableError, decode_session
+from stui_sessiond.storage.records import UnreadableError
+from stui_sessiond.storage.session_file import decode_session
 from stui_sessiond.storage.store import Pending, Store
 from stui_sessiond.storage.tools.stopped import stopped_store
 

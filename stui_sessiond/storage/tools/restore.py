@@ -37,7 +37,8 @@ from stui_sessiond.storage.layout import (
     seal_json,
     unseal_json,
 )
-from stui_sessiond.storage.records import UnreadableError, decode_session
+from stui_sessiond.storage.records import UnreadableError
+from stui_sessiond.storage.session_file import decode_session
 from stui_sessiond.storage.store import Store
 from stui_sessiond.storage.tools.stopped import (
     commit_whole,

@@ -15,18 +15,15 @@ from stui_sessiond.errors import SessionDamagedError, StorageError
 from stui_sessiond.ids import SessionId
 from stui_sessiond.model.session import HistoryEntry, Session, session_delta
 from stui_sessiond.security.sealing import CLEAR, Sealer
+from stui_sessiond.storage.change_record import encode_change
 from stui_sessiond.storage.fs import FileSystem
 from stui_sessiond.storage.layout import Layout
-from stui_sessiond.storage.records import (
-    ChangeRecord,
-    encode_change,
-    encode_session,
-    header_record,
-    to_record,
-)
+from stui_sessiond.storage.records import ChangeRecord
 from stui_sessiond.storage.segments import DiskFailedError, DiskFullError
+from stui_sessiond.storage.session_file import encode_session
 from stui_sessiond.storage.store import Store
 from stui_sessiond.storage.tools.view import require_store
+from stui_sessiond.storage.translation import header_record, to_record
 
 BATCH_BYTES = 8 * 1024 * 1024
 """How much is written to the journal at a time."""

@@ -28,7 +28,7 @@ from stui_sessiond.storage.fs import FileSystem
 from stui_sessiond.storage.index import decode_index
 from stui_sessiond.storage.journal import MAX_PAYLOAD_BYTES
 from stui_sessiond.storage.layout import STORE_VERSION, Layout, read_identity
-from stui_sessiond.storage.records import SessionRecord, from_record, to_record
+from stui_sessiond.storage.records import SessionRecord
 from stui_sessiond.storage.tools.stopped import (
     StoreInUseError,
     commit_whole,
@@ -38,6 +38,7 @@ from stui_sessiond.storage.tools.stopped import (
     stopped_store,
 )
 from stui_sessiond.storage.tools.view import View, open_view, require_store
+from stui_sessiond.storage.translation import from_record, to_record
 
 FORMAT: Final = "stui-export"
 FORMAT_VERSION: Final = 1

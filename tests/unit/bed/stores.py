@@ -12,10 +12,12 @@ from msgspec.structs import replace
 from stui_sessiond.ids import ClientId, SessionId, ToolId
 from stui_sessiond.model.session import History, NamedSnapshot, Session, SessionHeader, StoredContext
 from stui_sessiond.sessions.history import HistoryRules, advance
+from stui_sessiond.storage.change_record import encode_change
 from stui_sessiond.storage.fs import AppendFile, FileSystem, LocalFileSystem
-from stui_sessiond.storage.records import ChangeRecord, encode_change, entry_record, header_record, to_record
+from stui_sessiond.storage.records import ChangeRecord
 from stui_sessiond.storage.store import Store
 from stui_sessiond.storage.tools.view import open_view
+from stui_sessiond.storage.translation import entry_record, header_record, to_record
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -73,3 +73,12 @@ def test_guard_that_compares_too_much_has_no_value() -> None:
     twice = {"and": [expression, expression]}
     with pytest.raises(GuardError, match="steps"):
         holds(twice, {"before": state, "after": {"list": list(range(6000))}, "who": {}})
+
+
+def test_guard_that_searches_too_much_has_no_value() -> None:
+    """Each thousand characters of a text that is searched are a step."""
+    expression = {"or": [{"in": ["y", {"var": "before.text"}]}] * 20}
+    short, long = ({"before": {"text": "x" * size}, "after": {}, "who": {}} for size in (400_000, 600_000))
+    assert not holds(expression, short)
+    with pytest.raises(GuardError, match="steps"):
+        holds(expression, long)

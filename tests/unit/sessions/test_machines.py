@@ -26,7 +26,7 @@ from stui_sessiond.sessions.shared_state import Wish, declared, require_satisfie
 from stui_sessiond.sessions.transitions import Mode
 from stui_sessiond.sessions.validator import SessionRules
 from stui_sessiond.storage.memory import MemoryStorage
-from stui_sessiond.storage.records import decode_session, encode_session
+from stui_sessiond.storage.session_file import decode_session, encode_session
 from stui_sessiond.wire.bundle import Bundle
 from tests.unit.bed.game import HIDDEN, MACHINE
 from tests.unit.bed.house import House, Listener, TestStorage, open_house

@@ -9,7 +9,7 @@ from stui_sessiond.storage.api import BackupInfo, Commit
 from stui_sessiond.storage.backups import AUTOMATIC, FAILED_MANIFEST, MANIFEST, Backups, due_for_removal
 from stui_sessiond.storage.file import FileStorage
 from stui_sessiond.storage.memory import MemoryStorage
-from stui_sessiond.storage.records import decode_session
+from stui_sessiond.storage.session_file import decode_session
 from stui_sessiond.storage.store import Store
 from tests.unit.bed.stores import (
     NOW,

@@ -9,7 +9,7 @@ from stui_sessiond.ids import ClientId, SessionId
 from stui_sessiond.model.delta import Step
 from stui_sessiond.model.event import Event, EventLog
 from stui_sessiond.model.session import History, HistoryEntry, Session, SessionHeader
-from stui_sessiond.storage.records import decode_session, encode_session
+from stui_sessiond.storage.session_file import decode_session, encode_session
 
 STORE = "0123456789abcdef0123456789abcdef"
 STEP = Step("add", "/state/a", 1)

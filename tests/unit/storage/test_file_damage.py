@@ -8,7 +8,7 @@ from stui_sessiond.errors import SessionDamagedError
 from stui_sessiond.model.session import Session
 from stui_sessiond.storage.api import Loaded
 from stui_sessiond.storage.file import FileStorage
-from stui_sessiond.storage.records import decode_session, encode_session
+from stui_sessiond.storage.session_file import decode_session, encode_session
 from tests.unit.bed.changes import a_new_session, header_only, step, whole
 from tests.unit.bed.stores import flip
 from tests.unit.storage.test_file_layout import SESSION_ID, at, current, kept_aside, look, previous, stored

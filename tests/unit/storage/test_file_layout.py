@@ -10,11 +10,12 @@ import pytest
 from stui_sessiond.errors import StorageError
 from stui_sessiond.model.session import Session
 from stui_sessiond.storage import file as file_module
-from stui_sessiond.storage import records
+from stui_sessiond.storage import session_file
 from stui_sessiond.storage.api import Loaded, Opened
 from stui_sessiond.storage.file import FileStorage
 from stui_sessiond.storage.layout import seal_json
-from stui_sessiond.storage.records import UnreadableError, decode_session, encode_session
+from stui_sessiond.storage.records import UnreadableError
+from stui_sessiond.storage.session_file import decode_session, encode_session
 from tests.unit.bed.changes import a_full_session, a_new_session, put_versions, step, whole
 from tests.unit.bed.disk import TestDisk
 from tests.unit.bed.wait import until
@@ -199,7 +200,7 @@ def test_session_file_of_another_format_or_session() -> None:
 def test_session_file_whose_checksum_was_made_again() -> None:
     """Even then it has to be a session."""
     body = b'{"session_id":"session_1_1_a","state":[]}'
-    file = records._File("stui-session", 2, "store", records._checksum(body, 1), msgspec.Raw(body), 1)
+    file = session_file._File("stui-session", 2, "store", session_file._checksum(body, 1), msgspec.Raw(body), 1)
     with pytest.raises(UnreadableError, match="not a session file"):
         decode_session(msgspec.json.encode(file), "store")
 

@@ -14,7 +14,7 @@ from stui_sessiond.sessions.transitions import Mode
 from stui_sessiond.storage.file import FileStorage
 from stui_sessiond.storage.index import Place, decode_index, encode_index
 from stui_sessiond.storage.layout import read_identity
-from stui_sessiond.storage.records import decode_session, encode_session
+from stui_sessiond.storage.session_file import decode_session, encode_session
 from tests.unit.bed.game import HIDDEN, MACHINE
 from tests.unit.bed.house import House, a_session, open_house
 

@@ -15,7 +15,7 @@ from stui_sessiond.storage.backups import Backups
 from stui_sessiond.storage.fs import LocalFileSystem
 from stui_sessiond.storage.layout import STORE_VERSION, read_identity
 from stui_sessiond.storage.migration import BACKUP_NAME
-from stui_sessiond.storage.records import decode_session
+from stui_sessiond.storage.session_file import decode_session
 from stui_sessiond.storage.store import Store
 from stui_sessiond.storage.tools.check import check_store
 from stui_sessiond.storage.tools.restore import restore_store

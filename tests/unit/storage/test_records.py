@@ -12,25 +12,14 @@ from stui_sessiond.model.event import Event, EventLog, Position
 from stui_sessiond.model.request import Requests
 from stui_sessiond.model.session import Session
 from stui_sessiond.storage.api import Commit
+from stui_sessiond.storage.change_record import decode_change, encode_change, misses_events, replay
 from stui_sessiond.storage.index import Place, decode_index, encode_index
 from stui_sessiond.storage.layout import seal_json
-from stui_sessiond.storage.records import (
-    ChangeRecord,
-    SessionRecord,
-    decode_change,
-    decode_session,
-    encode_change,
-    encode_session,
-    entry_record,
-    event_records,
-    header_record,
-    misses_events,
-    replay,
-    request_records,
-    to_record,
-)
+from stui_sessiond.storage.records import ChangeRecord, SessionRecord
 from stui_sessiond.storage.replay import follow
+from stui_sessiond.storage.session_file import decode_session, encode_session
 from stui_sessiond.storage.store import Store
+from stui_sessiond.storage.translation import entry_record, event_records, header_record, request_records, to_record
 from tests.unit.bed.changes import a_full_session, a_new_session, happening, header_only, requests, told_step
 from tests.unit.bed.stores import file_of, let_go, opened
 

@@ -20,7 +20,8 @@ from stui_sessiond.storage.file import FileStorage
 from stui_sessiond.storage.fs import LocalFileSystem
 from stui_sessiond.storage.journal import HEADER_BYTES, RECORD_BYTES, RecordType, decode_header, encode_record
 from stui_sessiond.storage.layout import Layout, read_identity
-from stui_sessiond.storage.records import UnreadableError, decode_session, encode_session, key_of_file
+from stui_sessiond.storage.records import UnreadableError
+from stui_sessiond.storage.session_file import decode_session, encode_session, key_of_file
 from stui_sessiond.storage.store import Store
 from stui_sessiond.storage.tools.check import check_store
 from stui_sessiond.storage.tools.history import read_history

@@ -17,7 +17,7 @@ from stui_sessiond.model.session import Session
 from stui_sessiond.storage.backups import Backups
 from stui_sessiond.storage.fs import FileSystem, LocalFileSystem
 from stui_sessiond.storage.layout import DATABASE
-from stui_sessiond.storage.records import decode_session
+from stui_sessiond.storage.session_file import decode_session
 from stui_sessiond.storage.store import Store
 from stui_sessiond.storage.tools.check import CheckReport, check_store
 from stui_sessiond.storage.tools.history import read_history, read_version
