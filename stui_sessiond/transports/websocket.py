@@ -6,7 +6,7 @@ upgrade. All frames of one read leave in one write. No compression: what is sent
 
 import asyncio
 import math
-from collections.abc import Collection
+from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
@@ -60,6 +60,14 @@ class WebSocketRules(msgspec.Struct, frozen=True, kw_only=True):
     ping_timeout_s: float = 20.0
 
 
+class _Handshake(ServerProtocol):
+    """The library's handshake. A class of its own: a function that is given to it would hold it in a circle."""
+
+    def select_subprotocol(self, subprotocols: Sequence[Subprotocol]) -> Subprotocol | None:
+        """Take ours if it is offered; a client that offers others only gets none, and may leave."""
+        return SUBPROTOCOL if SUBPROTOCOL in subprotocols else None
+
+
 class WebSocketProtocol(StreamPipe):
     """A pipe over a WebSocket."""
 
@@ -84,9 +92,7 @@ class WebSocketProtocol(StreamPipe):
         del from_uvicorn
         super().__init__(make_receiver, limits, ticket, turn)
         self._rules = rules
-        self._handshake: ServerProtocol | None = ServerProtocol(
-            max_size=limits.message_bytes * _FRAME_SLACK, select_subprotocol=_select_subprotocol
-        )
+        self._handshake: ServerProtocol | None = _Handshake(max_size=limits.message_bytes * _FRAME_SLACK)
         self._ws: Protocol = self._handshake
         self._message: bytearray | None = None
         self._open = False
@@ -209,6 +215,7 @@ class WebSocketProtocol(StreamPipe):
             if timer is not None:
                 timer.cancel()
         super().connection_lost(exc)
+        _untie(self._ws)
 
     # ---- frames
 
@@ -234,6 +241,7 @@ class WebSocketProtocol(StreamPipe):
         if alone:  # go on without the request and its headers, which the library would keep: 2 KB a connection
             self._frames += handshake.data_to_send()
             self._ws = Protocol(Side.SERVER, max_size=handshake.max_message_size)
+            _untie(handshake)
         scheme, _, token = headers.get("Authorization", "").partition(" ")
         if scheme.lower() == "bearer" and token:
             self.bearer = token.strip()
@@ -389,13 +397,14 @@ class WebSocketProtocol(StreamPipe):
 _WITHOUT_CONTENT = frozenset({Opcode.PING, Opcode.PONG})
 
 
+def _untie(protocol: Protocol) -> None:
+    """End the parser, which holds what it parses for: else the two stay until the collector of cycles comes by."""
+    protocol.parser.close()
+    if protocol.parser_exc is not None:
+        protocol.parser_exc.__traceback__ = None
+
+
 def _frame_bytes(length: int) -> int:
     """Tell how long a frame from a client is on the wire, in the shortest form."""
     extended = 0 if length < 126 else 2 if length < 65536 else 8  # noqa: PLR2004 -- RFC 6455, section 5.2
     return 2 + extended + 4 + length
-
-
-def _select_subprotocol(protocol: ServerProtocol, offered: Collection[Subprotocol]) -> Subprotocol | None:
-    """Take ours if it is offered; a client that offers others only gets none, and may leave."""
-    del protocol
-    return SUBPROTOCOL if SUBPROTOCOL in offered else None

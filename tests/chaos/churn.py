@@ -20,6 +20,7 @@ from typing import Any, Self
 
 from websockets.asyncio.client import connect
 from websockets.exceptions import WebSocketException
+from websockets.protocol import SERVER, Protocol
 
 from stui_sessiond.daemon import Daemon
 from stui_sessiond.server.listeners import MAX_PARKED
@@ -35,6 +36,7 @@ WAITING = 100
 
 ZERO = (
     "peers left",
+    "WebSockets left",
     "tasks left",
     "timers left",
     "descriptors left",
@@ -115,6 +117,7 @@ class Churn:
         hub = server.feed.hub
         return {
             "peers left": sum(type(each) is Peer for each in gc.get_objects()) - len(server._parked),
+            "WebSockets left": sum(isinstance(each, Protocol) and each.side is SERVER for each in gc.get_objects()),
             "tasks left": len(asyncio.all_tasks()),
             "timers left": sum(not timer.cancelled() for timer in loop._scheduled) - len(server._parked),
             "descriptors left": len(list(Path("/proc/self/fd").iterdir())),
