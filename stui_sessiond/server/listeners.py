@@ -416,7 +416,10 @@ class Server:
         await self.tasks.close()
         await self.relayed.close()
         for peer in list(self._peers):
-            peer.close(reason)
+            try:
+                peer.close(reason)
+            except Exception:  # noqa: BLE001 -- one connection must not keep the store from being closed
+                _log.exception("peer.close_failed", connection_id=peer.connection_id)
         for name in list(self._parked):
             self._let_go(name)
         if self._uvicorn is not None:
