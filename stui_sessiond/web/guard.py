@@ -1,10 +1,10 @@
-"""May this request come in at all? Host, Origin and Content-Type, before anything else looks at it.
+"""May this request come in at all? Address, Host, Origin and Content-Type, before anything else looks at it.
 
 A page of another origin that the operator's list names is told by CORS headers (Fetch standard, section 3.2) that it
 may read. Others are refused; so is every request that a page could send without having been told.
 """
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import Response
@@ -27,16 +27,31 @@ _MAY_READ = "Retry-After, WWW-Authenticate"
 
 
 class Guard:
-    """Lets in only requests that name this server and come from no foreign page."""
+    """Lets in only requests that name this server, and come from an address that may, and from no foreign page."""
 
-    def __init__(self, app: ASGIApp, hosts: Collection[str], origins: Collection[str], failures: Failures) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        check_address: Callable[[Scope], None],
+        hosts: Collection[str],
+        origins: Collection[str],
+        failures: Failures,
+    ) -> None:
         self._app = app
+        self._check_address = check_address
         self._hosts = hosts
         self._origins = origins
         self._failures = failures
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Look at a request."""
+        try:
+            self._check_address(scope)
+        except RefusedError as refused:
+            response = self._failures.response(refused)
+            response.headers["Connection"] = "close"  # as over the other transports
+            await response(scope, receive, send)
+            return
         headers = Headers(scope=scope)
         origins = headers.getlist("origin")
         reason = refusal(headers.getlist("host"), origins, self._hosts, self._origins, scope["scheme"])
