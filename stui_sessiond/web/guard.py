@@ -11,7 +11,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from stui_sessiond.errors import RefusedError, WireError
-from stui_sessiond.security.origin import refusal
+from stui_sessiond.security.origin import of_foreign_page, refusal
 from stui_sessiond.web.failure import Failures
 
 JSON_TYPES = frozenset({"application/json", "application/json; charset=utf-8", "application/json;charset=utf-8"})
@@ -55,6 +55,10 @@ class Guard:
         headers = Headers(scope=scope)
         origins = headers.getlist("origin")
         reason = refusal(headers.getlist("host"), origins, self._hosts, self._origins, scope["scheme"])
+        if reason is None and of_foreign_page(
+            origins, headers.getlist("sec-fetch-site"), headers.getlist("sec-fetch-mode")
+        ):
+            reason = "pages of other sites are not allowed here"
         if reason is not None:
             await self._failures.response(RefusedError(reason))(scope, receive, send)
             return
