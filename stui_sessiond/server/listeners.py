@@ -226,6 +226,7 @@ class Server:
             lifespan="off",
             log_config=None,
             access_log=False,
+            proxy_headers=False,  # who says what they like about addresses and schemes is believed nothing
             server_header=False,
             timeout_graceful_shutdown=2,
         )

@@ -98,7 +98,11 @@ class WebProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop."""
         self._stop_timer()
-        self._running = None
+        running, self._running = self._running, None
+        if running is not None:  # the library tells the newest request alone
+            running.disconnected = True
+            running.message_event.set()
+        self.pipeline.clear()
         super().connection_lost(exc)
         if self._ticket is not None:
             self._ticket.leave()

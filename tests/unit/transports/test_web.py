@@ -1,9 +1,12 @@
 """What a stranger cannot make the HTTP port hold: heads, trailers, requests behind one another, silence."""
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
+import uvloop
 from structlog.testing import capture_logs
 
 from stui_sessiond.transports.web import HEAD_BYTES, MAX_WAITING
@@ -127,3 +130,49 @@ async def test_client_that_leaves_in_the_middle_of_a_body_is_no_failure() -> Non
                 await until(lambda: running.daemon.server.admission.connections == 1)
             await until(lambda: not running.daemon.server.admission.connections)
         assert [line for line in lines if line["log_level"] in {"warning", "error"}] == []
+
+
+async def leave_behind_one_another() -> list[str]:
+    """Two requests wait, one behind the other, when the client leaves; give what the log complains of in the end."""
+    async with running_daemon(server={"http": "127.0.0.1:0", "auth": "none"}) as running, running.image() as image:
+        with capture_logs() as lines:
+            async with http_peer(running.ready.http) as peer:
+                peer.ask("POST", "/rpc", b'{"id":"a","command":"evaluate","parameters":{"code":"1"}}')
+                peer.write(GET)
+                request = await image.hear()
+            await until(lambda: not running.daemon.server.admission.connections)
+            result = {"result": "1", "result_type": "SmallInteger", "execution_time": 0, "has_error": False}
+            image.say({"id": request["id"], "status": "success", "result": result})
+            await until(lambda: running.daemon.server.counts().total == 1)  # the image
+            async with http_peer(running.ready.http) as another:
+                another.write(GET)
+                await another.response()
+        return [line["event"] for line in lines if line["log_level"] in {"warning", "error"}]
+
+
+@pytest.mark.parametrize("make_loop", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_client_that_leaves_with_requests_behind_one_another(
+    make_loop: Callable[[], asyncio.AbstractEventLoop],
+) -> None:
+    """The answer to the first has no place to go, and that is no failure; the second is not begun."""
+    with asyncio.Runner(loop_factory=make_loop) as runner:
+        assert runner.run(leave_behind_one_another()) == []
+
+
+async def test_headers_of_a_proxy_are_believed_nothing() -> None:
+    """Anybody can send them: neither the address in the audit log nor what is our own origin comes from them."""
+    async with running_daemon(server={"http": "127.0.0.1:0"}, audited=True) as running:
+        async with http_peer(running.ready.http) as peer:
+            peer.ask("GET", "/healthz", Origin=f"https://{running.ready.http}", X_Forwarded_Proto="https")
+            assert (await peer.response()).status == 403
+            peer.ask("GET", "/metrics", Authorization="Bearer wrong", X_Forwarded_For="192.0.2.6")
+            assert (await peer.response()).status == 401
+        folder = Path(str(running.daemon.settings.server.data_dir)) / "audit"
+        await until(lambda: "peer.refused" in text_of(folder))
+        assert "192.0.2.6" not in text_of(folder)
+        assert '"address":"127.0.0.1:' in text_of(folder)
+
+
+def text_of(folder: Path) -> str:
+    """All that is in the audit log."""
+    return "".join(file.read_text("utf-8") for file in folder.glob("*.jsonl"))
