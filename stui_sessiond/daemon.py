@@ -243,6 +243,7 @@ class Daemon:
             connections=greeting,
             quotas=self._quotas,
             running=running,
+            transitions=machines.totals,
             images=self.images,
             storage=lambda: self.storage.gauges() if isinstance(self.storage, FileStorage) else None,
             audit=lambda: self.audit.state if isinstance(self.audit, FileAudit) else None,

@@ -105,6 +105,8 @@ class Process:
         self._restart = asyncio.Event()
         self._stop = asyncio.Event()
         self._terms = 0
+        self._successor: Successor | None = None
+        """Who gets ready to take over, or does."""
         sockets = {kind: given.sockets for kind, given in launched.inherited.items()}
         managed = [kind for kind, given in launched.inherited.items() if given.managed]
         self._daemon = Daemon(launched.settings, handed=Handed(sockets, managed))
@@ -184,16 +186,41 @@ class Process:
         self._notifier.reloading()
         self._notifier.status("another process gets ready to take over")
         try:
-            successor = Successor.start(self._estate(), os.environ)
+            successor = self._successor = Successor.start(self._estate(), os.environ)
         except SuccessionError as error:
             return self._not_handed_over(str(error))
-        try:
-            await self._hear(successor, "prepared", PREPARE_S)
-        except SuccessionError as error:
-            await asyncio.to_thread(successor.end)
-            return self._not_handed_over(str(error))
-        await self._daemon.storage.checkpoint()
+        reason = await self._prepared(successor)
+        if reason is None:
+            await self._daemon.storage.checkpoint()
+            reason = self._unwanted()
+        if reason is not None:
+            await self._end(successor)
+            return self._not_handed_over(reason)
         return await self._let_go(successor)
+
+    async def _prepared(self, successor: Successor) -> str | None:
+        """Wait until it is prepared, or until this daemon is to stop; tell what is in the way, if anything."""
+
+        async def hear() -> str | None:
+            try:
+                await self._hear(successor, "prepared", PREPARE_S)
+            except SuccessionError as error:
+                return str(error)
+            return None
+
+        waiting = [self._tasks.start(hear(), "preparing"), self._tasks.start(self._stop.wait(), "asked")]
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        for task in waiting:
+            task.cancel()
+        await asyncio.wait(waiting)  # nobody listens to the channel any more when it is closed
+        return self._unwanted() or waiting[0].result()
+
+    def _unwanted(self) -> str | None:
+        return "the daemon was told to stop meanwhile" if self._stop.is_set() else None
+
+    async def _end(self, successor: Successor) -> None:
+        await asyncio.to_thread(successor.end)
+        self._successor = None
 
     async def _let_go(self, successor: Successor) -> bool:
         sockets = dict(self._daemon.server.sockets)
@@ -205,7 +232,7 @@ class Process:
         try:
             ready = await self._hear(successor, "ready", TAKE_OVER_S)
         except SuccessionError as error:
-            await asyncio.to_thread(successor.end)
+            await self._end(successor)
             return await self._take_back(sockets, str(error))
         pause_s, stopping_s = time.monotonic() - began, stopped - began
         _log.info("succession.handed_over", pid=ready.pid, pause_s=round(pause_s, 3), stopping_s=round(stopping_s, 3))
@@ -213,6 +240,9 @@ class Process:
         self._notifier.tell(f"MAINPID={ready.pid}")
         await asyncio.to_thread(self._notifier.settle)
         successor.channel.say(Word("done"))
+        if self._stop.is_set() and not self._daemon.disk_failed:  # who stops this process means the daemon
+            _log.info("succession.stop_passed_on", pid=ready.pid)
+            successor.stop()
         successor.release()
         return True
 
@@ -255,7 +285,12 @@ class Process:
         path = config.unix_path(self._launch.settings.server).with_name(OUTCOME_FILE)
         new = path.with_name(f"{path.name}.new")
         try:
-            new.write_text(outcome.as_json(), "utf-8")
+            new.unlink(missing_ok=True)
+            made = os.open(
+                new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600
+            )  # the folder may be one for all, as /tmp is
+            with os.fdopen(made, "w", encoding="utf-8") as file:
+                file.write(outcome.as_json())
             new.replace(path)
         except OSError as error:
             _log.warning("succession.no_outcome_file", path=str(path), reason=error.strerror)
@@ -276,15 +311,21 @@ class Process:
     def _terminated(self) -> None:
         self._terms += 1
         if self._terms > 2:  # noqa: PLR2004 -- the third
-            os._exit(128 + signal.SIGTERM)
+            self._exit(128 + signal.SIGTERM)
         if self._terms > 1:
             self._daemon.server.hurried.set()
         self._stop.set()
 
     def _interrupted(self) -> None:
         if self._stop.is_set():
-            os._exit(128 + signal.SIGINT)
+            self._exit(128 + signal.SIGINT)
         self._stop.set()
+
+    def _exit(self, code: int) -> None:
+        """End at once, and whoever takes over with it."""
+        if self._successor is not None:
+            self._successor.kill()
+        os._exit(code)
 
     def _reload(self) -> None:
         try:

@@ -35,7 +35,9 @@ def write_ready(path: Path, ready: Ready) -> None:
     """
     new = path.with_name(f"{path.name}.new")
     try:
-        new.write_bytes(msgspec.json.encode(ready) + b"\n")
+        new.unlink(missing_ok=True)
+        with new.open("xb") as file:  # made anew: the folder may be one for all, and what lies there is not followed
+            file.write(msgspec.json.encode(ready) + b"\n")
         new.replace(path)
     except OSError as error:
         msg = f"server.ready_file: cannot write {path}: {error.strerror or error}"

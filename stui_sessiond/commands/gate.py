@@ -89,8 +89,8 @@ class SessionGate:
         """Go on only if the caller has the role that the command takes, and nobody else drives.
 
         A caller that named itself has to be the owner, or be let in by it. One that did not is known by nothing but
-        the session's id, which is a secret; where a state machine says who may see and do what, that is good for the
-        default view and no more. A session that is not there is for the command to tell.
+        the session's id; where a state machine says who may see and do what, that is good for the default view and no
+        more. A session that is not there is for the command to tell.
 
         Raises:
             SessionNotSharedError, NotDrivingError: it may not.
@@ -99,12 +99,11 @@ class SessionGate:
         if entry is None:
             return
         needed = descriptor.session_role or "none"
-        if caller.client_id is not None and caller.role != "observer":
-            role = entry.header.role_of(caller.client_id)
+        client_id = caller.confined_to
+        if client_id is not None:
+            role = entry.header.role_of(client_id)
             if _RANKS.index(role) < _RANKS.index(needed):
-                msg = (
-                    f"{descriptor.command} takes the role `{needed}` in the session; {caller.client_id!r} has `{role}`"
-                )
+                msg = f"{descriptor.command} takes the role `{needed}` in the session; {client_id!r} has `{role}`"
                 raise SessionNotSharedError(msg, session_id=session_id, role=role, needed=needed)
         elif entry.header.machine_version and caller.client_id is None and needed in {"editor", "owner"}:
             msg = f"the session has a state machine: say hello with a `client_id` for {descriptor.command}"

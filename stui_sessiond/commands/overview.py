@@ -128,10 +128,10 @@ class OverviewCommands:
     # ---- connections
 
     def list_connections(self, caller: Caller, asked: wire.ListConnections) -> wire.ListConnectionsResult:
-        """Carry out `list_connections`: who named itself, and is no observer, sees its own."""
+        """Carry out `list_connections`: who may not look at every session sees its own."""
         rows = self._host().outlines()
-        if caller.client_id is not None and caller.role != "observer":
-            rows = [row for row in rows if row.client_id == caller.client_id]
+        if caller.confined_to is not None:
+            rows = [row for row in rows if row.client_id == caller.confined_to]
         rows = sorted(rows, key=lambda row: (row.since, row.connection_id or ""), reverse=True)
         return wire.ListConnectionsResult(list(rows[asked.offset : asked.offset + asked.limit]), len(rows))
 

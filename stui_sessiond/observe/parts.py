@@ -1,6 +1,6 @@
 """Of what do the metrics tell? Put together by `daemon`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import msgspec
 
@@ -25,6 +25,8 @@ class ObservedParts(msgspec.Struct, frozen=True, kw_only=True):
     connections: ConnectionCommands
     quotas: Quotas
     running: RunningTable
+    transitions: Mapping[str, int]
+    """Of all state machines, by outcome."""
     images: ImageRegistry
     storage: Callable[[], StorageGauges | None]
     """None: it is in memory alone."""

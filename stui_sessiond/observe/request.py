@@ -1,4 +1,4 @@
-"""What do the metrics tell of requests, and of code that images were asked to run?"""
+"""What do the metrics tell of requests, of code that images were asked to run, and of transitions of state machines?"""
 
 from collections.abc import Iterator
 
@@ -49,6 +49,12 @@ def families(parts: ObservedParts) -> Iterator[Metric]:
         evaluations.took,
     )
     yield gauge("evaluations_running", "Requests of sessions that run code and have not ended.", len(parts.running))
+    yield counters(
+        "state_transitions",
+        "Transitions of state machines that were asked for, by what came of it: applied, or the code of the error.",
+        ("outcome",),
+        (((outcome,), count) for outcome, count in parts.transitions.items()),
+    )
 
 
 def _outcomes(parts: ObservedParts) -> Labelled:

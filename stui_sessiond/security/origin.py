@@ -14,6 +14,19 @@ EVERYWHERE = frozenset({"0.0.0.0", "::"})  # noqa: S104 -- not listened on here:
 HTTPS_PORT = 443
 
 
+FOREIGN_SITES = frozenset({"cross-site", "same-site"})
+"""What browsers call pages that are not ours (Fetch Metadata). Another port of this machine is of the same site."""
+
+
+def of_foreign_page(origins: Sequence[str], sites: Sequence[str], modes: Sequence[str]) -> bool:
+    """Tell whether a page of another site has a browser ask without saying which page it is, as for an image.
+
+    It could not read the answer; but a stream it begins is there. To go to our page by a link is something else.
+    Whoever says `Origin` is looked up by that.
+    """
+    return not origins and not FOREIGN_SITES.isdisjoint(sites) and list(modes) != ["navigate"]
+
+
 def allowed_hosts(host: str, port: int, extra: Collection[str], certified: Collection[str] = ()) -> frozenset[str]:
     """List the values `Host` may have for a listener on `host:port`.
 

@@ -35,6 +35,10 @@ GOODBYE_S = 1.0
 MAX_GOODBYES = 64
 """How many are told why at once; the others are cut off."""
 
+LET_IN_S = 0.1
+"""How long the end waits for those who are being let in. To cut one off in the middle leaves a connection of which its
+pipe hears no more; without TLS it takes a turn of the loop or two."""
+
 SHUTDOWN_S = 5.0
 """How long the peer may take to answer the end of TLS."""
 
@@ -67,6 +71,7 @@ class Door:
         self._certificate = certificate
         self._handshake_s = handshake_s
         self._tasks = TaskOwner(f"door.{kind}")
+        self._arriving = TaskOwner(f"door.{kind}.arriving")
         self._goodbyes = 0
         self._logged: dict[str, tuple[float, int]] = {}
 
@@ -80,23 +85,28 @@ class Door:
     async def close(self) -> None:
         """Accept nobody any more; those who are in stay."""
         await self._tasks.close()
+        await self._arriving.drain(LET_IN_S)
+        await self._arriving.close()
         for sock in self._sockets:
             sock.close()
 
     async def _accept(self, listening: socket.socket) -> None:
-        loop = asyncio.get_running_loop()
         while True:
-            try:
-                connection, place = await loop.sock_accept(listening)
+            try:  # nothing is awaited here: whoever is accepted is not lost when the end comes
+                connection, place = listening.accept()
+            except BlockingIOError:
+                await _readable(listening)
+                continue
             except ConnectionError:
                 continue  # it was gone before it was in
             except OSError as error:  # no descriptors or no memory left: those who are in go on
                 self._warn("door.cannot_accept", reason=error.strerror)
                 await asyncio.sleep(RETRY_S)
                 continue
+            connection.settimeout(0)
             ticket = self._admission.enter(place[0])
             if isinstance(ticket, Ticket):
-                self._tasks.start(self._let_in(connection, ticket), "handshake")
+                self._arriving.start(self._let_in(connection, ticket), "handshake")
             else:
                 self._warn("door.refused", reason=ticket, address=place[0])
                 self._turn_away(connection, ticket)

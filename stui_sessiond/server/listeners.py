@@ -226,6 +226,7 @@ class Server:
             lifespan="off",
             log_config=None,
             access_log=False,
+            proxy_headers=False,  # who says what they like about addresses and schemes is believed nothing
             server_header=False,
             timeout_graceful_shutdown=2,
         )
@@ -416,7 +417,10 @@ class Server:
         await self.tasks.close()
         await self.relayed.close()
         for peer in list(self._peers):
-            peer.close(reason)
+            try:
+                peer.close(reason)
+            except Exception:  # noqa: BLE001 -- one connection must not keep the store from being closed
+                _log.exception("peer.close_failed", connection_id=peer.connection_id)
         for name in list(self._parked):
             self._let_go(name)
         if self._uvicorn is not None:

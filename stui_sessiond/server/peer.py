@@ -146,6 +146,16 @@ class Peer:
         pipe.limit_messages(self._limit_bytes, strict=must_greet)
 
     @property
+    def confined_to(self) -> str | None:
+        """The client whose role decides what it may look at: its own, unless it is an observer whose token allows all.
+
+        A token that is for some clients is so in every role; otherwise its holder would see all as an observer.
+        """
+        principal = self.principal
+        sees_all = self.role == "observer" and not (principal is not None and principal.bound)
+        return None if sees_all else self.client_id
+
+    @property
     def token_name(self) -> str | None:
         """The name of its token; the daemon's own user has none."""
         principal = self.principal

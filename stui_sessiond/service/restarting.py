@@ -34,7 +34,7 @@ def restart(path: Path, patience_s: float) -> Outcome:
     Raises:
         RestartError: it did not; if it was there before, it still serves.
     """
-    pid, version = _who(path)
+    pid, user, version = _who(path)
     if version < SINCE:
         shown = ".".join(map(str, version))
         msg = f"the daemon is of version {shown}, which cannot hand over; stop it and start the new one"
@@ -48,7 +48,7 @@ def restart(path: Path, patience_s: float) -> Outcome:
         raise RestartError(msg) from error
     until = time.monotonic() + patience_s
     while time.monotonic() < until:
-        outcome = _read(told) if _stamp(told) != before else None
+        outcome = _read(told, user) if _stamp(told) != before else None
         if outcome is not None and outcome.state == "taken_over":
             return outcome
         if outcome is not None and outcome.state == "failed":
@@ -59,8 +59,8 @@ def restart(path: Path, patience_s: float) -> Outcome:
     raise RestartError(msg)
 
 
-def _who(path: Path) -> tuple[int, tuple[int, ...]]:
-    """Ask who listens at the socket: the system knows the process, the daemon its version."""
+def _who(path: Path) -> tuple[int, int | None, tuple[int, ...]]:
+    """Ask who listens at the socket: the system knows the process and its user, the daemon its version."""
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
             sock.settimeout(ASK_S)
@@ -68,19 +68,19 @@ def _who(path: Path) -> tuple[int, tuple[int, ...]]:
             sock.sendall(b'{"id":"1","command":"hello","parameters":{"role":"client"}}\n')
             with sock.makefile("rb") as stream:
                 answer = json.loads(stream.readline())
-            return _process(sock), tuple(int(part) for part in answer["result"]["server_version"].split(".")[:3])
+            return *_process(sock), tuple(int(part) for part in answer["result"]["server_version"].split(".")[:3])
     except (OSError, ValueError, KeyError, TypeError) as error:
         msg = f"no daemon answers at {path}: {error}"
         raise RestartError(msg) from error
 
 
-def _process(sock: socket.socket) -> int:
-    """Tell which process listens at the other end."""
+def _process(sock: socket.socket) -> tuple[int, int | None]:
+    """Tell which process listens at the other end, and, where the system says so, of which user."""
     if sys.platform == "darwin":
         pid: int = struct.unpack("i", sock.getsockopt(0, 2, 4))[0]  # SOL_LOCAL, LOCAL_PEERPID
-        return pid
+        return pid, None
     found: tuple[int, int, int] = struct.unpack("3i", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
-    return found[0]
+    return found[0], found[1]
 
 
 def _stamp(path: Path) -> tuple[int, int] | None:
@@ -91,7 +91,10 @@ def _stamp(path: Path) -> tuple[int, int] | None:
     return found.st_mtime_ns, found.st_ino
 
 
-def _read(path: Path) -> Outcome | None:
+def _read(path: Path, user: int | None) -> Outcome | None:
+    """Read what the daemon's user has written there; the folder may be one in which everybody can, as /tmp is."""
     with contextlib.suppress(OSError, msgspec.DecodeError):
+        if user not in {None, path.lstat().st_uid}:
+            return None
         return msgspec.json.decode(path.read_bytes(), type=Outcome)
     return None

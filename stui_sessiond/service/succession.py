@@ -154,6 +154,14 @@ class Successor:
             self._process.kill()
             self._process.wait()
 
+    def stop(self) -> None:
+        """Have it stop in order."""
+        self._process.terminate()
+
+    def kill(self) -> None:
+        """End it at once."""
+        self._process.kill()
+
     def release(self) -> None:
         """It is on its own from now on; this process ends before it."""
         self._process.returncode = 0  # Popen would complain that nobody waits for it

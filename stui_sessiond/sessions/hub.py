@@ -40,6 +40,10 @@ class Subscriber(Protocol):
         """The role it said it has."""
 
     @property
+    def confined_to(self) -> str | None:
+        """The client whose role in a session decides whether it may look; None: it may look at every session."""
+
+    @property
     def token_name(self) -> str | None:
         """The name of its token, if it was let in by one."""
 
@@ -302,9 +306,9 @@ class Hub:
 
 
 def may_hear(subscriber: Subscriber, header: SessionHeader) -> bool:
-    """Tell whether somebody who listens to a topic hears of a session: who named itself, if it has a role in it."""
-    client_id = subscriber.client_id
-    return client_id is None or subscriber.role == "observer" or header.role_of(client_id) != "none"
+    """Tell whether somebody who listens to a topic, or lists sessions, hears of one: who is confined needs a role."""
+    client_id = subscriber.confined_to
+    return client_id is None or header.role_of(client_id) != "none"
 
 
 def topics_of(header: SessionHeader) -> list[Topic]:

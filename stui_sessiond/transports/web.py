@@ -25,7 +25,12 @@ from stui_sessiond.transports.stream import StreamPipe, tune_tcp
 _log = structlog.get_logger(__name__)
 
 HEAD_BYTES = 16 * 1024
-"""Request line and headers: a browser sends along all cookies of `localhost`, which none of ours are."""
+"""Request line, headers and trailers of a request: a browser sends along all cookies of `localhost`, which none of ours
+are. Also what is read of it without anything coming of it: the parser keeps what it has not understood yet."""
+
+MAX_WAITING = 64
+"""Requests that wait behind the one that is answered, as many as a socket may have under way. The parser makes requests
+of all that was read at once, which may be thousands."""
 
 BODY_SLACK_BYTES = 64 * 1024
 """A body may be so much longer than a message before the connection is cut: whoever reads it says what is wrong."""
@@ -58,6 +63,9 @@ class WebProtocol(HttpToolsProtocol):
         """The request that is being answered."""
         self._in_head = True
         self._head_bytes = 0
+        self._pending_bytes = 0
+        """What was read of a head that is not complete, or, in a body, since the parser last gave us something."""
+        self._parsed = False
         self._body_bytes = 0
         self._most_bytes = message_bytes + BODY_SLACK_BYTES
 
@@ -73,20 +81,28 @@ class WebProtocol(HttpToolsProtocol):
         """Read, and count."""
         if self.transport.is_closing():
             return
-        if self._in_head:
-            if not self._head_bytes and data.startswith(TLS_HANDSHAKE):
-                _log.warning("tls.at_plain_port", listener="http", address=self._ticket and self._ticket.address)
-                self.transport.abort()
-                return
-            self._head_bytes += len(data)
+        if self._in_head and not (self._head_bytes or self._pending_bytes) and data.startswith(TLS_HANDSHAKE):
+            _log.warning("tls.at_plain_port", listener="http", address=self._ticket and self._ticket.address)
+            self.transport.abort()
+            return
+        in_head, self._parsed = self._in_head, False
+        self._pending_bytes += len(data)
         super().data_received(data)
-        if self._in_head and self._head_bytes > HEAD_BYTES:
-            self._refuse(431, f"the headers have more than {HEAD_BYTES} bytes")
+        if self._parsed and not in_head:
+            self._pending_bytes = 0
+        if max(self._head_bytes, self._pending_bytes) > HEAD_BYTES:
+            self._refuse_head()
+        elif not self._parsed and self._timer is None and self._is_idle():
+            self._start_timer()  # empty lines between requests end the wait for the next one, and begin none
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop."""
         self._stop_timer()
-        self._running = None
+        running, self._running = self._running, None
+        if running is not None:  # the library tells the newest request alone
+            running.disconnected = True
+            running.message_event.set()
+        self.pipeline.clear()
         super().connection_lost(exc)
         if self._ticket is not None:
             self._ticket.leave()
@@ -96,17 +112,38 @@ class WebProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """A request begins."""
         super().on_message_begin()
-        self._in_head, self._body_bytes = True, 0
+        self._in_head, self._head_bytes, self._body_bytes = True, 0, 0
         if self._timer is None:
             self._start_timer()
 
+    def on_url(self, url: bytes) -> None:
+        """Part of what it asks for is here."""
+        if self._count_head(len(url)):
+            super().on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """One of its headers or trailers is here."""
+        if self._count_head(len(name) + len(value) + 4):
+            super().on_header(name, value)
+
     def on_headers_complete(self) -> None:
         """Its headers are here."""
-        self._in_head, self._head_bytes = False, 0
+        self._parsed = True
+        if self.transport.is_closing():
+            return
+        if len(self.pipeline) >= MAX_WAITING:
+            _log.warning("http.too_many_waiting", address=self._ticket and self._ticket.address)
+            self.pipeline.clear()
+            self.transport.close()
+            return
+        self._in_head, self._pending_bytes = False, 0
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
         """Part of its body is here."""
+        self._parsed = True
+        if self.transport.is_closing():
+            return
         self._body_bytes += len(body)
         if self._body_bytes > self._most_bytes:
             self._refuse(413, f"the body has more than {self._most_bytes} bytes")
@@ -115,8 +152,17 @@ class WebProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """It is complete."""
+        self._parsed = self._in_head = True  # the next thing is another one
+        self._head_bytes = self._pending_bytes = 0
         self._stop_timer()
-        super().on_message_complete()
+        if not self.transport.is_closing():
+            super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        """It is answered. While others wait behind it nothing more is read, or they would be more and more."""
+        super().on_response_complete()
+        if self.pipeline:
+            self.flow.pause_reading()
 
     def handle_websocket_upgrade(self) -> None:
         """Hand the connection to the WebSocket, which has its own bounds."""
@@ -163,12 +209,31 @@ class WebProtocol(HttpToolsProtocol):
         _log.warning("http.too_slow", address=self._ticket and self._ticket.address)
         self._refuse(408, f"a request has to be complete within {self._request_s:g} s")
 
+    def _count_head(self, size: int) -> bool:
+        """Count a part of the head, or of the trailers; tell whether it is taken."""
+        self._parsed = True
+        self._head_bytes += size
+        if self._head_bytes > HEAD_BYTES:
+            self._refuse_head()
+        return not self.transport.is_closing()
+
+    def _refuse_head(self) -> None:
+        self._refuse(431, f"the headers have more than {HEAD_BYTES} bytes")
+
+    def _is_idle(self) -> bool:
+        """Tell whether no request is being answered."""
+        return self._running is None or self._running.response_complete
+
     def _refuse(self, status: int, text: str) -> None:
-        if not self.transport.is_closing():
-            cycle: RequestResponseCycle | None = self.cycle
-            if cycle is None or cycle.response_complete or not cycle.response_started:
-                self.transport.write(plain_answer(status, text))
-            self.transport.close()
+        """Close, and say why, unless that would be taken for the answer to another request, or be a second one."""
+        if self.transport.is_closing():
+            return
+        running = self._running
+        mine = running is not None and running is self.cycle and not (self._in_head or running.response_started)
+        if mine or (self._in_head and self._is_idle()):
+            self.transport.write(plain_answer(status, text))
+        self.pipeline.clear()
+        self.transport.close()
 
 
 class HttpServer(uvicorn.Server):

@@ -25,4 +25,4 @@ def make_app(parts: WebParts) -> ASGIApp:
     )
     app.router.redirect_slashes = False
     app.add_exception_handler(Exception, failures.handle_fault)
-    return Guard(app, parts.server.hosts, parts.server.rules.origins, failures)
+    return Guard(app, parts.callers.check_address, parts.server.hosts, parts.server.rules.origins, failures)

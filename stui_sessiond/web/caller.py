@@ -24,6 +24,7 @@ from stui_sessiond.server.rights import rights_in_role
 
 if TYPE_CHECKING:
     from starlette.requests import Request
+    from starlette.types import Scope
 
 _log = structlog.get_logger(__name__)
 
@@ -58,7 +59,6 @@ class Callers:
         ticket: Ticket = request.scope["state"]["ticket"]
         actor = Actor(transport="http", address=shown_address(request))
         try:
-            self._check_address(ticket)
             principal = self._principal(request, ticket)
         except RefusedError as error:
             self._audit.record("peer.refused", actor, outcome=error.code)
@@ -74,11 +74,19 @@ class Callers:
         ticket.known()
         return Asker(principal, client_id, rights, actor.address)
 
-    def _check_address(self, ticket: Ticket) -> None:
-        if not self._access.rules.addresses.admits(ticket.address):
-            _log.warning("peer.address_not_allowed", address=ticket.address)
-            msg = "the operator's lists do not let this address in"
-            raise RefusedError(msg)
+    def check_address(self, scope: "Scope") -> None:
+        """Go on only if the operator's lists let the address in, whatever it asks for.
+
+        Raises:
+            RefusedError: they do not; it is in the audit log.
+        """
+        ticket: Ticket = scope["state"]["ticket"]
+        if self._access.rules.addresses.admits(ticket.address):
+            return
+        _log.warning("peer.address_not_allowed", address=ticket.address)
+        error = RefusedError("the operator's lists do not let this address in")
+        self._audit.record("peer.refused", Actor(transport="http", address=_shown(scope["client"])), outcome=error.code)
+        raise error
 
     def _principal(self, request: "Request", ticket: Ticket) -> Principal:
         if not self._token_needed:
@@ -107,9 +115,13 @@ def _require(right: str, rights: frozenset[str], request: "Request") -> None:
 
 def shown_address(request: "Request") -> str | None:
     """Write who is at the other end as other transports do."""
-    if request.client is None:
+    return _shown(request.client)
+
+
+def _shown(place: tuple[str, int] | None) -> str | None:
+    if place is None:
         return None
-    host, port = request.client
+    host, port = place
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 

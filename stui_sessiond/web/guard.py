@@ -1,17 +1,17 @@
-"""May this request come in at all? Host, Origin and Content-Type, before anything else looks at it.
+"""May this request come in at all? Address, Host, Origin and Content-Type, before anything else looks at it.
 
 A page of another origin that the operator's list names is told by CORS headers (Fetch standard, section 3.2) that it
 may read. Others are refused; so is every request that a page could send without having been told.
 """
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from stui_sessiond.errors import RefusedError, WireError
-from stui_sessiond.security.origin import refusal
+from stui_sessiond.security.origin import of_foreign_page, refusal
 from stui_sessiond.web.failure import Failures
 
 JSON_TYPES = frozenset({"application/json", "application/json; charset=utf-8", "application/json;charset=utf-8"})
@@ -27,19 +27,38 @@ _MAY_READ = "Retry-After, WWW-Authenticate"
 
 
 class Guard:
-    """Lets in only requests that name this server and come from no foreign page."""
+    """Lets in only requests that name this server, and come from an address that may, and from no foreign page."""
 
-    def __init__(self, app: ASGIApp, hosts: Collection[str], origins: Collection[str], failures: Failures) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        check_address: Callable[[Scope], None],
+        hosts: Collection[str],
+        origins: Collection[str],
+        failures: Failures,
+    ) -> None:
         self._app = app
+        self._check_address = check_address
         self._hosts = hosts
         self._origins = origins
         self._failures = failures
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Look at a request."""
+        try:
+            self._check_address(scope)
+        except RefusedError as refused:
+            response = self._failures.response(refused)
+            response.headers["Connection"] = "close"  # as over the other transports
+            await response(scope, receive, send)
+            return
         headers = Headers(scope=scope)
         origins = headers.getlist("origin")
         reason = refusal(headers.getlist("host"), origins, self._hosts, self._origins, scope["scheme"])
+        if reason is None and of_foreign_page(
+            origins, headers.getlist("sec-fetch-site"), headers.getlist("sec-fetch-mode")
+        ):
+            reason = "pages of other sites are not allowed here"
         if reason is not None:
             await self._failures.response(RefusedError(reason))(scope, receive, send)
             return

@@ -1,6 +1,6 @@
 """`POST /rpc`: one message in, its answer out. The same peer, dispatcher, limits and rights as over a socket."""
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
@@ -17,7 +17,10 @@ def routes(parts: WebParts) -> list[Route]:
 
     async def rpc(request: Request) -> Response:
         asker = parts.callers.who(request, "connect")
-        payload = await _read_body(request, parts.server.limits.messages.client_bytes)
+        try:
+            payload = await _read_body(request, parts.server.limits.messages.client_bytes)
+        except ClientDisconnect:
+            return Response()  # nobody hears of it: it left in the middle
         pipe = OncePipe(asker.address, request.scope["state"]["ticket"])
         peer = parts.server.enter(pipe, asker.principal, asker.client_id, lasting=False)
         try:

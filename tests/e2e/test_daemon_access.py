@@ -236,32 +236,42 @@ def test_first_line_that_is_no_message_ends_a_tcp_connection(open_daemon: Daemon
 # ---- what is left of connections
 
 
+def visit(daemon: Daemon, session: str, number: int) -> None:
+    """Come and go, over one transport or another, in one way or another."""
+    if number % 5 in {3, 4}:
+        host = "Host: {}:{}\r\n".format(*daemon.place("http"))
+        stream = f"GET /events?session_id={session}&client_id=visitor HTTP/1.1\r\n{host}\r\n"
+        post = f"POST /rpc HTTP/1.1\r\n{host}Content-Type: application/json\r\nExpect: 100-continue\r\n"
+        half_a_post = f'{post}Content-Length: 60\r\n\r\n{{"id":'
+        with socket.create_connection(daemon.place("http"), DEADLINE_S) as page:
+            page.sendall((half_a_post if number % 5 == 4 else stream).encode())
+            if number % 2:  # the others go before they have read anything
+                assert page.recv(1) == b"H"
+        return
+    if number % 5 == 0:
+        with connect(web_url(daemon)) as web:
+            assert ask(web, "subscribe", session_id=session)["status"] == "success"
+            if number % 2:
+                web.socket.shutdown(socket.SHUT_RDWR)
+        return
+    place = daemon.socket_path if number % 5 == 1 else daemon.place("lines")
+    with Connection(place) as client:
+        client.result("hello", role="client", client_id="visitor" if number % 4 else None)
+        client.result("subscribe", session_id=session)
+        if number % 2:
+            client.start("update_session_state", session_id=session, state_data={"n": number})
+
+
 def test_connections_leave_nothing_behind(open_daemon: Daemon) -> None:
     """Two hundred clients that come and go, some rudely, leave no descriptor and no connection behind."""
-    session = ""
-
-    def visit(number: int) -> None:
-        if number % 3 == 0:
-            with connect(web_url(open_daemon)) as web:
-                assert ask(web, "subscribe", session_id=session)["status"] == "success"
-                if number % 2:
-                    web.socket.shutdown(socket.SHUT_RDWR)
-            return
-        place = open_daemon.socket_path if number % 3 == 1 else open_daemon.place("lines")
-        with Connection(place) as client:
-            client.result("hello", role="client", client_id="visitor" if number % 4 else None)
-            client.result("subscribe", session_id=session)
-            if number % 2:
-                client.start("update_session_state", session_id=session, state_data={"n": number})
-
     with Connection(open_daemon.socket_path) as watcher:
         session = watcher.new_session(client_id="visitor")
-        for number in range(6):
-            visit(number)
+        for number in range(10):
+            visit(open_daemon, session, number)
         watcher.result("subscribe", session_id=session)
         settled = open_daemon.descriptors()
         for number in range(ROUNDS):
-            visit(number)
+            visit(open_daemon, session, number)
         # what the rounds left is gone once the daemon has read the ends of all of them
         for _ in range(1000):
             statistics = watcher.result("get_session_statistics")

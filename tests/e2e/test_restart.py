@@ -169,6 +169,42 @@ def test_restart_that_fails_late_is_taken_back(home: Path) -> None:
             assert client.result("restore_session", session_id=session)["session_state"] == {"a": 1}
 
 
+def test_sigterm_while_another_process_gets_ready_ends_both(home: Path) -> None:
+    """Whoever stops the process means the daemon: nobody takes over, and nothing is left running."""
+    with Line(home) as daemon:
+        daemon.signal(signal.SIGUSR2)
+        daemon.wait_for("succession.preparing")
+        daemon.signal(signal.SIGTERM)
+        assert daemon.wait() == 0
+        assert "told to stop" in daemon.wait_for("succession.failed")["reason"]
+        assert "succession.handed_over" not in daemon.log
+        assert not daemon.socket_path.exists()
+
+
+def test_sigterm_while_another_process_opens_the_store_reaches_it(home: Path) -> None:
+    """It is too late to serve on: the new process takes over, hears of it, and stops in order."""
+    with Line(home) as daemon:
+        daemon.signal(signal.SIGUSR2)
+        daemon.wait_for("daemon.draining", hand_over=True)
+        daemon.signal(signal.SIGTERM)
+        assert daemon.wait() == 0  # the log is whole when both have ended
+        assert daemon.wait_for("succession.stop_passed_on")["pid"] != daemon.child.pid
+        assert daemon.log.count('"daemon.stopped"') == 2
+        assert not daemon.socket_path.exists()
+
+
+def test_restart_tells_its_outcome_to_its_user_alone(home: Path) -> None:
+    """It is written beside the socket, where others may be able to put files; what they put there is not followed."""
+    with Line(home) as daemon:
+        victim = home / "victim"
+        victim.write_text("kept", "utf-8")
+        told = daemon.socket_path.with_name("restart.json")
+        told.with_name("restart.json.new").symlink_to(victim)
+        assert daemon.restart().returncode == 0
+        assert victim.read_text("utf-8") == "kept"
+        assert told.stat().st_mode & 0o777 == 0o600
+
+
 def test_sigterm_twice_does_not_wait(home: Path) -> None:
     """The second SIGTERM cuts off what is waited for; the end is in order all the same."""
     with (

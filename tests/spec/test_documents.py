@@ -54,7 +54,7 @@ from stui_sessiond.sessions import (
 from stui_sessiond.settings import ServerSettings, Settings
 from stui_sessiond.storage import changes
 from stui_sessiond.storage.memory import MemoryStorage
-from stui_sessiond.transports import lines, stream, websocket
+from stui_sessiond.transports import lines, stream, web, websocket
 from stui_sessiond.transports.pipe import PipeLimits
 from stui_sessiond.wire.forms import ClosingEvent, command_name
 from stui_sessiond.wire.limits import MAX_DEPTH, MessageLimits
@@ -332,6 +332,8 @@ def test_programs_of_the_readme_work() -> None:
 FIXED = {
     "`json_depth`: nested arrays and objects in a message": MAX_DEPTH,
     "a message before a `hello` that is needed, bytes": MessageLimits().before_hello_bytes,
+    "request line, headers and trailers of an HTTP request, bytes": web.HEAD_BYTES,
+    "HTTP requests that wait behind another one, per connection": web.MAX_WAITING,
     "a name or an identifier, characters": validator.MAX_ID_CHARS,
     "tools with a context per session": validator.MAX_TOOLS,
     "operations in one JSON Patch": transitions.MAX_PATCH_OPERATIONS,

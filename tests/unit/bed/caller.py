@@ -38,6 +38,12 @@ class TestCaller(Listener):
         self.sent: list[bytes] = []
 
     @property
+    def confined_to(self) -> str | None:
+        """The client whose role decides what it may look at."""
+        bound = self.principal is not None and self.principal.bound
+        return self.client_id if bound else super().confined_to
+
+    @property
     def actor(self) -> Actor:
         """Who it is, for the audit log."""
         return Actor(client_id=self.client_id)

@@ -149,6 +149,11 @@ class Listener:
         self.behind: list[Subscription] = []
         self.gone: list[SessionId] = []
 
+    @property
+    def confined_to(self) -> str | None:
+        """The client whose role decides what it may look at."""
+        return None if self.role == "observer" else self.client_id
+
     def has_room(self) -> bool:
         """Tell whether another event is taken."""
         return self.room is None or self.room > 0

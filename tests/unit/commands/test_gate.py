@@ -70,6 +70,15 @@ async def test_gate_lets_observers_look() -> None:
         assert admits(gate, VIEW, session_id, TestCaller(client_id="eve", role="observer"))
 
 
+async def test_gate_holds_observers_to_the_clients_of_their_token() -> None:
+    """A token for some clients looks at what is theirs, or shared with them, in every role."""
+    async with a_gate() as (gate, _, session_id):
+        for client, sees in (("ada", True), ("tom", True), ("eve", False)):
+            caller = TestCaller(client_id=client, role="observer")
+            caller.principal = Principal(name="guest", clients=[client], token_id="t-1")
+            assert admits(gate, VIEW, session_id, caller) is sees
+
+
 async def test_gate_leaves_missing_sessions_to_the_command() -> None:
     """It knows nothing of them."""
     async with a_gate() as (gate, _, _session_id):

@@ -44,6 +44,15 @@ async def read(running: Running) -> Readings:
     return Readings(response.text)
 
 
+MACHINE = {
+    "format": 1,
+    "schema": {"type": "object"},
+    "initial": {"count": 0},
+    "transitions": [{"name": "step", "may_change": ["/count"]}],
+}
+"""A state machine whose owner may count."""
+
+
 async def some_life(running: Running) -> str:
     """Let a client and an image do a little of most things; give the id of a session."""
     async with running.talker() as client, running.image() as image:

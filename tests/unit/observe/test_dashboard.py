@@ -13,7 +13,7 @@ import pytest
 from stui_sessiond.storage.file import FileStorage
 from tests.unit.bed.daemon import running_daemon
 from tests.unit.observe import reference
-from tests.unit.observe.bed import OPEN, read, some_life
+from tests.unit.observe.bed import MACHINE, OPEN, read, some_life
 
 FOLDER = reference.ROOT / "examples" / "observe"
 promtool = shutil.which("promtool")
@@ -40,6 +40,8 @@ async def told(folder: Path) -> set[str]:
         async with running.talker() as client:
             await client.call("create_backup")
             await client.call("get_session_info", session_id="session_1_1_none")
+            counted = (await client.call("create_session", client_id="me", machine=MACHINE))["session_id"]
+            await client.call("apply_transition", session_id=counted, transition="step", change={"count": 1})
             client.write(b"{nonsense}\n")
             await client.hear()
             async with running.image():

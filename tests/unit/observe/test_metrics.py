@@ -20,7 +20,7 @@ from stui_sessiond.sessions.shelf import Entry
 from stui_sessiond.storage.file import FileStorage
 from tests.unit.bed.daemon import image_hello, running_daemon
 from tests.unit.bed.wait import until
-from tests.unit.observe.bed import OPEN, Readings, read, scrape, some_life
+from tests.unit.observe.bed import MACHINE, OPEN, Readings, read, scrape, some_life
 
 promtool = shutil.which("promtool")
 
@@ -153,6 +153,22 @@ async def test_code_is_counted_by_what_came_of_it() -> None:
     assert found.value("stui_evaluations_total", outcome="image_lost") == 1
     assert found.value("stui_evaluation_duration_seconds_count") == 2
     assert found.value("stui_images", condition="link_lost") == 1
+
+
+async def test_transitions_are_counted_by_what_came_of_them() -> None:
+    """Those of all sessions together: neither a session nor the name that somebody asked for is a label."""
+    async with running_daemon(server=OPEN) as running, running.talker() as client:
+        await client.call("hello", role="client", client_id="me")
+        for _ in range(2):
+            session_id = (await client.call("create_session", client_id="me", machine=MACHINE))["session_id"]
+            await client.call("apply_transition", session_id=session_id, transition="step", change={"count": 1})
+            for number in range(5):
+                await client.call("apply_transition", session_id=session_id, transition=f"made-up-{number}")
+            await client.call("apply_transition", session_id=session_id, transition="step", change={"other": 1})
+        found = await read(running)
+    assert found.value("stui_state_transitions_total", outcome="applied") == 2
+    assert found.value("stui_state_transitions_total", outcome="transition_unknown") == 10
+    assert len(found.families["stui_state_transitions"].samples) == 3
 
 
 async def test_subscribers_and_what_they_missed() -> None:

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from stui_sessiond.security import token as tokens
 from stui_sessiond.settings import AccessSettings, PolicySettings
 from tests.unit.bed.daemon import Running, running_daemon
+from tests.unit.bed.http import http_peer
 
 Json = dict[str, Any]
 
@@ -68,6 +69,22 @@ async def test_address_that_is_denied_is_closed_at_once() -> None:
             assert (await stranger.event())["data"]["name"] == "address_not_allowed"
         async with running.talker() as local:
             assert (await local.call("ping"))["status"] == "ready"
+
+
+@pytest.mark.parametrize(
+    "path", ["/healthz", "/readyz", "/metrics", "/ui/", "/ui/app.js", "/openapi.json", "/", "/rpc"]
+)
+async def test_address_that_is_denied_gets_nothing_over_http(path: str) -> None:
+    """Not even what takes no token, or what the operator opened to all; and it is told once for each connection."""
+    access, observe = {"addresses_deny": ["127.0.0.0/8"]}, {"metrics_open": True}
+    async with (
+        running_daemon(server={"http": "127.0.0.1:0"}, access=access, observe=observe) as running,
+        http_peer(running.ready.http) as stranger,
+    ):
+        stranger.ask("GET", path)
+        refused = await stranger.response()
+        assert (refused.status, refused.json["code"]) == (403, "permission_denied")
+        assert await stranger.ended()
 
 
 async def test_requests_beyond_the_rate_are_refused_with_a_time() -> None:

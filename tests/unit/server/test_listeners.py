@@ -1,19 +1,24 @@
 """Where peers come in: sockets that are taken, stale or ours alone, and the HTTP side of the port."""
 
 import asyncio
+import contextlib
 import json
 import socket
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import uvloop
 
 from stui_sessiond.daemon import Daemon
 from stui_sessiond.errors import ConfigError
+from stui_sessiond.server.listeners import Parting
 from stui_sessiond.settings import ServerSettings, Settings
 from stui_sessiond.storage.memory import MemoryStorage
 from tests.unit.bed.daemon import Running, running_daemon
+from tests.unit.bed.wait import until
 from tests.unit.bed.web import web_peer
 
 
@@ -178,3 +183,36 @@ async def test_websocket_on_the_http_port() -> None:
             peer.ws.send_close(1000)
             peer.flush()
             assert await peer.close_code() == 1000
+
+
+# ---- the end
+
+
+async def stopped_while_they_come(turns: int) -> tuple[int, int]:
+    """Stop a daemon so many turns of the loop after clients connected; tell how many are left, by two counts."""
+    server = {"lines": "127.0.0.1:0", "http": "127.0.0.1:0", "auth": "none"}
+    limits = {"unauthenticated_per_address": 64}
+    async with contextlib.AsyncExitStack() as stack:
+        running = await stack.enter_async_context(running_daemon(server=server, limits=limits))
+        for place in (running.ready.lines, running.ready.http):
+            host, _, port = str(place).rpartition(":")
+            for _ in range(20):
+                client = stack.enter_context(socket.socket())
+                client.settimeout(0)
+                client.connect_ex((host, int(port)))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        await running.daemon.server.drain(Parting())
+        server_side = running.daemon.server
+        await until(lambda: not server_side.counts().total and not server_side.admission.connections)
+        return server_side.counts().total, server_side.admission.connections
+
+
+@pytest.mark.parametrize("turns", range(14))
+@pytest.mark.parametrize("make_loop", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_end_while_connections_are_let_in(make_loop: Callable[[], asyncio.AbstractEventLoop], turns: int) -> None:
+    """Whenever the end begins, it comes: nobody who is half in stops it, and none of them is left over."""
+    with asyncio.Runner(loop_factory=make_loop) as runner:
+        began = time.monotonic()
+        assert runner.run(stopped_while_they_come(turns)) == (0, 0)
+        assert time.monotonic() - began < 1.5, "it waited for connections that had no end"

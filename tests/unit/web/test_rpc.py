@@ -335,3 +335,21 @@ async def test_page_of_a_listed_origin() -> None:
         stranger = await peer.response()
         assert stranger.status == 403
         assert "access-control-allow-origin" not in stranger.headers
+
+
+@pytest.mark.parametrize("site", ["cross-site", "same-site"])
+@pytest.mark.parametrize("path", ["/events?topics=all", "/metrics", "/healthz", "/ui/app.js"])
+async def test_page_of_another_site_that_does_not_say_which(path: str, site: str) -> None:
+    """What it loads as an image, or without wanting to read it, has no Origin; it begins nothing here."""
+    async with open_peer() as peer:
+        peer.ask("GET", path, Sec_Fetch_Site=site, Sec_Fetch_Mode="no-cors")
+        refused = await peer.response()
+        assert (refused.status, refused.json["code"]) == (403, "permission_denied")
+
+
+@pytest.mark.parametrize(("site", "mode"), [("cross-site", "navigate"), ("same-origin", "cors"), ("none", "navigate")])
+async def test_our_page_by_a_link_or_by_itself(site: str, mode: str) -> None:
+    """Somebody goes to it, or it asks for what belongs to it."""
+    async with open_peer() as peer:
+        peer.ask("GET", "/ui/", Sec_Fetch_Site=site, Sec_Fetch_Mode=mode)
+        assert (await peer.response()).status == 200
