@@ -6,7 +6,7 @@ upgrade. All frames of one read leave in one write. No compression: what is sent
 
 import asyncio
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, Final
 
 import msgspec
