@@ -117,7 +117,9 @@ class Churn:
         hub = server.feed.hub
         return {
             "peers left": sum(type(each) is Peer for each in gc.get_objects()) - len(server._parked),
-            "WebSockets left": sum(issubclass(type(each), Protocol) and each.side is SERVER for each in gc.get_objects()),
+            "WebSockets left": sum(
+                issubclass(type(each), Protocol) and each.side is SERVER for each in gc.get_objects()
+            ),
             "tasks left": len(asyncio.all_tasks()),
             "timers left": sum(not timer.cancelled() for timer in loop._scheduled) - len(server._parked),
             "descriptors left": len(list(Path("/proc/self/fd").iterdir())),
