@@ -121,10 +121,11 @@ class Admission:
     def note_failure(self, group: str) -> None:
         """Count a failed attempt."""
         self.failed += 1
-        self._failures.setdefault(group, deque(maxlen=self._rules.failures)).append(self._clock())
+        now = self._clock()
+        self._failures.setdefault(group, deque(maxlen=self._rules.failures)).append(now)
         self._failures.move_to_end(group)
-        while len(self._failures) > MAX_REMEMBERED:
-            self._failures.popitem(last=False)
+        while len(self._failures) > MAX_REMEMBERED or next(iter(self._failures.values()))[-1] <= now - WINDOW_S:
+            self._failures.popitem(last=False)  # the one that failed last longest ago
 
     def uncount(self, group: str) -> None:
         """One stranger less."""

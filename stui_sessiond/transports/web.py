@@ -169,6 +169,7 @@ class WebProtocol(HttpToolsProtocol):
         self._stop_timer()
         self._ticket = None  # it goes with the connection
         super().handle_websocket_upgrade()
+        self.parser = None  # type: ignore[assignment]  # it holds us: else both stay until the collector comes by
 
     def hand_over(self, pipe: StreamPipe) -> bool:
         """Let a pipe have the connection instead of the present request's response; False: it is gone."""

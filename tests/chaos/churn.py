@@ -26,6 +26,7 @@ from stui_sessiond.daemon import Daemon
 from stui_sessiond.server.listeners import MAX_PARKED
 from stui_sessiond.server.peer import Peer
 from stui_sessiond.settings import BackupSettings, ServerSettings, Settings
+from stui_sessiond.transports.web import WebProtocol
 
 Json = dict[str, Any]
 
@@ -37,6 +38,7 @@ WAITING = 100
 ZERO = (
     "peers left",
     "WebSockets left",
+    "HTTP connections left",
     "tasks left",
     "timers left",
     "descriptors left",
@@ -120,6 +122,7 @@ class Churn:
             "WebSockets left": sum(
                 issubclass(type(each), Protocol) and each.side is SERVER for each in gc.get_objects()
             ),
+            "HTTP connections left": sum(type(each) is WebProtocol for each in gc.get_objects()),
             "tasks left": len(asyncio.all_tasks()),
             "timers left": sum(not timer.cancelled() for timer in loop._scheduled) - len(server._parked),
             "descriptors left": len(list(Path("/proc/self/fd").iterdir())),

@@ -85,6 +85,15 @@ def test_failures_that_are_remembered() -> None:
     assert counts.is_blocked("place 1")
 
 
+def test_failures_that_say_nothing_any_more_are_forgotten() -> None:
+    """Strangers from ever new addresses leave nothing behind for longer than their failures count."""
+    counts, clock = admission()
+    for number in range(100):
+        counts.note_failure(f"place {number}")
+        clock.now += WINDOW_S / 10
+    assert len(counts._failures) == 10
+
+
 @pytest.mark.parametrize(
     ("address", "group"),
     [
