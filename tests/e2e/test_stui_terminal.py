@@ -17,20 +17,31 @@ from typing import Self
 
 from tests.chaos.proxy import Proxy
 from tests.e2e.harness import DEADLINE_S, IMAGE_ID, Amber, Daemon, clean_environment, folder
+from tests.e2e.squeak import Squeak
 from tests.e2e.terminal import Terminal
 
 RUN = "M-p"
 """Print it."""
+SQUEAK_ID = "squeak-test"
 
 
-def new_session(terminal: Terminal, name: str) -> None:
+def new_session(terminal: Terminal, name: str, image_id: str = IMAGE_ID) -> None:
     """Start a session in the image of the list, as a person does."""
-    terminal.wait_for(IMAGE_ID, "connected")
+    terminal.wait_for(image_id, "connected")
     terminal.press("n")
     terminal.wait_for("Its name")
     terminal.type(name)
     terminal.press("Enter")
     terminal.wait_for(name, "Workspace 1", "alt+d runs")
+
+
+@contextlib.contextmanager
+def live_squeak(daemon: Daemon, home: Path) -> Iterator[None]:
+    """A Squeak, whose processes can wait, connected to a daemon on TCP."""
+    host, port = daemon.place("lines")
+    with Squeak(f"tcp://{host}:{port}", home / "squeak.image", daemon.token(), SQUEAK_ID) as image:
+        image.wait_for_line(lambda line: "connected to" in line, "connection")
+        yield
 
 
 @contextlib.contextmanager
@@ -171,6 +182,51 @@ def test_daemon_killed_and_started_again() -> None:
                 terminal.start("--restore")
                 terminal.wait_for("while nobody was there", "a - 1")
                 terminal.leave()
+
+
+def test_killed_terminal_leaves_the_debugger_to_the_next_one() -> None:
+    """Code fails, its process is looked at and stepped; after kill -9 of the terminal it is taken again and goes on."""
+    with folder() as home, Daemon(home, "--lines", "127.0.0.1:0") as daemon, live_squeak(daemon, home):
+        terminal = Terminal(home)
+        with terminal:
+            terminal.wait_for("a daemon runs here")
+            terminal.press("Enter")
+            new_session(terminal, "a sum", SQUEAK_ID)
+            terminal.type("| a b | a := 3. b := a / 0. b := b + a. b * 2")
+            terminal.press(RUN)
+            terminal.wait_for("ZeroDivide", "waits: open the debugger", "d Debug")
+            terminal.press("d")
+            terminal.wait_for("1 SmallInteger>>/  3", "2 UndefinedObject>>doIt", "nobody works with it")
+            terminal.press("Down")
+            terminal.wait_for("b := a / 0", "a 3", "b nil")
+            terminal.press("Up")
+            terminal.wait_for("t1 = 0 ifTrue:")
+            terminal.press("v")
+            terminal.wait_for("Return from frame 1 the value of")
+            terminal.press("C-u")
+            terminal.type("39")
+            terminal.press("Enter")
+            terminal.wait_for("1 UndefinedObject>>doIt", "a 3", "b 39", "you work with it")
+            terminal.press("o")
+            terminal.wait_for("b 42")
+            terminal.kill()
+        terminal.start()
+        terminal.wait_for("a sum on this machine")
+        terminal.press("c")
+        terminal.wait_for(
+            "a sum", "Debug ZeroDivide", "1 UndefinedObject>>doIt", "b 42", "you work with it", "k Let go"
+        )
+        terminal.press("k")
+        terminal.wait_for("nobody works with it", "k Take")
+        terminal.press("k")
+        terminal.wait_for("you work with it", "k Let go")
+        terminal.press("c")
+        terminal.wait_for("It has finished: 84")
+        terminal.press("F3")
+        terminal.wait_for("Open a tool")
+        terminal.press(*["Down"] * 5, "Enter")
+        terminal.wait_for("Evaluations 1", "⇒ ZeroDivide: division by 0", "⇒ finished: 84")
+        terminal.leave()
 
 
 def test_link_cut_while_typing() -> None:
