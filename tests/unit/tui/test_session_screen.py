@@ -11,7 +11,7 @@ from stui_sessiond.tui.session_screen import SessionScreen
 from stui_sessiond.tui.tools.events import Events
 from stui_sessiond.wire.messages.session import CreateSession, UpdateSessionState
 from tests.unit.bed.daemon import running_daemon
-from tests.unit.tui.bed import ME, front_end, until, url_of
+from tests.unit.tui.bed import ME, front_end, run, until, url_of
 
 
 async def test_tools_opened_and_closed(tmp_path: Path) -> None:
@@ -19,7 +19,7 @@ async def test_tools_opened_and_closed(tmp_path: Path) -> None:
     async with running_daemon() as running, LastingClient(url_of(running), client_id=ME) as other:
         session_id = (await other.create_session(CreateSession(ME))).session_id
         app = front_end(tmp_path, running, session_id)
-        async with app.run_test(size=(80, 24)) as pilot:
+        async with run(app, size=(80, 24)) as pilot:
             await until(pilot, lambda: isinstance(app.screen, SessionScreen) and app.screen.ready, "the session")
             screen = app.screen
             assert isinstance(screen, SessionScreen)

@@ -12,7 +12,7 @@ from textual.widgets import Input, TextArea
 
 from stui_sessiond.tui.dialogs import Ask, Choose
 from stui_sessiond.tui.key_order import KeyOrder
-from tests.unit.tui.bed import until
+from tests.unit.tui.bed import run, until
 
 
 class Notes(KeyOrder[None]):
@@ -79,7 +79,7 @@ class Notes(KeyOrder[None]):
 async def test_text_is_as_it_was_typed(typed: list[str], text: str) -> None:
     """Letters and keys that move and delete are obeyed one after the other."""
     app = Notes()
-    async with app.run_test() as pilot:
+    async with run(app) as pilot:
         app.send(*typed)
         await until(pilot, lambda: app.text == text, text)
 
@@ -87,7 +87,7 @@ async def test_text_is_as_it_was_typed(typed: list[str], text: str) -> None:
 async def test_key_with_priority_waits_for_what_was_typed() -> None:
     """Code is run with all of its letters, and without those that were typed later."""
     app = Notes()
-    async with app.run_test() as pilot:
+    async with run(app) as pilot:
         app.send(*"3+4", "alt+p", *"56", "alt+p")
         await until(pilot, lambda: len(app.ran) == 2)
         assert app.ran == ["3+4", "3+456"]
@@ -96,7 +96,7 @@ async def test_key_with_priority_waits_for_what_was_typed() -> None:
 async def test_keys_for_a_dialog_get_there() -> None:
     """What is typed right after the key that brings a dialog is for the dialog, what comes after it for the text."""
     app = Notes()
-    async with app.run_test() as pilot:
+    async with run(app) as pilot:
         app.send("a", "f3", "down", "down", "enter", "b", "f5", "ctrl+u", *"xy", "enter", "c")
         await until(pilot, lambda: app.text == "abc", "the letters")
         assert app.answers == ["c", "xy"]
@@ -105,6 +105,6 @@ async def test_keys_for_a_dialog_get_there() -> None:
 async def test_keys_go_on_when_a_widget_is_gone() -> None:
     """A widget that is closed takes nothing with it that was typed for the next one."""
     app = Notes()
-    async with app.run_test() as pilot:
+    async with run(app) as pilot:
         app.send("f9", *"next")
         await until(pilot, lambda: app.query_one(Input).value == "next")
