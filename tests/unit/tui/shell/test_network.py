@@ -33,7 +33,7 @@ async def test_typing_offline_is_saved_on_return(tmp_path: Path) -> None:
             await pilot.press("f4", "enter")
             assert app.client is not None
             await until(pilot, lambda: app.client is not None and app.client.status.online, "the connection")
-            await app.client.flush()
+            await until(pilot, lambda: screen._autosave.unsaved == 0, "saving")
             stored = (await client.load_context(session_id, "stui.tool.workspace-1")).context
             assert stored is not None
             assert "offline" in str(stored.client)
