@@ -147,7 +147,7 @@ def test_first_day_and_a_killed_terminal() -> None:
             terminal.press("C-End", "Enter")
             terminal.type("'typed at the last moment'")
             terminal.wait_for("'typed at the last moment'")
-            wait_for_journal(home, b"typed at the last moment")
+            wait_for_journal(home, b"typed at the last moment'")
             terminal.kill()
         terminal.start("--restore")
         shown = terminal.wait_for("first day", "Workspace 1", "Classes 1", "'typed at the last moment'", "3 fly: 4")
