@@ -10,6 +10,7 @@ from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
 
 from stui_sessiond.commands.paging import first_page
+from stui_sessiond.commands.process_text import process_line
 from stui_sessiond.errors import (
     EvaluationError,
     ObjectNotFoundError,
@@ -201,6 +202,8 @@ def _has_error(answer: object) -> bool:
 
 
 def _shown(answer: object, result: str) -> str:
+    if isinstance(answer, wire.DebugResult):
+        return process_line(answer)
     if not isinstance(answer, wire.EvaluateResult):
         return result
     if answer.error is not UNSET:

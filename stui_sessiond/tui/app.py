@@ -5,7 +5,7 @@ from functools import partial
 from typing import ClassVar
 
 import msgspec
-from textual.app import App, SystemCommand
+from textual.app import SystemCommand
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
 
@@ -17,6 +17,7 @@ from stui_sessiond.tui.connection import Connection, Seen, note_seen, put
 from stui_sessiond.tui.dialogs import Read
 from stui_sessiond.tui.help_text import help_lines
 from stui_sessiond.tui.household import Household
+from stui_sessiond.tui.key_order import KeyOrder
 from stui_sessiond.tui.network_screen import FRESH, OFFLINE, RECONNECT, NetworkDialog, network_lines
 from stui_sessiond.tui.palette import commands
 from stui_sessiond.tui.preferences import SharedPreferences, effective
@@ -46,7 +47,7 @@ class Start(msgspec.Struct, frozen=True):
     restore: bool = False
 
 
-class StuiApp(App[str], StatusSource):
+class StuiApp(KeyOrder[str], StatusSource):
     """The application. Its result is what is to be said after it has left the screen.
 
     Args:
@@ -58,6 +59,7 @@ class StuiApp(App[str], StatusSource):
     CSS = """
     .-text Dialog > #box { border: none; }
     .-text OptionList { border: none; }
+    ToastRack { margin-bottom: 3; } /* above the lines that tell what became of code, and of the connection */
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("f1", "help_keys", "Help", priority=True),
@@ -208,7 +210,8 @@ class StuiApp(App[str], StatusSource):
         if before is not None:
             await before.leave()
             await self._forget_screen()
-        screen = SessionScreen(SessionLink(client, session_id), self, self.household.name_for(connection))
+        own = self.household.name_for(connection)
+        screen = SessionScreen(SessionLink(client, session_id, own=own), self, own)
         self._open = screen
         self.install_screen(screen, f"session-{session_id}")  # it stays as it is while another screen is in front
         await self.push_screen(screen)

@@ -102,10 +102,15 @@ class Desk(Vertical):
         if tabs.active != f"tab-{tool_id}":
             with self.prevent(Tabs.TabActivated):
                 tabs.active = f"tab-{tool_id}"
+        self.call_after_refresh(self._show_tab)
         self._show()
         if focus:
             tool.focus_inside()
         self.post_message(self.Rearranged())
+
+    def _show_tab(self) -> None:
+        for tab in self.query(f"#tab-{self.active}"):  # none, if it was closed meanwhile
+            tab.scroll_visible(animate=False, force=True)  # the bar shows no scrollbar
 
     def pin(self, tool_id: str | None) -> None:
         """Keep a tool in sight beside the one in front; None lets go of it."""

@@ -8,6 +8,8 @@ import contextlib
 import fcntl
 import os
 import re
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -35,7 +37,10 @@ class _Line(msgspec.Struct, omit_defaults=True):
 
 
 class DraftJournal:
-    """Drafts of one session. All calls may wait for the disk; call them in a thread, one after the other.
+    """Drafts of one session. All calls may wait for the disk; call them in a thread.
+
+    A thread that is at work goes on when nobody waits for it any more. What it writes after the journal was closed is
+    kept, and the file is let go of again: the next one to open the session, perhaps in this program, has to find it.
 
     Args:
         folder: for all journals of this user.
@@ -50,6 +55,17 @@ class DraftJournal:
         self._stream: BinaryIO | None = None
         self._unsaved: dict[str, Draft] = {}
         self._left: list[tuple[Path, BinaryIO]] = []
+        self._lock = threading.Lock()
+        self._closed = False
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        with self._lock:
+            try:
+                yield
+            finally:
+                if self._closed:
+                    self._let_go()
 
     @property
     def unsaved(self) -> dict[str, Draft]:
@@ -62,28 +78,30 @@ class DraftJournal:
         Returns:
             Their unsaved drafts, the oldest journal first, and what was wrong, for a person.
         """
-        drafts: list[Draft] = []
-        problems: list[str] = []
-        for path in sorted(self._folder.glob(f"{self._prefix}*{SUFFIX}"), key=_age):
-            if path == self.path:
-                continue
-            stream = _locked(path)
-            if stream is None:
-                continue
-            self._left.append((path, stream))
-            records, problem = read_journal(stream, path)
-            drafts += unsaved_of(records).values()
-            if problem:
-                problems.append(problem)
-        return drafts, problems
+        with self._alone():
+            drafts: list[Draft] = []
+            problems: list[str] = []
+            for path in sorted(self._folder.glob(f"{self._prefix}*{SUFFIX}"), key=_age):
+                if path == self.path:
+                    continue
+                stream = _locked(path)
+                if stream is None:
+                    continue
+                self._left.append((path, stream))
+                records, problem = read_journal(stream, path)
+                drafts += unsaved_of(records).values()
+                if problem:
+                    problems.append(problem)
+            return drafts, problems
 
     def settle(self) -> None:
         """The adopted drafts are in this journal or stored: remove those they came from."""
-        for path, stream in self._left:
-            with contextlib.suppress(OSError):
-                path.unlink()
-            stream.close()
-        self._left.clear()
+        with self._alone():
+            for path, stream in self._left:
+                with contextlib.suppress(OSError):
+                    path.unlink()
+                stream.close()
+            self._left.clear()
 
     def write(self, drafts: list[Draft]) -> None:
         """Keep drafts: when this returns they survive a crash of the machine.
@@ -91,22 +109,28 @@ class DraftJournal:
         Raises:
             OSError: the disk did not take them.
         """
-        self._unsaved.update({draft.tool_id: draft for draft in drafts})
-        self._append([_Line(draft=draft) for draft in drafts], sync=True)
+        with self._alone():
+            self._unsaved.update({draft.tool_id: draft for draft in drafts})
+            self._append([_Line(draft=draft) for draft in drafts], sync=True)
 
     def done(self, tool_id: str, number: int) -> None:
         """The daemon has a draft, up to its number. When nothing is unsaved the journal is emptied."""
-        kept = self._unsaved.get(tool_id)
-        if kept is None or kept.stamp.number > number:
-            return
-        del self._unsaved[tool_id]
-        if self._unsaved:
-            self._append([_Line(done=Done(tool_id, number))], sync=False)
-        elif self._stream is not None:
-            self._stream.truncate(0)
+        with self._alone():
+            kept = self._unsaved.get(tool_id)
+            if kept is None or kept.stamp.number > number:
+                return
+            del self._unsaved[tool_id]
+            if self._unsaved:
+                self._append([_Line(done=Done(tool_id, number))], sync=False)
+            elif self._stream is not None:
+                self._stream.truncate(0)
 
     def close(self) -> None:
         """Let go; an empty journal is removed."""
+        with self._alone():
+            self._closed = True
+
+    def _let_go(self) -> None:
         for _, stream in self._left:
             stream.close()
         self._left.clear()

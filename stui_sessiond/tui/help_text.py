@@ -18,13 +18,17 @@ def help_lines(bindings: Iterable[tuple[object, Binding, bool]], show_key: Calla
         bindings: who has it, the binding, whether it works now.
         show_key: writes a key.
     """
-    ours: dict[str, str] = {}
-    usual: dict[str, str] = {}
-    for owner, binding, enabled in bindings:
-        if enabled and binding.description:
-            line = f"{show_key(binding):<16} {binding.tooltip or binding.description}"
-            (ours if _is_ours(owner, binding) else usual).setdefault(binding.description, line)
-    return [*GENERAL, "", *ours.values(), "", *(line for name, line in usual.items() if name not in ours)]
+    ours: dict[str, list[str]] = {}
+    usual: dict[str, list[str]] = {}
+    there = [(owner, binding) for owner, binding, enabled in bindings if enabled and binding.description]
+    for owner, binding in sorted(there, key=lambda one: not one[1].show):  # those of the last line first
+        keys = (ours if _is_ours(owner, binding) else usual).setdefault(binding.description, [])
+        keys.append(show_key(binding))
+    return [*GENERAL, "", *_lines(ours), "", *_lines({name: usual[name] for name in usual if name not in ours})]
+
+
+def _lines(keys: dict[str, list[str]]) -> list[str]:
+    return [f"{', '.join(dict.fromkeys(each)):<16} {name}" for name, each in keys.items()]
 
 
 def _is_ours(owner: object, binding: Binding) -> bool:

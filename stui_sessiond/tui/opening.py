@@ -5,7 +5,7 @@ import os
 import msgspec
 
 from stui_sessiond.client import parse_url
-from stui_sessiond.tui.alt_digits import tell_alt_digits
+from stui_sessiond.tui.alt_keys import tell_alt_keys
 from stui_sessiond.tui.app import Start, StuiApp
 from stui_sessiond.tui.connection import LOCAL_NAME, Connection
 from stui_sessiond.tui.household import Household, usual_places
@@ -30,7 +30,7 @@ def run(wish: Wish) -> str | None:
     Raises:
         ValueError: the address is none.
     """
-    tell_alt_digits()
+    tell_alt_keys()
     environment = dict(os.environ)
     if wish.token is not None:
         environment[DEFAULT_VARIABLE] = wish.token  # read from there for this run, and kept nowhere

@@ -34,15 +34,23 @@ class SessionLink:
         client: the connection, shared by all sessions with one daemon.
         session_id: the session.
         image_id: the image it belongs to; None when it has none.
+        own: the name of this client.
         names: gives names to evaluations; for tests.
     """
 
     def __init__(
-        self, client: LastingClient, session_id: str, *, image_id: str | None = None, names: str | None = None
+        self,
+        client: LastingClient,
+        session_id: str,
+        *,
+        image_id: str | None = None,
+        own: str | None = None,
+        names: str | None = None,
     ) -> None:
         self.client = client
         self.session_id = session_id
         self.image_id = image_id
+        self.own = own
         self._names = names or secrets.token_hex(4)
         self._numbers = itertools.count(1)
 

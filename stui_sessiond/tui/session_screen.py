@@ -10,7 +10,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.content import Content
 from textual.screen import Screen
-from textual.widgets import Footer, Static
+from textual.widgets import Static
 
 from stui_sessiond.client import CallFailedError, ClientError, Gap
 from stui_sessiond.printable import printable
@@ -27,6 +27,7 @@ from stui_sessiond.tui.session_link import SessionLink
 from stui_sessiond.tui.status_bar import StatusBar
 from stui_sessiond.tui.tools import FIRST, KINDS
 from stui_sessiond.tui.tools.tool import AnyTool, Tool
+from stui_sessiond.tui.widgets.key_line import KeyLine
 from stui_sessiond.wire.messages import Position
 from stui_sessiond.wire.messages.session import GetSessionInfoResult
 from stui_sessiond.wire.messages.sharing import GetPresenceResult
@@ -126,7 +127,7 @@ class SessionScreen(Screen[None]):
         yield Static(Content("waiting for the daemon; what was not saved is kept on this machine"), id="waiting")
         yield Desk(self.link)
         yield StatusBar()
-        yield Footer(compact=True, show_command_palette=False)
+        yield KeyLine()
 
     def on_mount(self) -> None:
         """Put everything back, then listen."""

@@ -9,7 +9,7 @@ from textual.binding import Binding, BindingType
 from textual.content import Content
 from textual.message import Message
 from textual.screen import Screen
-from textual.widgets import Footer, OptionList, Static
+from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
 from stui_sessiond.client import CallFailedError, ClientError, LastingClient
@@ -19,6 +19,7 @@ from stui_sessiond.tui.session_actions import SessionActions
 from stui_sessiond.tui.session_list import Group, Row, group, image_line, row_line
 from stui_sessiond.tui.status_bar import StatusBar
 from stui_sessiond.tui.tools.tool import TEXT_MODE
+from stui_sessiond.tui.widgets.key_line import KeyLine
 from stui_sessiond.wire.messages.sharing import GetPresenceResult
 
 NOBODY = (
@@ -87,7 +88,7 @@ class SessionsScreen(Screen[None]):
         yield OptionList()
         yield Static(Content(""), id="details")
         yield StatusBar()
-        yield Footer(compact=True, show_command_palette=False)
+        yield KeyLine()
 
     def on_mount(self) -> None:
         """Ask for the list."""

@@ -36,7 +36,7 @@ class StatusBar(Widget):
     """One line."""
 
     DEFAULT_CSS = """
-    StatusBar { height: 1; background: $panel; color: $text; padding: 0 1; }
+    StatusBar { height: 1; background: $panel; color: $text; padding: 0 1; text-wrap: nowrap; text-overflow: ellipsis; }
     StatusBar.-good { color: $text-success; }
     StatusBar.-doubtful { color: $text-warning; }
     StatusBar.-bad { background: $error; color: $text; text-style: bold; }

@@ -8,7 +8,7 @@ from textual.binding import Binding, BindingType
 from textual.content import Content
 from textual.message import Message
 from textual.screen import Screen
-from textual.widgets import Footer, OptionList, Static
+from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
 from stui_sessiond import __version__
@@ -16,6 +16,7 @@ from stui_sessiond.tui.connection import Connection, Connections
 from stui_sessiond.tui.status_bar import StatusBar
 from stui_sessiond.tui.tools.tool import TEXT_MODE
 from stui_sessiond.tui.welcome_list import CONTINUE, LOCAL, NEW, LocalState, details, welcome_lines
+from stui_sessiond.tui.widgets.key_line import KeyLine
 
 
 class WelcomeScreen(Screen[None]):
@@ -78,7 +79,7 @@ class WelcomeScreen(Screen[None]):
         yield OptionList()
         yield Static(Content(""), id="details")
         yield StatusBar()
-        yield Footer(compact=True, show_command_palette=False)
+        yield KeyLine()
 
     def on_mount(self) -> None:
         """The list has the keyboard."""
@@ -105,6 +106,11 @@ class WelcomeScreen(Screen[None]):
             before.id if before is not None and before.id in ids else next(name for name in ids if name is not None)
         )
         options.highlighted = ids.index(wanted)
+        self.refresh_bindings()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Offer to go on only where there is something to go on with."""
+        return (action, parameters) != ("choose", (CONTINUE,)) or self._connections.last() is not None
 
     def on_option_list_option_highlighted(self, event: OptionList.OptionHighlighted) -> None:
         """Tell more about it."""

@@ -17,20 +17,44 @@ from typing import Self
 
 from tests.chaos.proxy import Proxy
 from tests.e2e.harness import DEADLINE_S, IMAGE_ID, Amber, Daemon, clean_environment, folder
+from tests.e2e.squeak import Squeak
 from tests.e2e.terminal import Terminal
 
 RUN = "M-p"
 """Print it."""
+SQUEAK_ID = "squeak-test"
 
 
-def new_session(terminal: Terminal, name: str) -> None:
+def new_session(terminal: Terminal, name: str, image_id: str = IMAGE_ID) -> None:
     """Start a session in the image of the list, as a person does."""
-    terminal.wait_for(IMAGE_ID, "connected")
+    terminal.wait_for(image_id, "connected")
     terminal.press("n")
     terminal.wait_for("Its name")
     terminal.type(name)
     terminal.press("Enter")
     terminal.wait_for(name, "Workspace 1", "alt+d runs")
+
+
+def is_back(text: str) -> bool:
+    """Whether the line of the connection says that there is one, just restored or for longer."""
+    return "* restored" in text or "* connected" in text
+
+
+@contextlib.contextmanager
+def live_amber(daemon: Daemon) -> Iterator[None]:
+    """An Amber, connected to a daemon."""
+    with Amber(daemon.url):
+        daemon.wait_for("image.connected", image_id=IMAGE_ID)
+        yield
+
+
+@contextlib.contextmanager
+def live_squeak(daemon: Daemon, home: Path) -> Iterator[None]:
+    """A Squeak, whose processes can wait, connected to a daemon on TCP."""
+    host, port = daemon.place("lines")
+    with Squeak(f"tcp://{host}:{port}", home / "squeak.image", daemon.token(), SQUEAK_ID) as image:
+        image.wait_for_line(lambda line: "connected to" in line, "connection")
+        yield
 
 
 @contextlib.contextmanager
@@ -123,7 +147,7 @@ def test_first_day_and_a_killed_terminal() -> None:
             terminal.press("C-End", "Enter")
             terminal.type("'typed at the last moment'")
             terminal.wait_for("'typed at the last moment'")
-            wait_for_journal(home, b"typed at the last moment")
+            wait_for_journal(home, b"typed at the last moment'")
             terminal.kill()
         terminal.start("--restore")
         shown = terminal.wait_for("first day", "Workspace 1", "Classes 1", "'typed at the last moment'", "3 fly: 4")
@@ -150,7 +174,7 @@ def test_daemon_killed_and_started_again() -> None:
     """The daemon is killed while a person types; they type on; it is started again, and everything is saved."""
     with folder() as home:
         first = Daemon(home)
-        with Amber(first.url), Terminal(home, "--url", first.url) as terminal:
+        with live_amber(first), Terminal(home, "--url", first.url) as terminal:
             new_session(terminal, "long day")
             terminal.type("a := 6 * 7")
             terminal.press(RUN)
@@ -162,7 +186,7 @@ def test_daemon_killed_and_started_again() -> None:
             terminal.wait_for("while nobody was there", "unsaved")
             with Daemon(home) as second:
                 second.wait_for("image.connected", image_id=IMAGE_ID)
-                terminal.wait_until(lambda text: "* connected" in text and "unsaved" not in text, "the connection")
+                terminal.wait_until(lambda text: is_back(text) and "unsaved" not in text, "the connection")
                 terminal.press("C-End", "Enter")
                 terminal.type("a - 1")
                 terminal.press(RUN)
@@ -173,9 +197,54 @@ def test_daemon_killed_and_started_again() -> None:
                 terminal.leave()
 
 
+def test_killed_terminal_leaves_the_debugger_to_the_next_one() -> None:
+    """Code fails, its process is looked at and stepped; after kill -9 of the terminal it is taken again and goes on."""
+    with folder() as home, Daemon(home, "--lines", "127.0.0.1:0") as daemon, live_squeak(daemon, home):
+        terminal = Terminal(home)
+        with terminal:
+            terminal.wait_for("a daemon runs here")
+            terminal.press("Enter")
+            new_session(terminal, "a sum", SQUEAK_ID)
+            terminal.type("| a b | a := 3. b := a / 0. b := b + a. b * 2")
+            terminal.press(RUN)
+            terminal.wait_for("ZeroDivide", "waits: open the debugger", "d Debug")
+            terminal.press("d")
+            terminal.wait_for("1 SmallInteger>>/  3", "2 UndefinedObject>>doIt", "nobody works with it")
+            terminal.press("Down")
+            terminal.wait_for("b := a / 0", "a 3", "b nil")
+            terminal.press("Up")
+            terminal.wait_for("t1 = 0 ifTrue:")
+            terminal.press("v")
+            terminal.wait_for("Return from frame 1 the value of")
+            terminal.press("C-u")
+            terminal.type("39")
+            terminal.press("Enter")
+            terminal.wait_for("1 UndefinedObject>>doIt", "a 3", "b 39", "you work with it")
+            terminal.press("o")
+            terminal.wait_for("b 42")
+            terminal.kill()
+        terminal.start()
+        terminal.wait_for("a sum on this machine")
+        terminal.press("c")
+        terminal.wait_for(
+            "a sum", "Debug ZeroDivide", "1 UndefinedObject>>doIt", "b 42", "you work with it", "k Let go"
+        )
+        terminal.press("k")
+        terminal.wait_for("nobody works with it", "k Take")
+        terminal.press("k")
+        terminal.wait_for("you work with it", "k Let go")
+        terminal.press("c")
+        terminal.wait_for("It has finished: 84")
+        terminal.press("F3")
+        terminal.wait_for("Open a tool")
+        terminal.press(*["Down"] * 5, "Enter")
+        terminal.wait_for("Evaluations 1", "⇒ ZeroDivide: division by 0", "⇒ finished: 84")
+        terminal.leave()
+
+
 def test_link_cut_while_typing() -> None:
     """The link is cut, and cut again, in the middle of words; no letter is lost or doubled, and all of it is saved."""
-    with folder() as home, Daemon(home, "--lines", "127.0.0.1:0", "--auth", "none") as daemon, Amber(daemon.url):
+    with folder() as home, Daemon(home, "--lines", "127.0.0.1:0", "--auth", "none") as daemon, live_amber(daemon):
         with CutLink(daemon.place("lines")) as link, Terminal(home, "--url", link.url) as terminal:
             new_session(terminal, "train")
             words = [f"word{number:02}" for number in range(20)]
@@ -188,7 +257,7 @@ def test_link_cut_while_typing() -> None:
                 if number == 14:
                     link.cut(refuse=False)
             terminal.wait_for("word19")
-            terminal.wait_until(lambda text: "connected" in text and "reconnecting" not in text, "the connection")
+            terminal.wait_until(is_back, "the connection")
             terminal.wait_until(lambda text: "unsaved" not in text, "everything to be saved")
             assert re.sub(r"\s+", "", terminal.text).count("".join(words)[:60]) == 1
             terminal.press("F4")

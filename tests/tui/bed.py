@@ -22,7 +22,7 @@ from stui_sessiond.wire.messages.session import CreateSession
 from tests.e2e.harness import IMAGE_ID, Amber, Daemon, folder
 from tests.e2e.squeak import Squeak
 from tests.unit.bed.clock import FakeClock
-from tests.unit.tui.bed import NEVER, household, screen_text
+from tests.unit.tui.bed import NEVER, household, run, screen_text
 
 DEADLINE_S = 20.0
 """Far more than anything takes."""
@@ -97,8 +97,9 @@ class Desk:
         """Let the application go on until something is so."""
         try:
             async with asyncio.timeout(DEADLINE_S):
-                while not fact():
-                    await self.pilot.pause(0.02)
+                while not fact():  # noqa: ASYNC110 -- of what is to come nobody tells
+                    await asyncio.sleep(0.01)
+                await self.pilot.pause()
         except TimeoutError:
             msg = f"{what or 'it did not come to be'}; the screen says\n{screen_text(self.app)}"
             raise AssertionError(msg) from None
@@ -117,7 +118,7 @@ async def desk(
         house = household(files, world.url, clock=FakeClock(), pace=pace)
         app = StuiApp(house, Start(Connection(world.url, name="lab", client_id="me"), session_id))
         app.animation_level = "none"
-        async with app.run_test(size=size) as pilot:
+        async with run(app, size=size) as pilot:
             made = Desk(app, pilot, other, session_id)
             await made.until(lambda: isinstance(app.screen, SessionScreen) and app.screen.ready, "no session")
             yield made

@@ -111,8 +111,10 @@ async def test_lists(fresh: World, tmp_path: Path, size: Size, *, update: bool) 
     async with desk(fresh, tmp_path, size) as made:
         transcript = await made.open(Transcript)
         transcript.view.write("".join(f"line {n} of what the image writes\n" for n in range(60)))
+        view = transcript.view
+        await made.until(lambda: view.drawn)
         await made.press("slash", *"line 59", "enter")
-        await made.until(lambda: transcript.view.drawn)
+        await made.until(lambda: view.following and view.vertical_scrollbar.position == view.max_scroll_y)
         transcript._tell()
         await take(made, "transcript", size, update=update)
         for code in ("c := 3 + 4", "nil foo", "(1 to: 3) collect: [:each |\n    each * each]"):

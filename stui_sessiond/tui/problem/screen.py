@@ -8,10 +8,11 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
 from textual.screen import ModalScreen
-from textual.widgets import Footer, Static
+from textual.widgets import Static
 
 from stui_sessiond.tui.problem.filing import default_folder, file_away
 from stui_sessiond.tui.problem.problem import Problem, Severity, write_problem
+from stui_sessiond.tui.widgets.key_line import KeyLine
 
 MARKS = {Severity.ERROR: "✖", Severity.WARNING: "▲", Severity.NOTE: "●"}
 """Before the word, for those who look; the word is for everybody."""
@@ -36,7 +37,6 @@ class ProblemScreen(ModalScreen[str | None]):
     ProblemScreen VerticalScroll { height: auto; max-height: 100%; }
     ProblemScreen .title { text-style: bold; }
     ProblemScreen .part { margin-top: 1; text-style: bold; }
-    ProblemScreen Footer { dock: bottom; }
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -72,7 +72,7 @@ class ProblemScreen(ModalScreen[str | None]):
             if rows:
                 yield Static(Text("Details"), classes="part")
                 yield Static(Text("\n".join(rows)))
-        yield Footer()
+        yield KeyLine()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Offer the debugger only for a process that waits."""

@@ -21,7 +21,9 @@ class AskingTool(PadTool[S]):
     """A tool that asks, and says in a line what became of it. Its `compose` has to yield `status`."""
 
     DEFAULT_CSS = """
-    AskingTool > .status { height: 1; padding: 0 1; background: $panel; }
+    AskingTool > .status {
+        height: 1; padding: 0 1; background: $panel; text-wrap: nowrap; text-overflow: ellipsis;
+    }
     AskingTool > .status.-error { color: $text-error; }
     AskingTool OptionList, AskingTool OptionList:focus {
         border: none; padding: 0; text-wrap: nowrap; text-overflow: ellipsis; scrollbar-size-vertical: 1;

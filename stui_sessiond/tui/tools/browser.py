@@ -436,14 +436,20 @@ class Browser(AskingTool[BrowserState]):
             return
         more = f", {len(rows)} shown" if total > len(rows) else ""
         self.say(f"{total} found{more}")
+        if what == "classes" and len(rows) == 1:
+            self._go(rows[0])
+            return
         self._offer(f"{SEARCHES[what]} {words} ({total}{more})", rows)
 
     def _offer(self, title: str, rows: list[Row]) -> None:
         def chosen(key: str | None) -> None:
             if key is not None:
-                self._keep_draft()
-                self.ask(self._go_to(rows[int(key.removeprefix("row-"))].method), "class")
-                self.lists.methods.focus()
+                self._go(rows[int(key.removeprefix("row-"))])
 
         options = [(f"row-{number}", row.text) for number, row in enumerate(rows)]
         self.app.push_screen(Choose(title, options), chosen)
+
+    def _go(self, row: Row) -> None:
+        self._keep_draft()
+        self.ask(self._go_to(row.method), "class")
+        self.lists.methods.focus()

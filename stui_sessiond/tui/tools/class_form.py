@@ -7,8 +7,9 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.screen import ModalScreen
-from textual.widgets import Footer, Input, Label, Static
+from textual.widgets import Input, Label, Static
 
+from stui_sessiond.tui.widgets.key_line import KeyLine
 from stui_sessiond.wire.messages.development import BrowseClassResult
 
 FIELDS = (
@@ -92,7 +93,7 @@ class ClassForm(ModalScreen[ClassWish | None]):
                     yield Label(label)
                     yield Input(getattr(self.wish, name), placeholder=hint, id=name, max_length=2_000)
             yield Static(classes="wrong", markup=False)
-        yield Footer(compact=True)
+        yield KeyLine()
 
     def on_mount(self) -> None:
         """Begin at the first field that is empty."""

@@ -7,12 +7,13 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
 from textual.screen import ModalScreen
-from textual.widgets import Footer, Static
+from textual.widgets import Static
 
 from stui_sessiond.client import CallFailedError
 from stui_sessiond.printable import printable
 from stui_sessiond.tui.problem.problem import shown
 from stui_sessiond.tui.tools.difference import Change, compare
+from stui_sessiond.tui.widgets.key_line import KeyLine
 
 
 class Clash(NamedTuple):
@@ -82,7 +83,7 @@ class ConflictScreen(ModalScreen[Decision | None]):
             yield self._head
             with VerticalScroll():
                 yield self._text
-        yield Footer(compact=True)
+        yield KeyLine()
 
     def on_mount(self) -> None:
         """Show the first view."""

@@ -57,6 +57,7 @@ class Debugger(AskingTool[DebuggerState]):
         Binding("v", "return_value", "Return"),
         Binding("x", "terminate", "End"),
         Binding("k", "take", "Take"),
+        Binding("k", "release", "Let go"),
         Binding("l", "choose", "List", show=False),
         Binding("e", "report", "Report", show=False),
     ]
@@ -70,8 +71,6 @@ class Debugger(AskingTool[DebuggerState]):
         """What the image said last."""
         self.holder: str | None = None
         """Who works with it."""
-        self.mine = False
-        """Whether that is the one at this terminal."""
         self.over = state.debugger_id is None
         """Whether it does not wait any more."""
         self.stack = OptionList(id="stack")
@@ -121,17 +120,23 @@ class Debugger(AskingTool[DebuggerState]):
             return
         if item.event == "debugger.held":
             holder = item.data.get("holder")
-            before, self.holder = self.holder, holder if isinstance(holder, str) else None
-            self.mine = self.mine and self.holder is not None and before in {None, self.holder}
+            self.holder = holder if isinstance(holder, str) else None
             self._tell()
         elif item.event == "debugger.closed" and not self.over:
             self._end(f"It does not wait any more: {printable(str(item.data.get('how', 'ended')))}.")
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Offer to work with it while it waits."""
-        if action in {"do", "return_value", "terminate", "take"}:
+        if action in {"do", "return_value", "terminate"}:
             return not self.over
+        if action in {"take", "release"}:
+            return not self.over and self.mine == (action == "release")
         return super().check_action(action, parameters)
+
+    @property
+    def mine(self) -> bool:
+        """Whether the one at this terminal works with it; that does not end with the terminal."""
+        return self.holder is not None and self.holder == self.link.own
 
     # ---- which one
 
@@ -142,7 +147,7 @@ class Debugger(AskingTool[DebuggerState]):
             self.say(f"No process waits at an error. {await self._reason()}".strip())
             return
         self.say(f"{len(waiting)} wait at an error; l chooses one.")
-        rows = [(one.debugger_id, _listed(one)) for one in waiting]
+        rows = [(one.debugger_id, _listed(one, self.link.own)) for one in waiting]
 
         def answered(name: str | None) -> None:
             if name is not None:
@@ -196,7 +201,7 @@ class Debugger(AskingTool[DebuggerState]):
         self.say(f"{STEPS.get(operation, operation)} ...")
         try:
             answer = await self._debug(operation, frame=self.frame if of_frame else None, expression=expression)
-            self.mine = True
+            self.holder = self.link.own or self.holder  # who works with it holds it
             self._take(answer)
         except CallFailedError as error:
             if error.code in OVER:
@@ -260,8 +265,9 @@ class Debugger(AskingTool[DebuggerState]):
     def _tell(self) -> None:
         if self.over:
             return
-        held = "nobody works with it" if self.holder is None else f"held by {printable(self.holder)}"
+        held = _held(self.holder, self.link.own)
         self.say(f"{printable(self.initial.error or 'suspended')}: waits; {held}. The marked part is next.")
+        self.refresh_bindings()
 
     def _end(self, text: str) -> None:
         self.over = True
@@ -308,15 +314,18 @@ class Debugger(AskingTool[DebuggerState]):
         )
 
     def action_take(self) -> None:
-        """Take it into one's own hands, or let go of it."""
-        self.ask(self._custody(), "custody")
+        """Take it into one's own hands."""
+        self.ask(self._custody("take"), "custody")
 
-    async def _custody(self) -> None:
+    def action_release(self) -> None:
+        """Let go of it."""
+        self.ask(self._custody("release"), "custody")
+
+    async def _custody(self, action: Literal["take", "release"]) -> None:
         if self.debugger_id is None:
             return
         try:
-            action: Literal["release", "take"] = "release" if self.mine else "take"
-            self._held(await self.link.client.take_debugger(self.link.session_id, self.debugger_id, action))
+            self._taken(await self.link.client.take_debugger(self.link.session_id, self.debugger_id, action))
         except CallFailedError as error:
             if error.code != "debugger_held":
                 raise
@@ -332,11 +341,10 @@ class Debugger(AskingTool[DebuggerState]):
     async def _take_over(self) -> None:
         if self.debugger_id is not None:
             client = self.link.client
-            self._held(await client.take_debugger(self.link.session_id, self.debugger_id, "take_over"))
+            self._taken(await client.take_debugger(self.link.session_id, self.debugger_id, "take_over"))
 
-    def _held(self, answer: TakeDebuggerResult) -> None:
+    def _taken(self, answer: TakeDebuggerResult) -> None:
         self.holder = answer.holder
-        self.mine = answer.holder is not None
         self._tell()
 
     def action_report(self) -> None:
@@ -371,8 +379,14 @@ class Debugger(AskingTool[DebuggerState]):
         self.pad.say("The code waits at an error of its own: l lists it.")
 
 
-def _listed(one: ListedDebugger) -> str:
-    held = "nobody works with it" if one.holder is None else f"held by {printable(one.holder)}"
+def _held(holder: str | None, own: str | None) -> str:
+    if holder is None:
+        return "nobody works with it"
+    return "you work with it" if holder == own else f"held by {printable(holder)}"
+
+
+def _listed(one: ListedDebugger, own: str | None) -> str:
+    held = _held(one.holder, own)
     return f"{printable(one.error_class)}: {printable(one.error_message or '', 60)}  {printable(one.state)}, {held}"
 
 

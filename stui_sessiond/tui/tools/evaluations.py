@@ -100,6 +100,7 @@ class Evaluations(AskingTool[EvaluationsState]):
 
     async def _fetch(self) -> None:
         answer = await self.link.client.list_evaluations(self.link.session_id, limit=self._wanted)
+        self._note_cursor()  # that it has moved may still be on its way here
         self.rows, self._more = answer.evaluations, answer.more
         self._show()
 
@@ -130,10 +131,14 @@ class Evaluations(AskingTool[EvaluationsState]):
     def on_option_list_option_highlighted(self, event: OptionList.OptionHighlighted) -> None:
         """Show all of it."""
         event.stop()
-        chosen = self._chosen()
-        self._chosen_name = None if chosen is None or event.option_index == 0 else chosen.evaluation
+        self._note_cursor()
         self._tell_chosen()
         self.changed()
+
+    def _note_cursor(self) -> None:
+        chosen = self._chosen()
+        if chosen is not None:
+            self._chosen_name = None if self._list.highlighted == 0 else chosen.evaluation  # None: the newest, always
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
         """Open its code."""

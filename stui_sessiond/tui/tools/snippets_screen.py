@@ -7,11 +7,12 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.screen import ModalScreen
-from textual.widgets import Footer, Input, OptionList, Static
+from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
 from stui_sessiond.tui.tools.snippets import Snippets, check_name
 from stui_sessiond.tui.widgets.code_area import CodeArea
+from stui_sessiond.tui.widgets.key_line import KeyLine
 
 
 class SnippetsScreen(ModalScreen[str | None]):
@@ -54,7 +55,7 @@ class SnippetsScreen(ModalScreen[str | None]):
                 yield CodeArea(read_only=True)
             yield Input()
             yield Static()
-        yield Footer()
+        yield KeyLine()
 
     def on_mount(self) -> None:
         """List them."""

@@ -109,6 +109,7 @@ class Versions(AskingTool[VersionsState]):
         client, session_id = self.link.client, self.link.session_id
         answer = await client.get_session_history(session_id, limit=self._wanted)
         snapshots = await client.list_snapshots(session_id)
+        self._note_cursor()  # that it has moved may still be on its way here
         self._names = {}
         for one in snapshots.snapshots:
             self._names.setdefault(one.version, []).append(one.name)
@@ -140,10 +141,14 @@ class Versions(AskingTool[VersionsState]):
     def on_option_list_option_highlighted(self, event: OptionList.OptionHighlighted) -> None:
         """Show what is different."""
         event.stop()
-        chosen = self._chosen()
-        self._version = None if chosen is None or event.option_index == 0 else chosen.version
+        self._note_cursor()
         self.changed()
         self._compare()
+
+    def _note_cursor(self) -> None:
+        chosen = self._chosen()
+        if chosen is not None:
+            self._version = None if self._list.highlighted == 0 else chosen.version  # None: the newest, always
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Offer what makes sense for the version at the cursor."""

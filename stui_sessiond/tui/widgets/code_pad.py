@@ -59,7 +59,7 @@ class CodePad(Widget):
 
     DEFAULT_CSS = """
     CodePad { layout: vertical; height: 1fr; }
-    CodePad .status { height: 1; padding: 0 1; background: $panel; }
+    CodePad .status { height: 1; padding: 0 1; background: $panel; text-wrap: nowrap; text-overflow: ellipsis; }
     CodePad .status.-error { color: $text-error; }
     """
 

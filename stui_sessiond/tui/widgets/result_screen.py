@@ -6,11 +6,12 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.screen import ModalScreen
-from textual.widgets import Footer, Static, TextArea
+from textual.widgets import Static, TextArea
 
 from stui_sessiond.client import ClientError
 from stui_sessiond.tui.problem.problem import problem_of, shown
 from stui_sessiond.tui.session_link import PAGE_CHARS, SessionLink
+from stui_sessiond.tui.widgets.key_line import KeyLine
 
 MAX_SHOWN_CHARS = 1_000_000
 """Of a result, in memory and on the screen; who needs more writes it into a file in the image."""
@@ -52,7 +53,7 @@ class ResultScreen(ModalScreen[None]):
             box.border_title = "Result"
             yield TextArea(shown(self.raw, MAX_SHOWN_CHARS), read_only=True, soft_wrap=True, compact=True)
             yield Static(self._measure())
-        yield Footer()
+        yield KeyLine()
 
     def _measure(self) -> str:
         more = len(self.raw) < min(self.total_chars, MAX_SHOWN_CHARS)

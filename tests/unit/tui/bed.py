@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import unicodedata
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 from textual.content import Content
+from textual.events import Key
+from textual.keys import REPLACED_KEYS, _character_to_key, _get_unicode_name_from_key
 from textual.pilot import Pilot
 from textual.widgets import Static
 
@@ -16,6 +20,7 @@ from stui_sessiond.tui.app import Start, StuiApp
 from stui_sessiond.tui.autosave import Pace
 from stui_sessiond.tui.connection import Connection
 from stui_sessiond.tui.household import Household, Places
+from stui_sessiond.tui.key_order import KeyOrder
 from tests.unit.bed.clock import FakeClock
 from tests.unit.bed.daemon import Running
 
@@ -52,12 +57,56 @@ def front_end(
     return StuiApp(house, Start(Connection(url, name="lab", client_id=client_id), session_id))
 
 
+class Hands(Pilot[Any]):
+    """Press keys, and go on when they were obeyed.
+
+    Textual's own pilot waits after each key until the whole process is at rest, which takes 40 ms at least, and much
+    longer while a daemon works in the same loop.
+    """
+
+    async def press(self, *keys: str) -> None:
+        """Press keys; back when all of them were obeyed, and all that came of them at once was done."""
+        for key in keys:
+            name = _character_to_key(key) if len(key) == 1 and not key.isalnum() else key
+            self.app.post_message(Key(name, _character_of(name)))
+        await self.pause()
+
+    async def pause(self, delay: float | None = None) -> None:
+        """Let every widget do what it has before it, and have it drawn."""
+        if delay is not None:
+            await asyncio.sleep(delay)
+        await self._wait_for_screen()
+        while not self.app.keys_obeyed:  # type: ignore[attr-defined]  # a `KeyOrder`
+            await self._wait_for_screen()
+        self.app.screen._on_timer_update()
+
+
+def _character_of(name: str) -> str | None:
+    """The character that a key writes."""
+    if len(name) == 1:
+        return name
+    try:
+        return unicodedata.lookup(_get_unicode_name_from_key(REPLACED_KEYS.get(name, name)))
+    except KeyError:
+        return None
+
+
+@asynccontextmanager
+async def run(
+    app: KeyOrder[Any], size: tuple[int, int] = (80, 24), *, notifications: bool = False
+) -> AsyncIterator[Hands]:
+    """Run an application without a terminal, with hands at its keys."""
+    async with app.run_test(size=size, notifications=notifications):
+        yield Hands(app)
+
+
 async def until(pilot: Pilot[Any], fact: Callable[[], bool], what: str = "it to happen") -> None:
     """Let the application go on until something is so."""
     try:
         async with asyncio.timeout(DEADLINE_S):
-            while not fact():
-                await pilot.pause(0.01)
+            while not fact():  # noqa: ASYNC110 -- of what is to come nobody tells
+                await asyncio.sleep(0.01)
+        await pilot.pause()
     except TimeoutError:
         msg = f"waited in vain for {what}; the screen says\n{screen_text(pilot.app)}"
         raise AssertionError(msg) from None

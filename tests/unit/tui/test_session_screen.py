@@ -11,7 +11,7 @@ from stui_sessiond.tui.session_screen import SessionScreen
 from stui_sessiond.tui.tools.events import Events
 from stui_sessiond.wire.messages.session import CreateSession, UpdateSessionState
 from tests.unit.bed.daemon import running_daemon
-from tests.unit.tui.bed import ME, front_end, until, url_of
+from tests.unit.tui.bed import ME, front_end, run, says, until, url_of
 
 
 async def test_tools_opened_and_closed(tmp_path: Path) -> None:
@@ -19,7 +19,7 @@ async def test_tools_opened_and_closed(tmp_path: Path) -> None:
     async with running_daemon() as running, LastingClient(url_of(running), client_id=ME) as other:
         session_id = (await other.create_session(CreateSession(ME))).session_id
         app = front_end(tmp_path, running, session_id)
-        async with app.run_test(size=(80, 24)) as pilot:
+        async with run(app, size=(80, 24)) as pilot:
             await until(pilot, lambda: isinstance(app.screen, SessionScreen) and app.screen.ready, "the session")
             screen = app.screen
             assert isinstance(screen, SessionScreen)
@@ -33,3 +33,18 @@ async def test_tools_opened_and_closed(tmp_path: Path) -> None:
             await until(pilot, lambda: all("session.updated" in str(log.lines) for log in logs), "the event")
             await pilot.press("alt+3", "alt+q")
             await until(pilot, lambda: [tool.tool_id for tool in screen.tools] == [*names[:2], "events-4"], "the end")
+
+
+async def test_tab_of_the_tool_in_front_is_in_sight(tmp_path: Path) -> None:
+    """However many there are, and however narrow it is."""
+    async with running_daemon() as running, LastingClient(url_of(running), client_id=ME) as other:
+        session_id = (await other.create_session(CreateSession(ME))).session_id
+        app = front_end(tmp_path, running, session_id)
+        async with run(app, size=(60, 24)) as pilot:
+            await until(pilot, lambda: isinstance(app.screen, SessionScreen) and app.screen.ready, "the session")
+            assert isinstance(app.screen, SessionScreen)
+            for number in range(1, 7):
+                await app.screen.open_tool("events")
+                await until(pilot, lambda name=f"Events {number}": says(app, name), "the tab")  # type: ignore[misc]
+            await pilot.press("alt+1")
+            await until(pilot, lambda: says(app, "Workspace 1"), "the first tab")

@@ -19,7 +19,7 @@ from stui_sessiond.tui.sessions_screen import SessionsScreen
 from stui_sessiond.wire.messages.session import CreateSession
 from tests.unit.bed.clock import FakeClock
 from tests.unit.bed.daemon import Running, running_daemon
-from tests.unit.tui.bed import ME, NEVER, front_end, household, says, until, url_of
+from tests.unit.tui.bed import ME, NEVER, front_end, household, run, says, until, url_of
 from tests.unit.tui.snapshot import check
 
 SIZES = [pytest.param((80, 24), id="80x24"), pytest.param((160, 48), id="160x48")]
@@ -91,7 +91,7 @@ async def at_work(
         app = front_end(folder, running, pace=NEVER)
         if preferences is not None:
             app.household.preferences = preferences
-        async with app.run_test(size=size) as pilot:
+        async with run(app, size=size) as pilot:
             await until(
                 pilot, lambda: isinstance(app.screen, SessionsScreen) and says(app, "fix the parser"), "the list"
             )
@@ -107,7 +107,7 @@ async def at_work(
 async def test_welcome_of_a_new_user(tmp_path: Path, size: Size, *, update: bool) -> None:
     """The first start: no daemon runs, nothing is known, and the line in front says what Enter does."""
     app = StuiApp(household(tmp_path, "unix:///run/user/1000/stui-none/daemon.sock"))
-    async with app.run_test(size=size) as pilot:
+    async with run(app, size=size) as pilot:
         await until(pilot, lambda: says(app, "no daemon runs here"))
         await settle(pilot, None)
         check(app, name("welcome-new", size), update=update)
@@ -120,7 +120,7 @@ async def test_welcome_of_an_old_user(tmp_path: Path, size: Size, *, update: boo
         house = household(tmp_path, url_of(running))
         house.connections, house.preferences = KNOWN, Preferences(client_id=ME)
         app = StuiApp(house)
-        async with app.run_test(size=size) as pilot:
+        async with run(app, size=size) as pilot:
             await until(pilot, lambda: says(app, "a daemon runs here"))
             await settle(pilot, None)
             check(app, name("welcome", size), update=update)
@@ -130,7 +130,7 @@ async def test_welcome_of_an_old_user(tmp_path: Path, size: Size, *, update: boo
 async def test_form_says_what_is_wrong(tmp_path: Path, size: Size, *, update: bool) -> None:
     """A form that is filled in wrongly says so beside the fields."""
     app = StuiApp(household(tmp_path))
-    async with app.run_test(size=size) as pilot:
+    async with run(app, size=size) as pilot:
         await pilot.press("n")
         await until(pilot, lambda: says(app, "A new connection"))
         await pilot.press(*"lab", "ctrl+s")

@@ -119,6 +119,16 @@ def test_journal_of_a_killed_writer_is_adopted(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_draft_that_is_written_late_is_found_by_the_next_one(tmp_path: Path) -> None:
+    """A thread that writes while its screen is closed holds no file afterwards, and what it wrote is there."""
+    journal = DraftJournal(tmp_path, "s", "one")
+    journal.close()
+    journal.write([draft("a", 1)])
+    reader = DraftJournal(tmp_path, "s", "two")
+    assert reader.adopt() == ([draft("a", 1)], [])
+    reader.close()
+
+
 def test_torn_line_is_left_out_and_a_bad_one_is_kept_aside(tmp_path: Path) -> None:
     """What a power loss leaves of a last line is no error; damage in the middle is told, and nothing is thrown away."""
     journal = DraftJournal(tmp_path, "s", "one")

@@ -13,7 +13,7 @@ from stui_sessiond.tui.session_screen import SessionScreen
 from stui_sessiond.tui.welcome_screen import WelcomeScreen
 from stui_sessiond.wire.messages.session import CreateSession, UpdateSessionState
 from tests.unit.bed.daemon import running_daemon
-from tests.unit.tui.bed import ME, front_end, says, until, url_of
+from tests.unit.tui.bed import ME, front_end, run, says, until, url_of
 
 
 async def test_typing_offline_is_saved_on_return(tmp_path: Path) -> None:
@@ -21,7 +21,7 @@ async def test_typing_offline_is_saved_on_return(tmp_path: Path) -> None:
     async with running_daemon() as running, LastingClient(url_of(running), client_id=ME) as client:
         session_id = (await client.create_session(CreateSession(ME, name="work"))).session_id
         app = front_end(tmp_path, running, session_id)
-        async with app.run_test(size=(120, 30)) as pilot:
+        async with run(app, size=(120, 30)) as pilot:
             await until(pilot, lambda: isinstance(app.screen, SessionScreen) and app.screen.ready, "the session")
             await pilot.press("f4", "down", "enter")
             await until(pilot, lambda: says(app, "working offline"), "the bar")
@@ -33,7 +33,7 @@ async def test_typing_offline_is_saved_on_return(tmp_path: Path) -> None:
             await pilot.press("f4", "enter")
             assert app.client is not None
             await until(pilot, lambda: app.client is not None and app.client.status.online, "the connection")
-            await app.client.flush()
+            await until(pilot, lambda: screen._autosave.unsaved == 0, "saving")
             stored = (await client.load_context(session_id, "stui.tool.workspace-1")).context
             assert stored is not None
             assert "offline" in str(stored.client)
@@ -47,7 +47,7 @@ async def test_daemon_started_again_is_told(tmp_path: Path) -> None:
         async with LastingClient(url, client_id=ME) as client:
             session_id = (await client.create_session(CreateSession(ME, name="work"))).session_id
         app = front_end(tmp_path, running, session_id)
-        async with app.run_test(size=(120, 30)) as pilot:
+        async with run(app, size=(120, 30)) as pilot:
             await until(pilot, lambda: isinstance(app.screen, SessionScreen) and app.screen.ready, "the session")
             await running.daemon.stop()
             await until(pilot, lambda: says(app, "reconnecting, attempt"), "the bar")
@@ -64,7 +64,7 @@ async def test_start_fresh_leads_to_the_first_screen(tmp_path: Path) -> None:
     """The last way out of a connection that does not do what it should; nothing is lost by it."""
     async with running_daemon() as running:
         app = front_end(tmp_path, running)
-        async with app.run_test(size=(120, 30)) as pilot:
+        async with run(app, size=(120, 30)) as pilot:
             await until(pilot, lambda: app.status is not None and app.status.online, "the connection")
             await pilot.press("f4", "end", "enter")
             await until(pilot, lambda: isinstance(app.screen, WelcomeScreen), "the first screen")
@@ -78,7 +78,7 @@ async def test_wrong_token_is_a_failure_with_advice(tmp_path: Path) -> None:
         app = front_end(tmp_path, running)
         wrong = f"tcp://{running.daemon.ready.lines}"
         app._start = type(app._start)(app._start.connection and type(app._start.connection)(wrong, name="lab"))
-        async with app.run_test(size=(120, 30)) as pilot:
+        async with run(app, size=(120, 30)) as pilot:
             await until(pilot, lambda: says(app, "! failed"), "the bar")
             assert app.status is not None
             assert app.status.state is ConnectionState.FAILED
@@ -100,7 +100,7 @@ async def test_digest_tells_what_others_did(tmp_path: Path) -> None:
         running.clock.pass_time(7200)
         await grace.restore_session(session_id, reopen=True)
         await grace.update_session_state(UpdateSessionState(session_id, {"n": 1}))
-        async with app.run_test(size=(120, 30)) as pilot:
+        async with run(app, size=(120, 30)) as pilot:
             await until(pilot, lambda: says(app, "While you were away"), "the digest")
             assert says(app, "You were away for 2 h.")
             assert says(app, "grace: 1 times")
@@ -114,5 +114,6 @@ async def test_gap_is_told(tmp_path: Path) -> None:
         session_id = (await client.create_session(CreateSession(ME, name="work"))).session_id
         app = front_end(tmp_path, running, session_id)
         app.household.remember(note_seen(app.household.connections, session_id, Seen("gone", 5, running.clock.now)))
-        async with app.run_test(size=(120, 30)) as pilot:
+        async with run(app, size=(120, 30)) as pilot:
+            await until(pilot, lambda: isinstance(app.screen, SessionScreen) and app.screen.ready, "the session")
             await until(pilot, lambda: says(app, "some events are missing"), "the bar")

@@ -21,7 +21,7 @@ from stui_sessiond.tui.preferences import LIGHT
 from stui_sessiond.tui.session_screen import SessionScreen
 from stui_sessiond.wire.messages.session import CreateSession
 from tests.unit.bed.daemon import Running, running_daemon
-from tests.unit.tui.bed import AT_ONCE, ME, NEVER, front_end, says, until, url_of
+from tests.unit.tui.bed import AT_ONCE, ME, NEVER, front_end, run, says, until, url_of
 
 
 @asynccontextmanager
@@ -37,7 +37,7 @@ async def at_work(
 ) -> AsyncIterator[tuple[StuiApp, SessionScreen, Pilot[Any]]]:
     """The front end in a session; at the end it goes without a word, as if its terminal were killed."""
     app = front_end(folder, running, session_id, pace=pace)
-    async with app.run_test(size=(120, 30), notifications=True) as pilot:
+    async with run(app, size=(120, 30), notifications=True) as pilot:
         await until(pilot, lambda: isinstance(app.screen, SessionScreen) and app.screen.ready, "the session")
         assert isinstance(app.screen, SessionScreen)
         yield app, app.screen, pilot
@@ -184,7 +184,7 @@ async def test_session_that_is_not_there_says_so(tmp_path: Path) -> None:
     """Restored by itself, but deleted meanwhile: the screen says what is wrong and which key helps."""
     async with running_daemon() as running:
         app = front_end(tmp_path, running, "session_1_1_gone")
-        async with app.run_test(size=(120, 30)) as pilot:
+        async with run(app, size=(120, 30)) as pilot:
             await until(pilot, lambda: says(app, "this session cannot be opened"), "the reason")
             await pilot.press("f2")
             await until(pilot, lambda: says(app, "Sessions and images"), "the list")

@@ -15,7 +15,7 @@ from stui_sessiond.tui.session_screen import SessionScreen
 from stui_sessiond.tui.sessions_screen import SessionsScreen
 from stui_sessiond.wire.messages.session import CreateSession, UpdateSessionState
 from tests.unit.bed.daemon import Running, running_daemon
-from tests.unit.tui.bed import ME, front_end, says, until, url_of
+from tests.unit.tui.bed import ME, front_end, run, says, until, url_of
 
 
 @asynccontextmanager
@@ -29,7 +29,7 @@ async def at_list(folder: Path) -> AsyncIterator[tuple[Running, LastingClient, s
     ):
         session_id = (await client.create_session(CreateSession(ME, name="mine", image_id="one"))).session_id
         app = front_end(folder, running)
-        async with app.run_test(size=(120, 36), notifications=True) as pilot:
+        async with run(app, size=(120, 36), notifications=True) as pilot:
             await until(pilot, lambda: says(app, "mine"), "the list")
             screen = app.screen
             assert isinstance(screen, SessionsScreen)
@@ -148,7 +148,7 @@ async def test_images_come_by_themselves(tmp_path: Path) -> None:
     """An empty list says what it waits for, and shows an image without a key."""
     async with running_daemon() as running:
         app = front_end(tmp_path, running)
-        async with app.run_test(size=(100, 30)) as pilot:
+        async with run(app, size=(100, 30)) as pilot:
             await until(pilot, lambda: says(app, "No image has connected yet"), "the hint")
             async with running.image("late"):
                 screen = app.screen

@@ -20,7 +20,7 @@ from stui_sessiond.tui.session_screen import SessionScreen
 from stui_sessiond.tui.sessions_screen import SessionsScreen
 from stui_sessiond.wire.messages.session import CreateSession
 from tests.unit.bed.daemon import running_daemon
-from tests.unit.tui.bed import ME, household, says, until, url_of
+from tests.unit.tui.bed import ME, household, run, says, until, url_of
 
 
 async def test_local_daemon_is_started_after_asking(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -30,7 +30,7 @@ async def test_local_daemon_is_started_after_asking(tmp_path: Path, monkeypatch:
         monkeypatch.setenv("STUI_SESSIOND_DATA_DIR", f"{place}/data")
         monkeypatch.setenv("STUI_SESSIOND_RUNTIME_DIR", place)
         app = StuiApp(household(tmp_path, f"unix://{path}"))
-        async with app.run_test(size=(80, 24)) as pilot:
+        async with run(app, size=(80, 24)) as pilot:
             await until(pilot, lambda: says(app, "no daemon runs here"), "the list")
             await pilot.press("enter")
             await until(pilot, lambda: says(app, "Start one?"), "the question")
@@ -67,7 +67,7 @@ async def test_new_connection_is_tested_saved_and_opened(tmp_path: Path) -> None
     """Filled in, tried out, saved as a favourite; and it is there at the next start."""
     async with running_daemon() as running:
         app = StuiApp(household(tmp_path))
-        async with app.run_test(size=(80, 24)) as pilot:
+        async with run(app, size=(80, 24)) as pilot:
             await pilot.press("n")
             await until(pilot, lambda: says(app, "A new connection"), "the form")
             await pilot.press(*url_of(running), "tab", *"lab")
@@ -84,7 +84,7 @@ async def test_new_connection_is_tested_saved_and_opened(tmp_path: Path) -> None
 async def test_failed_test_says_why_and_what_helps(tmp_path: Path) -> None:
     """Nobody listens there."""
     app = StuiApp(household(tmp_path))
-    async with app.run_test(size=(120, 30)) as pilot:
+    async with run(app, size=(120, 30)) as pilot:
         await pilot.press("n")
         await until(pilot, lambda: says(app, "A new connection"), "the form")
         await pilot.press(*"unix:///none/s", "ctrl+t")
@@ -102,7 +102,7 @@ async def test_last_session_in_one_key_or_by_itself(tmp_path: Path, how: str) ->
         )
         house.preferences = Preferences(restore=how == "preference")
         app = StuiApp(house, Start(restore=how == "option"))
-        async with app.run_test(size=(80, 24)) as pilot:
+        async with run(app, size=(80, 24)) as pilot:
             if how == "key":
                 await until(pilot, lambda: says(app, "work on this machine"), "the line")
                 await pilot.press("c")
@@ -115,7 +115,7 @@ async def test_connections_are_kept_edited_and_forgotten(tmp_path: Path) -> None
     house = household(tmp_path)
     house.connections = Connections((Connection("tcp://127.0.0.1:9", name="old", used_at=1.0),))
     app = StuiApp(house)
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with run(app, size=(80, 24)) as pilot:
         await until(pilot, lambda: says(app, "old"), "the list")
         await pilot.press("f")
         await until(pilot, lambda: says(app, "Favourites"), "the favourite")
@@ -137,7 +137,7 @@ async def test_damaged_file_is_told_at_the_start(tmp_path: Path) -> None:
     (tmp_path / "state").mkdir()
     (tmp_path / "state" / "connections.json").write_text("{")
     app = StuiApp(household(tmp_path))
-    async with app.run_test(size=(120, 30), notifications=True) as pilot:
+    async with run(app, size=(120, 30), notifications=True) as pilot:
         await until(pilot, lambda: says(app, "connections.json.unreadable-1"), "the notice")
 
 
