@@ -161,7 +161,7 @@ class JournalWriter:
         """Cut off what was half written, and go on in another segment."""
         try:
             file.truncate(self._size)
-            if self._size > HEADER_BYTES:
+            if self._size:  # of a segment that is removed as well: its name, and what was cut off, might come back
                 file.sync()
         except OSError:
             raise self._fail(error) from error

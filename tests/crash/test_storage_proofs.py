@@ -1,12 +1,19 @@
 """A slice of the proofs, small enough for every run of the tests; `python tests/crash/run.py` makes the whole."""
 
+import errno
 from collections.abc import Iterator
 
 import pytest
 import structlog
 
+from stui_sessiond.storage.segments import DiskFullError
+
 from . import bit_flips, faults, kill_rounds, live_faults, migration_crash, mutants, power_loss, tails
-from .workload import BEGINNING
+from .crash_states import crash_states
+from .faults import Fault
+from .power_loss import opened
+from .simulated_fs import SimulatedFileSystem, chance
+from .workload import BEGINNING, Driver, new_store
 
 
 @pytest.fixture(autouse=True)
@@ -75,3 +82,17 @@ def test_proofs_notice_a_broken_rule(name: str) -> None:
     """The proofs can fail: a storage that breaks one rule is caught."""
     proof = mutants.prove([(name,)])
     assert not proof.failures, f"{name} was not caught"
+
+
+def test_first_records_of_a_segment_that_are_refused_never_come_back() -> None:
+    """The disk is full in the middle of them; whatever a power loss undoes of what was done then, none is seen."""
+    fs = SimulatedFileSystem()
+    driver = Driver(new_store(fs))
+    driver.store.open()
+    fs.fault = Fault(1, errno.ENOSPC, lasting=True, kinds=frozenset({"write"}))
+    with pytest.raises(DiskFullError):
+        driver.create(1, 2)
+    states = list(crash_states(fs, chance(1)))
+    assert len(states) > 1
+    for contents in states:
+        opened(SimulatedFileSystem(contents), driver.ledger)
