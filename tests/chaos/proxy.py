@@ -60,7 +60,6 @@ class Proxy:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._server.wait_closed()
 
     def heal(self) -> None:
         """Be a good network from now on; what was broken is cut."""

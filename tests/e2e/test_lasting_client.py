@@ -66,7 +66,6 @@ class Proxy:
         """Cut everything and listen no more."""
         if self._server is not None:
             self._server.close()
-            await self._server.wait_closed()
         self.cut()
         await self._over.wait()
 

@@ -124,7 +124,6 @@ async def listening(make: Callable[[], asyncio.Protocol]) -> AsyncIterator[tuple
         yield host, port
     finally:
         server.close()
-        await server.wait_closed()
 
 
 @asynccontextmanager

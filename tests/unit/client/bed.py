@@ -151,7 +151,6 @@ class ScriptedDaemon:
         """Stop listening; connections stay."""
         if self._server is not None:
             self._server.close()
-            await self._server.wait_closed()
 
     async def __aenter__(self) -> Self:
         await self.start()
