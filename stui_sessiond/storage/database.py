@@ -91,7 +91,11 @@ class Database:
             StorageError: the disk failed, or the file was written by a later version.
             KeyMissingError: something in it is sealed with a key that is not given; nothing was changed.
         """
-        await self._on_thread(self._open)
+        try:
+            await self._on_thread(self._open)
+        except BaseException:
+            await self._on_thread(self._close)
+            raise
 
     async def run(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Do work on the thread as one transaction, after all that was asked for before; what it wrote is durable.
@@ -270,11 +274,14 @@ def examine_file(path: Path) -> str | None:
 
 def _connect(name: str, *, uri: bool = False) -> sqlite3.Connection:
     connection = sqlite3.connect(name, isolation_level=None, timeout=BUSY_TIMEOUT_S, uri=uri)
-    connection.execute("PRAGMA synchronous = FULL")
-    connection.execute("PRAGMA foreign_keys = ON")
-    connection.execute(
-        "PRAGMA secure_delete = ON"
-    )  # clear text that was sealed, and what went, is not left in the file
+    try:
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA foreign_keys = ON")
+        # clear text that was sealed, and what went, is not left in the file
+        connection.execute("PRAGMA secure_delete = ON")
+    except sqlite3.Error:
+        connection.close()
+        raise
     return connection
 
 

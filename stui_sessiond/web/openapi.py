@@ -21,6 +21,9 @@ _TEXT: Final = {"type": "string"}
 _POSITION: Final = {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,64}:(0|[1-9][0-9]{0,15})$"}
 _FLAG: Final = {"type": "boolean", "default": False}
 
+_PHRASES: Final = {413: "Content Too Large", 422: "Unprocessable Content"}
+"""As RFC 9110, section 15.5, names them; Python before 3.13 has the older names."""
+
 _AUTHENTICATION: Final = frozenset({400, 401, 403, 429, 503})
 """How every request may be refused that says who sends it."""
 
@@ -181,7 +184,8 @@ def _parameter(name: str, text: str, schema: Document) -> Document:
 def _failures(statuses: Iterable[int]) -> Document:
     content = {"application/json": {"schema": reference("failure")}}
     return {
-        str(status): {"description": HTTPStatus(status).phrase + ".", "content": content} for status in sorted(statuses)
+        str(status): {"description": _PHRASES.get(status, HTTPStatus(status).phrase) + ".", "content": content}
+        for status in sorted(statuses)
     }
 
 

@@ -92,7 +92,7 @@ def test_long_results_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
         held.hold(HERE, name, printed(name), 1)
     held.hold(HERE, "b", printed("anew"), 1)
     assert [held.find(HERE, name) for name in "abcd"] == [None, "anew", "c", "d"]
-    held.hold(HERE, "large", printed("x" * 9_900), 1)
+    held.hold(HERE, "large", printed("x" * 9_920), 1)
     assert [held.find(HERE, name) is None for name in ("b", "c", "d", "large")] == [True, True, True, False]
     held.hold(HERE, "too large", printed("x" * 20_000), 1)
     assert (len(held), held.size_bytes) == (0, 0)
