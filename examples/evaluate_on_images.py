@@ -49,5 +49,5 @@ if __name__ == "__main__":
     mine = unix_path(load_settings(None, os.environ, {}).server)
     try:
         asyncio.run(main(sys.argv[1], sys.argv[2] if len(sys.argv) > 2 else f"unix://{mine}"))  # noqa: PLR2004
-    except ClientError as error:
+    except (ClientError, ValueError) as error:  # ValueError: the URL is none
         sys.exit(f"evaluate_on_images: {error}")

@@ -84,8 +84,8 @@ def listen(url: str, session_id: str, token: str | None) -> Iterator[Event]:
                         yield from reader.feed(piece)
                 elif response.status < http.client.INTERNAL_SERVER_ERROR:  # it would not be better the next time
                     sys.exit(f"events_over_http: {response.status} {response.read().decode()}")
-        except (OSError, http.client.HTTPException):
-            pass
+        except (OSError, http.client.HTTPException) as error:
+            print(f"events_over_http: {error}; trying again", file=sys.stderr)
         finally:
             connection.close()
         time.sleep(reader.retry_s)

@@ -21,6 +21,12 @@ EXIT_USAGE = 2
 EXIT_UNREACHABLE = 3
 """No daemon answers."""
 
+HINTS = {
+    "authentication_failed": "`stui-sessiond token create NAME` on its machine makes one, for STUI_SESSIOND_TOKEN.",
+    "client_not_allowed": "Say as which client you come with --client-id.",
+}
+"""What helps, where the command line knows more than the protocol."""
+
 AT = click.option(
     "--url",
     envvar="STUI_SESSIOND_URL",
@@ -104,7 +110,8 @@ def failures_told(*, as_json: bool) -> Iterator[None]:
             }
             click.echo(json.dumps(shown, ensure_ascii=False))
             sys.exit(EXIT_FAILED)
-        fail(f"{error.message} [{error.code}]", EXIT_FAILED)
+        hint = HINTS.get(error.code)
+        fail(f"{error.message} [{error.code}]" + (f"\n{hint}" if hint else ""), EXIT_FAILED)
     except client.ConnectionLostError as error:
         fail(f"{error}\nStart one with `stui-sessiond serve`, or say where it is with --url.", EXIT_UNREACHABLE)
     except ValueError as error:

@@ -93,6 +93,8 @@ def tail(count: int, config_file: Path | None, data_dir: str | None, *, follow: 
             _print(follower.poll(), as_json=as_json)
     except KeyboardInterrupt:
         return
+    except BrokenPipeError:
+        raise  # whoever reads what is printed has enough: click ends quietly
     except OSError as error:
         _fail(f"{error.filename or 'the log'}: {error.strerror or error}")
 

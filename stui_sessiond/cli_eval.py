@@ -52,7 +52,7 @@ def evaluate(
     on_all: bool,
     as_json: bool,
 ) -> None:
-    r"""Run CODE in a live image and print its value; `-` reads it from standard input.
+    """Run CODE in a live image and print its value; `-` reads it from standard input.
 
     Without --session, --image and --on-all: in the only image there is. An error goes to standard error, with its
     stack, and the exit code is 1. Ctrl-C interrupts the code; a second one leaves it to itself.
@@ -61,7 +61,7 @@ def evaluate(
     stui-sessiond eval '3 + 4'
     stui-sessiond eval - --session session_... < script.st
     stui-sessiond eval 'Smalltalk version' --on-all
-    """
+    """  # noqa: D301 -- click reads the \b: these lines stay as they are
     from stui_sessiond import client  # noqa: PLC0415 -- the other commands start faster without
 
     if (session is not None) + (image is not None) + on_all > 1:
@@ -72,7 +72,7 @@ def evaluate(
         async with client.connect(asking.address(url), client_id=client_id, token=token) as connected:
             if on_all:
                 return _show_groups(await connected.evaluate_on(source, timeout_s=timeout), as_json=as_json)
-            async with session_for(connected, session, image) as session_id:
+            async with session_for(connected, session, image, client_id) as session_id:
                 return await _evaluate(connected, source, session_id, tool, as_json=as_json)
 
     with asking.failures_told(as_json=as_json):
@@ -80,14 +80,16 @@ def evaluate(
 
 
 @asynccontextmanager
-async def session_for(client: "Client", session: str | None, image: str | None) -> AsyncIterator[str]:
+async def session_for(
+    client: "Client", session: str | None, image: str | None, client_id: str | None
+) -> AsyncIterator[str]:
     """The session that is meant, or one for this purpose: what runs in a session can be interrupted."""
     from stui_sessiond.wire.messages.session import CreateSession  # noqa: PLC0415 -- only needed here
 
     if session is not None:
         yield session
         return
-    asked = CreateSession(f"eval-{secrets.token_hex(4)}", image_id=image)
+    asked = CreateSession(client_id or f"eval-{secrets.token_hex(4)}", image_id=image)
     session_id = (await client.create_session(asked)).session_id
     try:
         yield session_id

@@ -55,6 +55,8 @@ def options(command: F) -> F:
             command(root=root, sealer=keys.gather(sources, root, os.environ), **given)
         except (errors.ConfigError, errors.StuiError, StoreInUseError) as error:
             fail(str(error))
+        except BrokenPipeError:
+            raise  # whoever reads what is printed has enough: click ends quietly
         except OSError as error:
             fail(f"{error.filename or 'the store'}: {error.strerror or error}")
 

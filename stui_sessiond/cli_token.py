@@ -13,6 +13,7 @@ import click
 
 EXIT_CANNOT = 2
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
+_LONGEST_S = 100 * 365 * 86400
 _DEFAULT_RIGHTS = ("session", "eval", "observe")
 
 _DATA_DIR = click.option("--data-dir", metavar="DIR", help="The daemon's data folder. Default: as for `serve`.")
@@ -170,7 +171,10 @@ def _seconds(text: str) -> float:
     found = re.fullmatch(r"(\d+)([smhdw])", text)
     if found is None:
         _fail(f"--expires: {text!r} is no time such as 12h or 30d")
-    return int(found[1]) * _UNITS[found[2]]
+    seconds = int(found[1]) * _UNITS[found[2]]
+    if not 0 < seconds <= _LONGEST_S:
+        _fail(f"--expires: {text!r} is not between 1s and 100 years; leave it out for a token that stays valid")
+    return seconds
 
 
 def _time(at: float) -> str:

@@ -87,7 +87,13 @@ def _read_file(file: Path) -> dict[str, Any]:
     except FileNotFoundError:
         msg = f"{file}: there is no such file; --config takes a TOML file"
         raise ConfigError(msg) from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except OSError as error:
+        msg = f"{file}: {error.strerror or error}; --config takes a TOML file"
+        raise ConfigError(msg) from None
+    except UnicodeDecodeError as error:
+        msg = f"{file}: not UTF-8, which TOML is, at byte {error.start}"
+        raise ConfigError(msg) from None
+    except tomllib.TOMLDecodeError as error:
         msg = f"{file}: {error}"
         raise ConfigError(msg) from None
 

@@ -1,6 +1,7 @@
 """The composition root: the only place that picks implementations and knows everybody."""
 
 import asyncio
+import contextlib
 import os
 import secrets
 import time
@@ -42,6 +43,7 @@ from stui_sessiond.commands.sharing import SharingCommands
 from stui_sessiond.commands.storage import StorageCommands
 from stui_sessiond.commands.table import CommandTable
 from stui_sessiond.contract import load_contract
+from stui_sessiond.errors import ConfigError
 from stui_sessiond.ids import SessionId
 from stui_sessiond.images.memory import ImageMemory
 from stui_sessiond.images.registry import ImageRegistry
@@ -363,7 +365,14 @@ class Daemon:
         return Presence(round(self.uptime_s(), 3), self.server.counts())
 
     def _find_token(self, token: str) -> tuple[Principal | None, str]:
-        return (None, "unknown") if self._tokens is None else self._tokens.find(token)
+        if self._tokens is None:
+            return None, "unknown"
+        found = self._tokens.find(token)
+        if found[0] is None:  # perhaps it was made just now
+            with contextlib.suppress(ConfigError):  # the next look says so
+                reload_tokens(self._tokens, self.audit)
+            found = self._tokens.find(token)
+        return found
 
     def _may_stay(self, peer: Peer) -> bool:
         if peer.principal is None:

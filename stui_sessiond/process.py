@@ -125,8 +125,10 @@ class Process:
             _load_the_rest(self._launch.settings)
             arrival.channel.say(Word("prepared"))
             await arrival.channel.hear("go")
-        await self._start(self._daemon)
-        self._show_token()
+        try:
+            await self._start(self._daemon)
+        finally:
+            self._show_token()  # one that was made is good, whatever went wrong after it, and is never shown again
         if arrival is not None:
             ready = self._daemon.ready
             arrival.channel.say(Word("ready", pid=os.getpid(), server_id=ready.server_id if ready else ""))

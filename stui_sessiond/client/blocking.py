@@ -15,6 +15,8 @@ from contextlib import contextmanager
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from stui_sessiond.client.commands import Commands
+from stui_sessiond.client.ending import left
+from stui_sessiond.client.failure import ConnectionFailedError
 from stui_sessiond.client.history import Visit
 from stui_sessiond.client.lasting import LastingClient
 from stui_sessiond.client.outbox import Update
@@ -52,7 +54,7 @@ class _Loop:
         if self._loop.is_closed():
             work.close()
             msg = "the client was closed"
-            raise RuntimeError(msg)
+            raise ConnectionFailedError(msg, left())
         future = asyncio.run_coroutine_threadsafe(work, self._loop)
         try:
             return future.result()

@@ -219,5 +219,8 @@ def _failure(address: Address, error: Exception) -> ConnectionLostError:
         msg = f"no daemon answers at {address}: {error}" + (f": {said}" if said else "")
         stays = error.response.status_code in STATUSES_THAT_STAY
         return ConnectionLostError(msg, refused_by_http(msg) if stays else unreachable(msg))
-    msg = f"no daemon answers at {address}: {str(error) or 'timeout'}"
+    said = str(error) or "timeout"
+    if isinstance(error, websockets.exceptions.InvalidMessage):
+        said = f"{said}; if the port is the one for lines, the address is tcp:// or tls://"
+    msg = f"no daemon answers at {address}: {said}"
     return ConnectionLostError(msg, unreachable(msg))

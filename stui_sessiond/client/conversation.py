@@ -141,7 +141,11 @@ class Conversation:
                 self.heard_at = loop.time()
                 self._take(_decode(message), len(message))
         except msgspec.DecodeError as error:
-            self.abort(unreadable(f"what came is no message: {error}"))
+            web = message is not None and message.startswith(b"HTTP/")
+            said = (
+                "HTTP is spoken there; the address is ws:// or wss://" if web else f"what came is no message: {error}"
+            )
+            self.abort(unreadable(said))
         finally:
             self.ending = self._cause or self._channel.ending or cut("the connection broke")
             msg = f"the connection broke: {self.ending.text}"

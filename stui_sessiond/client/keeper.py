@@ -113,7 +113,9 @@ class Keeper:
     @property
     def failure(self) -> asyncio.Future[ConnectionFailedError]:
         """Done with the error when there will be no connection by itself any more."""
-        assert self._failure is not None, "started"  # noqa: S101 -- for the type checker
+        if self._failure is None:
+            msg = "the client was not started: async with LastingClient(...) as client"
+            raise RuntimeError(msg)
         return self._failure
 
     async def connection(self) -> Conversation:

@@ -31,7 +31,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
         ("disk", lambda: judge_disk(probe_disk(_nearest(data)))),
         ("clock", lambda: judge_clock(probe_clock(data))),
         ("limits", lambda: judge_limits(probe_limits(), settings.limits.max_connections)),
-        ("store", lambda: check_stored(data, settings.backups.interval)),
+        ("store", lambda: check_stored(data, settings.backups.interval, settings.encryption)),
         ("daemon", lambda: _live(settings, data, socket_path, ready)),
     )
     for name, check in checks:

@@ -1,11 +1,13 @@
 """Is what is stored sound, is there a backup, and is the audit log unaltered?"""
 
+import os
 import time
 from pathlib import Path
 from shlex import quote
 
 from stui_sessiond.doctor.finding import Finding
-from stui_sessiond.errors import StorageError
+from stui_sessiond.errors import ConfigError, StorageError
+from stui_sessiond.security.keys import KeySources, gather
 from stui_sessiond.storage.api import BackupInfo
 from stui_sessiond.storage.backups import Backups
 from stui_sessiond.storage.fs import LocalFileSystem
@@ -18,16 +20,21 @@ LATE = 3
 """So many intervals without a backup are too many."""
 
 
-def check_stored(data: Path, backup_interval_s: float) -> list[Finding]:
-    """Look at the store, its backups and the audit log."""
+def check_stored(data: Path, backup_interval_s: float, sources: KeySources) -> list[Finding]:
+    """Look at the store, its backups and the audit log; `sources` say where the keys of a sealed store are."""
     disk = LocalFileSystem()
     option = f"--data-dir {quote(str(data))}"
     if disk.read(Layout(data).identity) is None:
         return [Finding("note", "store", f"there is none in {data} yet", "the daemon makes it at its first start")]
     found = []
     try:
-        found += judge_store(check_store(data, disk, backups=False), option)
-        found.append(judge_backups(Backups(Store(data, disk)).list(), time.time(), backup_interval_s, option))
+        sealer = gather(sources, data, os.environ)
+        found += judge_store(check_store(data, disk, backups=False, sealer=sealer), option)
+        backups = Backups(Store(data, disk, sealer=sealer)).list()
+        found.append(judge_backups(backups, time.time(), backup_interval_s, option))
+    except ConfigError as error:
+        advice = "stui-sessiond doctor --config FILE"
+        found.append(Finding("problem", "store", str(error), "with these settings the daemon cannot start", advice))
     except (StorageError, OSError) as error:
         what = error.message if isinstance(error, StorageError) else f"{error.filename}: {error.strerror}"
         found.append(

@@ -194,6 +194,8 @@ def revoke(folder: Path, name: str, now: float) -> int:
         OSError: it cannot be written.
     """
     revoked = 0
+    if not (folder / FILE_NAME).exists():  # none is made: the first start would make no first token then
+        return revoked
     with _changing(folder / FILE_NAME) as records:
         for number, record in enumerate(records):
             if name in (record.name, record.id) and record.revoked_at is None:
@@ -209,6 +211,8 @@ def prune(folder: Path, now: float) -> int:
         ConfigError: the file cannot be read.
         OSError: it cannot be written.
     """
+    if not (folder / FILE_NAME).exists():  # see `revoke`
+        return 0
     with _changing(folder / FILE_NAME) as records:
         before = len(records)
         records[:] = [record for record in records if record.state(now) == "valid"]

@@ -28,10 +28,15 @@ class RestartError(Exception):
     """It was not restarted; the text says why, and who serves."""
 
 
+class NobodyServesError(RestartError):
+    """There is no daemon that could be restarted."""
+
+
 def restart(path: Path, patience_s: float) -> Outcome:
     """Have the daemon at a unix socket hand over to a new process, and wait until it has.
 
     Raises:
+        NobodyServesError: nobody answers there.
         RestartError: it did not; if it was there before, it still serves.
     """
     pid, user, version = _who(path)
@@ -70,8 +75,8 @@ def _who(path: Path) -> tuple[int, int | None, tuple[int, ...]]:
                 answer = json.loads(stream.readline())
             return *_process(sock), tuple(int(part) for part in answer["result"]["server_version"].split(".")[:3])
     except (OSError, ValueError, KeyError, TypeError) as error:
-        msg = f"no daemon answers at {path}: {error}"
-        raise RestartError(msg) from error
+        msg = f"no daemon answers at unix://{path}: {error}"
+        raise NobodyServesError(msg) from error
 
 
 def _process(sock: socket.socket) -> tuple[int, int | None]:

@@ -172,7 +172,7 @@ async def open_link(url: str) -> Link:
             return LineLink(*streams)
     except (OSError, TimeoutError, websockets.exceptions.WebSocketException) as error:
         text = why(error, parts.hostname or "") or str(error) or "timeout"
-        msg = f"no daemon answers at {parts._replace(query='').geturl()}: {text}"
+        msg = f"no daemon answers at {url.partition('?')[0]}: {text}"
         raise UnreachableError(msg) from error
 
 

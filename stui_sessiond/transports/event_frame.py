@@ -57,7 +57,7 @@ def write_fields(data: bytes, *, name: str, position: str | None = None) -> byte
 LONGEST_ID: Final = 128
 """Longer than any id that we write."""
 
-_POSITION: Final = re.compile(r"([A-Za-z0-9_-]{1,64}):(0|[1-9][0-9]{0,15})", re.ASCII)
+_POSITION: Final = re.compile(r"([A-Za-z0-9._-]{1,64}):(0|[1-9][0-9]{0,15})", re.ASCII)
 
 
 def write_position(epoch: str, seq: int) -> str:

@@ -36,12 +36,12 @@ def inspect(
     *,
     as_json: bool,
 ) -> None:
-    r"""Show the object that the expression TARGET gives, with what is in its variables; `-` reads standard input.
+    """Show the object that the expression TARGET gives, with what is in its variables; `-` reads standard input.
 
     \b
     stui inspect 'Smalltalk'
     stui inspect account --session session_... --tool workspace-1 --path owner/address
-    """
+    """  # noqa: D301 -- click reads the \b: these lines stay as they are
     from stui_sessiond import client  # noqa: PLC0415 -- `--help` does without
 
     if session is not None and image is not None:
@@ -52,7 +52,7 @@ def inspect(
     async def run() -> "InspectResult":
         async with (
             client.connect(asking.address(url), client_id=client_id, token=token) as connected,
-            cli_eval.session_for(connected, session, image) as session_id,
+            cli_eval.session_for(connected, session, image, client_id) as session_id,
         ):
             return await connected.inspect(source, session_id=session_id, tool_id=tool, path=steps)
 

@@ -18,7 +18,7 @@ NOT_OVER_RPC: Final = frozenset({"hello", "subscribe", "unsubscribe"})
 """Commands about a connection: a request over HTTP is none."""
 
 _TEXT: Final = {"type": "string"}
-_POSITION: Final = {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,64}:(0|[1-9][0-9]{0,15})$"}
+_POSITION: Final = {"type": "string", "pattern": "^[A-Za-z0-9._-]{1,64}:(0|[1-9][0-9]{0,15})$"}
 _FLAG: Final = {"type": "boolean", "default": False}
 
 _PHRASES: Final = {413: "Content Too Large", 422: "Unprocessable Content"}

@@ -130,9 +130,17 @@ def test_call_over_tcp_takes_the_token_from_the_environment(daemon: Daemon) -> N
     shown = run_cli("call", "ping", environment=place)
     assert shown.returncode == 1
     assert "[authentication_failed]" in shown.stderr
+    assert "token create" in shown.stderr
 
 
-@pytest.mark.parametrize("command", ["call ping", "status"])
+def test_token_made_beside_a_daemon_is_good_at_once(daemon: Daemon) -> None:
+    """Whoever makes a token and uses it in one line is let in."""
+    made = run_cli("token", "create", "at-once", "--data-dir", str(daemon.data)).stdout.strip()
+    with Connection(daemon.place("lines")) as client:
+        assert client.result("hello", role="client", token=made)["rights"] == ["connect", "eval", "observe", "session"]
+
+
+@pytest.mark.parametrize("command", ["call ping", "status", "restart"])
 def test_unreachable_daemon_exits_3(command: str) -> None:
     """Where no daemon answers the exit code is 3 and the text says how to start one."""
     with folder() as home:
@@ -153,6 +161,8 @@ def test_unreachable_daemon_exits_3(command: str) -> None:
         (("call", "ping", "--url", "tcp://localhost:99999"), "tcp://"),
         (("describe", "frobnicate"), "frobnicate"),
         (("serve", "--speed", "3"), "--speed"),
+        (("token", "create", "x", "--expires", "0s"), "'0s'"),
+        (("token", "create", "x", "--expires", "99999999999d"), "100 years"),
     ],
 )
 def test_wrong_use_exits_2(arguments: tuple[str, ...], named: str) -> None:
@@ -199,4 +209,5 @@ def test_help_and_version_are_shown() -> None:
     shown = run_cli("--help")
     assert shown.returncode == 0
     assert all(name in shown.stdout for name in ("serve", "call", "status", "describe", "demo"))
+    assert "\n  stui-sessiond call create_session client_id=me\n" in run_cli("call", "--help").stdout
     assert run_cli("--version").stdout.startswith("stui-sessiond, version 0.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import socket
 import threading
@@ -281,6 +282,15 @@ def test_port_in_use_is_a_clear_error(home: Path, listener: str) -> None:
     assert not (home / "run" / "daemon.sock").exists()
     with Daemon(home) as daemon:
         assert daemon.ready["unix"] == str(daemon.socket_path)
+
+
+def test_first_token_of_a_start_that_failed_is_shown(home: Path) -> None:
+    """It is good from then on and shown never again, so it is shown although nobody listens yet."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        refused = Refused(home, "--lines", f"127.0.0.1:{taken.getsockname()[1]}")
+    (shown,) = re.findall(r"^ {4}(stui_\S+)$", refused.log, re.MULTILINE)
+    with Daemon(home, "--lines", "127.0.0.1:0") as daemon, Connection(daemon.place("lines")) as client:
+        assert client.result("hello", role="client", token=shown)["rights"]
 
 
 def test_ready_file_that_cannot_be_written_is_a_clear_error(home: Path) -> None:

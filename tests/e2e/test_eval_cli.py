@@ -112,6 +112,20 @@ def test_eval_that_cannot_be_done(daemon: Daemon) -> None:
     assert "--on-all" in error
 
 
+def test_eval_as_the_client_that_a_token_is_for() -> None:
+    """Its session is that client's; without the name it is told which option says it."""
+    with folder() as home, Daemon(home, "--lines", "127.0.0.1:0") as daemon, Amber(daemon.url, "amber") as _:
+        daemon.wait_for("image.connected", image_id="amber")
+        made = run_cli("token", "create", "ada", "--client", "ada", "--data-dir", str(daemon.data)).stdout.strip()
+        host, port = daemon.place("lines")
+        there = {"STUI_SESSIOND_URL": f"tcp://{host}:{port}", "STUI_SESSIOND_TOKEN": made}
+        shown = run_cli("eval", "3 + 4", "--client-id", "ada", environment=there)
+        assert (shown.returncode, shown.stdout) == (0, "7\n")
+        refused = run_cli("eval", "3 + 4", environment=there)
+        assert refused.returncode == 1
+        assert "--client-id" in refused.stderr
+
+
 def test_eval_on_all_images(daemon: Daemon) -> None:
     """Equal answers once; an image that does not answer makes it a failure."""
     assert evaluate(daemon, "3 + 4", "--on-all") == (0, "amber:\n  7\n", "")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import signal
 import threading
@@ -17,7 +18,7 @@ import pytest
 
 from examples.events_over_http import listen
 from stui_sessiond.client import Gap, LastingClient
-from tests.e2e.harness import DEADLINE_S, Daemon, folder, run_example
+from tests.e2e.harness import DEADLINE_S, Daemon, folder, run_cli, run_example
 
 Json = dict[str, Any]
 
@@ -47,6 +48,16 @@ class Caller:
         assert response.status_code == 200, response.text
         result: Json = response.json()["result"]
         return result
+
+    @contextmanager
+    def stream(self, session_id: str, known: str) -> Iterator[Iterator[str]]:
+        """Open the events of a session after a known one; gives the lines up to the first change."""
+        told = {"Last-Event-ID": known}
+        with self._client.stream("GET", f"{self.url}/events", params={"session_id": session_id}, headers=told) as read:
+            assert read.status_code == 200
+            yield itertools.takewhile(
+                lambda line: not line.startswith('data: {"event":"session.updated'), read.iter_lines()
+            )
 
 
 class Listener(threading.Thread):
@@ -180,6 +191,25 @@ def test_listeners_over_restarts() -> None:
                     daemon.signal(end)
                     daemon.wait()
         assert listeners[0].endings == ["shutting_down"], "nobody can say good-bye who is killed"
+
+
+def test_stream_goes_on_in_a_store_that_was_restored() -> None:
+    """The ids of its events have another form there, and are good as `Last-Event-ID`."""
+    with folder() as home:
+        with daemon_of(home) as daemon:
+            token = daemon.token()
+            with Caller(daemon, token) as caller:
+                name = caller.result("create_backup", reason="test")["name"]
+        where = ("--data-dir", str(daemon.data))
+        assert run_cli("store", "backup", "restore", name, "--yes", *where).returncode == 0
+        with daemon_of(home) as daemon, Caller(daemon, token) as caller:
+            session_id = caller.result("create_session", client_id="ada")["session_id"]
+            position = caller.result("get_session_info", session_id=session_id)["position"]
+            known = f"{position['epoch']}:{position['seq']}"
+            caller.result("update_session_state", session_id=session_id, state_data={"n": 1})
+            with caller.stream(session_id, known) as lines:
+                ids = [line.removeprefix("id: ") for line in lines if line.startswith("id: ")]
+            assert ids == [known, f"{position['epoch']}:{position['seq'] + 1}"]
 
 
 def test_example_prints_events() -> None:

@@ -101,6 +101,21 @@ def test_daemon_with_a_key_writes_nothing_that_can_be_read(home: Path) -> None:
     assert f"{CANARY} state" in store(home, "history", session, "--at", "2", "--key-file", str(key))
 
 
+def test_doctor_opens_a_sealed_store_with_its_key(home: Path) -> None:
+    """With the settings of the daemon all is well; without the key that is what it tells."""
+    key = new_key(home, "key")
+    with Daemon(home, settings=encryption(key)) as daemon:
+        assert daemon.terminate() == 0
+    where = ("--data-dir", str(home / "data"), "--runtime-dir", str(home / "run"))
+    named = {"STUI_SESSIOND_ENCRYPTION_KEY_FILE": str(key)}
+    assert "0 sessions of 0 clients, sound" in run_cli("doctor", *where, environment=named).stdout
+    shown = run_cli("doctor", *where)
+    assert shown.returncode == 2
+    assert "no key is given" in shown.stdout
+    assert "KeyMissingError" not in shown.stdout
+    assert "audit log" in shown.stdout
+
+
 def test_daemon_without_the_key_does_not_start(home: Path) -> None:
     """Exit code 2, the way out in the message, nothing changed; with the key all is there."""
     key, other = new_key(home, "key"), new_key(home, "other")

@@ -51,6 +51,8 @@ async def test_script_calls_and_listens() -> None:
                     position = events.position
                 assert len(client.visits()) == 1
                 assert threads() == ["stui-client"]
+            with pytest.raises(ConnectionFailedError, match="the client was closed"):
+                client.ping()
             return printed, seqs, position
 
         working = asyncio.ensure_future(script(work))

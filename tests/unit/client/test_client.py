@@ -140,3 +140,20 @@ async def test_refused_handshake_says_whether_to_try_again(status: int, reconnec
             await open_channel(Address("websocket", "127.0.0.1", port, "/"), 5.0)
     assert lost.value.ending is not None
     assert lost.value.ending.reconnect is reconnect
+
+
+async def test_address_of_the_other_port_is_told() -> None:
+    """Lines at the port for HTTP, and a WebSocket at the port for lines, say what the address should be."""
+    async with ScriptedDaemon() as daemon:
+        client = await open_client(daemon)
+        talk = await daemon.accept()
+        talk.writer.write(b"HTTP/1.1 400 Bad Request\r\n")
+        with pytest.raises(ConnectionLostError, match="the address is ws://"):
+            await client.ping()
+        await client.close()
+        opening = asyncio.ensure_future(open_channel(Address("websocket", "127.0.0.1", daemon.port, "/"), 5.0))
+        talk = await daemon.accept()
+        talk.writer.write(b'{"event": "connection.closing", "data": {}}\n')
+        talk.writer.close()
+        with pytest.raises(ConnectionLostError, match="the address is tcp://"):
+            await opening

@@ -14,6 +14,7 @@ from stui_sessiond.client import (
     ConnectionFailedError,
     ConnectionState,
     Health,
+    LastingClient,
     OfflineError,
     OutcomeUnknownError,
     Patience,
@@ -525,3 +526,9 @@ async def test_clients_that_start_before_their_daemon_find_it() -> None:
             await daemon.start()
             await daemon.greeted()
             await client.connected()
+
+
+async def test_client_that_was_not_started_says_how() -> None:
+    """A call without `async with` is told what is missing."""
+    with pytest.raises(RuntimeError, match="async with LastingClient"):
+        await LastingClient("unix:///nowhere").ping()

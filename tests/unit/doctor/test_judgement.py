@@ -20,7 +20,7 @@ from stui_sessiond.doctor.live import ImageFacts, LiveFacts, judge_live, judge_p
 from stui_sessiond.doctor.stored import check_stored, judge_audit, judge_backups
 from stui_sessiond.doctor.tls import SOON_S, CertificateFacts, check_tls, judge_certificate, probe_certificate
 from stui_sessiond.doctor.version import judge_versions, probe_versions
-from stui_sessiond.settings import Settings
+from stui_sessiond.settings import EncryptionSettings, Settings
 from stui_sessiond.storage.api import BackupInfo
 from stui_sessiond.storage.tools.audit import AuditReport
 
@@ -341,9 +341,9 @@ def test_audit_log() -> None:
 
 def test_store_that_is_not_there_or_cannot_be_read(tmp_path: Path) -> None:
     """The first is a note."""
-    assert levels(check_stored(tmp_path, 3600)) == ["note"]
+    assert levels(check_stored(tmp_path, 3600, EncryptionSettings())) == ["note"]
     (tmp_path / "store.json").write_text("nonsense")
-    assert levels(check_stored(tmp_path, 3600)) == ["problem", "note"]
+    assert levels(check_stored(tmp_path, 3600, EncryptionSettings())) == ["problem", "note"]
 
 
 def test_check_that_breaks_keeps_no_other_from_being_made(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

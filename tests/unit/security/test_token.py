@@ -127,3 +127,10 @@ def test_principal_may_use_the_names_it_is_for() -> None:
     image = Principal(name="t", rights=frozenset({"image"}), image_id="pharo")
     assert image.may_be_image("pharo")
     assert not image.may_be_image("squeak")
+
+
+def test_revoke_and_prune_without_a_file_make_none(tmp_path: Path) -> None:
+    """With a file that has nothing in it, the first start would make no first token."""
+    folder = tmp_path / "new"
+    assert (tokens.revoke(folder, "one", 1.0), tokens.prune(folder, 1.0)) == (0, 0)
+    assert not folder.exists()

@@ -44,7 +44,7 @@ def test_field_that_would_break_out(name: str, position: str, text: str) -> None
     assert json.loads(event.data) == text
 
 
-@given(st.from_regex(r"[A-Za-z0-9_-]{1,64}", fullmatch=True), st.integers(0, 10**16 - 1))
+@given(st.from_regex(r"[A-Za-z0-9._-]{1,64}", fullmatch=True), st.integers(0, 10**16 - 1))
 def test_position_is_read_as_it_was_written(epoch: str, seq: int) -> None:
     """Every position of ours comes back."""
     assert read_position(write_position(epoch, seq)) == (epoch, seq)
