@@ -45,8 +45,8 @@ class Versions(AskingTool[VersionsState]):
     state_type: ClassVar[type[msgspec.Struct]] = VersionsState
 
     DEFAULT_CSS = """
-    Versions OptionList { width: 2fr; height: 1fr; }
-    Versions VerticalScroll { width: 3fr; height: 1fr; border-left: vkey $panel; padding: 0 1; }
+    Versions OptionList { width: 1fr; height: 1fr; }
+    Versions VerticalScroll { width: 1fr; height: 1fr; border-left: vkey $panel; padding: 0 1; }
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -132,7 +132,8 @@ class Versions(AskingTool[VersionsState]):
         who = printable(one.client_id or "-", 12)
         line = Text(f"{mark}{one.version:5} ", "bold", no_wrap=True, overflow="ellipsis")
         line.append(f"{printable(one.at)[5:19].replace('T', ' ')} ", "not bold dim")
-        return line.append(f"{printable(one.what, 14)} {who}", "not bold not dim").append(names, "italic")
+        what = printable(one.what, 24).removeprefix("session.")  # what has no room is the least telling
+        return line.append(what, "not bold not dim").append(names, "italic").append(f" {who}", "not italic dim")
 
     def _chosen(self) -> Version | None:
         at = self._list.highlighted
