@@ -87,6 +87,14 @@ class StuiApp(KeyOrder[str], StatusSource):
         for theme in THEMES:
             self.register_theme(theme)
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Offer what does something where the user is."""
+        if action == "sessions":
+            return isinstance(self.screen, SessionScreen)
+        if action == "network":
+            return self.client is not None
+        return super().check_action(action, parameters)
+
     # ---- beginning and ending
 
     async def on_mount(self) -> None:

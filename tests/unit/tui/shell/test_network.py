@@ -115,5 +115,4 @@ async def test_gap_is_told(tmp_path: Path) -> None:
         app = front_end(tmp_path, running, session_id)
         app.household.remember(note_seen(app.household.connections, session_id, Seen("gone", 5, running.clock.now)))
         async with run(app, size=(120, 30)) as pilot:
-            await until(pilot, lambda: isinstance(app.screen, SessionScreen) and app.screen.ready, "the session")
             await until(pilot, lambda: says(app, "some events are missing"), "the bar")
