@@ -119,7 +119,7 @@ class Versions(AskingTool[VersionsState]):
         with self.prevent(OptionList.OptionHighlighted):
             self._list.clear_options().add_options([Option(self._line(one)) for one in self.rows])
             self._list.highlighted = at if self.rows else None
-        more = "; m shows older ones" if self.rows and versions[-1] > self._oldest else ""
+        more = "; m shows older ones" if self._has_older else ""
         if not quiet:  # what was done is read longer than it takes to hear of it
             self.say(f"version {self._newest}, {len(self.rows)} shown, kept from {self._oldest} on{more}")
         chosen = self._chosen()
@@ -134,6 +134,11 @@ class Versions(AskingTool[VersionsState]):
         line.append(f"{printable(one.at)[5:19].replace('T', ' ')} ", "not bold dim")
         what = printable(one.what, 24).removeprefix("session.")  # what has no room is the least telling
         return line.append(what, "not bold not dim").append(names, "italic").append(f" {who}", "not italic dim")
+
+    @property
+    def _has_older(self) -> bool:
+        """Whether there are more than were asked for."""
+        return len(self.rows) >= self._wanted and self.rows[-1].version > self._oldest
 
     def _chosen(self) -> Version | None:
         at = self._list.highlighted
@@ -159,7 +164,7 @@ class Versions(AskingTool[VersionsState]):
         if action == "revert":
             return chosen is not None and chosen.version != self._newest
         if action == "more":
-            return bool(self.rows) and self.rows[-1].version > self._oldest and self._wanted < MAX_SHOWN
+            return self._has_older and self._wanted < MAX_SHOWN
         return super().check_action(action, parameters)
 
     # ---- looking
