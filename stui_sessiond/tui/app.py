@@ -59,6 +59,7 @@ class StuiApp(KeyOrder[str], StatusSource):
     CSS = """
     .-text Dialog > #box { border: none; }
     .-text OptionList { border: none; }
+    OptionList:blur > .option-list--option-highlighted { color: $block-cursor-blurred-foreground; }
     ToastRack { margin-bottom: 3; } /* above the lines that tell what became of code, and of the connection */
     """
     BINDINGS: ClassVar[list[BindingType]] = [
