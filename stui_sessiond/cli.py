@@ -124,7 +124,7 @@ def call(
     *,
     as_json: bool,
 ) -> None:
-    r"""Call a command of the protocol and print its result.
+    """Call a command of the protocol and print its result.
 
     A value is taken as JSON where the command wants something else than text; `-` reads it from standard input.
 
@@ -132,7 +132,7 @@ def call(
     stui-sessiond call create_session client_id=me
     stui-sessiond call update_session_state session_id=session_... state_data='{"a": 1}'
     echo '3 + 4' | stui-sessiond call evaluate session_id=session_... code=-
-    """
+    """  # noqa: D301 -- \b is the character that keeps lines apart
     from stui_sessiond.contract import load_contract  # noqa: PLC0415 -- only needed here
 
     descriptor = load_contract().commands.get(command)

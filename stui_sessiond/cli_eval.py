@@ -52,7 +52,7 @@ def evaluate(
     on_all: bool,
     as_json: bool,
 ) -> None:
-    r"""Run CODE in a live image and print its value; `-` reads it from standard input.
+    """Run CODE in a live image and print its value; `-` reads it from standard input.
 
     Without --session, --image and --on-all: in the only image there is. An error goes to standard error, with its
     stack, and the exit code is 1. Ctrl-C interrupts the code; a second one leaves it to itself.
@@ -61,7 +61,7 @@ def evaluate(
     stui-sessiond eval '3 + 4'
     stui-sessiond eval - --session session_... < script.st
     stui-sessiond eval 'Smalltalk version' --on-all
-    """
+    """  # noqa: D301 -- \b is the character that keeps lines apart
     from stui_sessiond import client  # noqa: PLC0415 -- the other commands start faster without
 
     if (session is not None) + (image is not None) + on_all > 1:

@@ -36,12 +36,12 @@ def inspect(
     *,
     as_json: bool,
 ) -> None:
-    r"""Show the object that the expression TARGET gives, with what is in its variables; `-` reads standard input.
+    """Show the object that the expression TARGET gives, with what is in its variables; `-` reads standard input.
 
     \b
     stui inspect 'Smalltalk'
     stui inspect account --session session_... --tool workspace-1 --path owner/address
-    """
+    """  # noqa: D301 -- \b is the character that keeps lines apart
     from stui_sessiond import client  # noqa: PLC0415 -- `--help` does without
 
     if session is not None and image is not None:

@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 @asking.JSON
 @asking.with_tls
 def sessions(image: str | None, url: str | None, token: str | None, client_id: str | None, *, as_json: bool) -> None:
-    r"""List sessions by image, the one that was used last first.
+    """List sessions by image, the one that was used last first.
 
     \b
     stui sessions
     stui attach "$(stui sessions --json | jq -r '.[0].rows[0].session_id')"
-    """
+    """  # noqa: D301 -- \b is the character that keeps lines apart
     own = client_id or getpass.getuser()
     with asking.failures_told(as_json=as_json):
         groups = asyncio.run(_ask(asking.address(url), token, own))
