@@ -267,7 +267,7 @@ class CodePad(Widget):
             word = self._word_length(first)
             self.area.mark((first, Place(first.row, first.column + word)))
         if self.is_attached:
-            self.say(problem.line, problem.severity, "alt+e explains")
+            self.say(problem.line, problem.severity)  # the line of keys has the one that explains
             self.refresh_bindings()
             if problem.debugger_id is not None:
                 self.action_explain()
