@@ -213,7 +213,7 @@ class StuiApp(KeyOrder[str], StatusSource):
             return
         await self._pop_to_welcome()
         before = self._open
-        if before is not None and before.link.session_id == session_id and before.ready:
+        if before is not None and before.link.session_id == session_id and before.ready and not before.over:
             await self.push_screen(before)
             return
         if before is not None:
@@ -252,7 +252,7 @@ class StuiApp(KeyOrder[str], StatusSource):
 
     async def on_sessions_screen_left(self) -> None:
         """Go back to the session that is open, or to the first screen."""
-        if self._open is not None and self._open.ready:
+        if self._open is not None and self._open.ready and not self._open.over:
             await self.pop_screen()
         else:
             await self._to_welcome()

@@ -111,6 +111,8 @@ class SessionScreen(Screen[None]):
         self.link = link
         self.ready = False
         """Whether everything is back."""
+        self.over = False
+        """Whether the session was closed, or nothing is heard of it any more: who comes back opens it anew."""
         self._host = host
         self._own = own
         self._info: GetSessionInfoResult | None = None
@@ -356,6 +358,8 @@ class SessionScreen(Screen[None]):
                 async for item in events:
                     if isinstance(item, Gap):
                         self._host.note_gap()
+                    elif item.event in {"session.closed", "session.expired", "session.reopened"}:
+                        self.over = item.event != "session.reopened"
                     for tool in self.query(Tool):
                         if tool.is_mounted:  # what is just being made asks for itself
                             tool.hear(item)
@@ -365,6 +369,7 @@ class SessionScreen(Screen[None]):
                         self._autosave.retry()
                         work.start(self, self._look_who_is_there, group="presence", exclusive=True)
         except ClientError as error:
+            self.over = True
             self._complain(f"no events any more: {error}")
 
     async def _tell_news(self, since: Position, away_s: float) -> None:
