@@ -59,6 +59,7 @@ class StuiApp(KeyOrder[str], StatusSource):
     CSS = """
     .-text Dialog > #box { border: none; }
     .-text OptionList { border: none; }
+    OptionList:blur > .option-list--option-highlighted { color: $block-cursor-blurred-foreground; }
     ToastRack { margin-bottom: 3; } /* above the lines that tell what became of code, and of the connection */
     """
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -86,6 +87,14 @@ class StuiApp(KeyOrder[str], StatusSource):
         self._leaving = False
         for theme in THEMES:
             self.register_theme(theme)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Offer what does something where the user is."""
+        if action == "sessions":
+            return isinstance(self.screen, SessionScreen)
+        if action == "network":
+            return self.client is not None
+        return super().check_action(action, parameters)
 
     # ---- beginning and ending
 
@@ -204,7 +213,7 @@ class StuiApp(KeyOrder[str], StatusSource):
             return
         await self._pop_to_welcome()
         before = self._open
-        if before is not None and before.link.session_id == session_id and before.ready:
+        if before is not None and before.link.session_id == session_id and before.ready and not before.over:
             await self.push_screen(before)
             return
         if before is not None:
@@ -243,7 +252,7 @@ class StuiApp(KeyOrder[str], StatusSource):
 
     async def on_sessions_screen_left(self) -> None:
         """Go back to the session that is open, or to the first screen."""
-        if self._open is not None and self._open.ready:
+        if self._open is not None and self._open.ready and not self._open.over:
             await self.pop_screen()
         else:
             await self._to_welcome()

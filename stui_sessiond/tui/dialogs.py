@@ -161,7 +161,7 @@ class Read(Dialog[None]):
     BINDINGS: ClassVar[list[BindingType]] = [Binding("enter,q", "leave", "Close")]
 
     DEFAULT_CSS = """
-    Read #lines { max-height: 100%; }
+    Read #lines { max-height: 62vh; }
     Read > #box { height: auto; }
     """
 

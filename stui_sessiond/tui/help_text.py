@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from textual.binding import Binding
 
 GENERAL = (
-    "Tab, Shift+Tab go from field to field; the mouse works as well.",
+    "Tab, Shift+Tab go from field to field, in code only Shift+Tab; the mouse works as well.",
     "Ctrl+P finds every command by its name.",
     "What you type is kept on this machine at once, and in the session after a second.",
 )

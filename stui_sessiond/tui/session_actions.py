@@ -206,7 +206,7 @@ class SessionActions:
         return f"It is as it was; that is version {told.version}. Open it again to see it."
 
     async def _close(self, row: Row) -> str | None:
-        people = f"{row.attached} clients are attached." if row.attached else "Nobody is attached."
+        people = f"Clients that are attached: {row.attached}." if row.attached else "Nobody is attached."
         if not await self._confirm(f"Close {row.shown_name}?", people, "It is kept, and can be opened again."):
             return None
         await self._client.close_session(row.session_id)

@@ -43,12 +43,14 @@ PRESENCE_EVENTS = frozenset(
         "client.detached",
         "driver.changed",
         "driver.requested",
+        "image.connected",
+        "image.disconnected",
         "session.image_switched",
         "session.renamed",
         "session.shared",
     }
 )
-"""After these it is asked again who is there."""
+"""After these it is asked again who is there, and whether the image is."""
 
 
 class Host(Protocol):
@@ -109,10 +111,13 @@ class SessionScreen(Screen[None]):
         self.link = link
         self.ready = False
         """Whether everything is back."""
+        self.over = False
+        """Whether the session was closed, or nothing is heard of it any more: who comes back opens it anew."""
         self._host = host
         self._own = own
         self._info: GetSessionInfoResult | None = None
         self._presence: GetPresenceResult | None = None
+        self._image_there = True
         self._shared = SharedPreferences()
         self._foreign: tuple[Opening, ...] = ()
         self._ending = False
@@ -353,6 +358,8 @@ class SessionScreen(Screen[None]):
                 async for item in events:
                     if isinstance(item, Gap):
                         self._host.note_gap()
+                    elif item.event in {"session.closed", "session.expired", "session.reopened"}:
+                        self.over = item.event != "session.reopened"
                     for tool in self.query(Tool):
                         if tool.is_mounted:  # what is just being made asks for itself
                             tool.hear(item)
@@ -362,6 +369,7 @@ class SessionScreen(Screen[None]):
                         self._autosave.retry()
                         work.start(self, self._look_who_is_there, group="presence", exclusive=True)
         except ClientError as error:
+            self.over = True
             self._complain(f"no events any more: {error}")
 
     async def _tell_news(self, since: Position, away_s: float) -> None:
@@ -380,6 +388,7 @@ class SessionScreen(Screen[None]):
     async def _look_who_is_there(self) -> None:
         try:
             self._info = await self.link.client.get_session_info(self.link.session_id)
+            self._image_there = await self._is_connected(self._info.image_id)
             self._presence = await self.link.client.get_presence(self.link.session_id)
         except CallFailedError:
             self._presence = None  # it is not for everybody
@@ -388,10 +397,19 @@ class SessionScreen(Screen[None]):
         self.link.image_id = self._info.image_id if self._info else None
         self._heading()
 
+    async def _is_connected(self, image_id: str | None) -> bool:
+        """Tell whether an image is there, as far as that is told to us."""
+        try:
+            images = (await self.link.client.list_images()).images
+        except CallFailedError:
+            return True
+        return image_id is None or any(one.image_id == image_id and one.status == "connected" for one in images)
+
     def _heading(self) -> None:
         parts = ["a session" if self._info is None else printable(self._info.name or "session without a name", 40)]
         if self._info is not None:
-            parts.append(printable(self._info.image_id or "no image", 30))
+            gone = "" if self._image_there else " is not connected"
+            parts.append(printable(self._info.image_id or "no image", 30) + gone)
         who = self._presence
         if who is not None:
             others = sorted({one.client_id for one in who.attached if one.client_id not in {None, self._own}}, key=str)

@@ -68,7 +68,7 @@ def _trying(status: Status, now: float) -> str:
 def _online(status: Status, visit: Visit | None) -> str:
     took = "" if status.latency_s is None else f" {latency(status.latency_s)}"
     if status.state is ConnectionState.RESTORED and visit is not None:
-        caught = f", {visit.replayed} events caught up" if visit.replayed else ""
+        caught = f", {visit.replayed} event{'' if visit.replayed == 1 else 's'} caught up" if visit.replayed else ""
         anew = "" if visit.same_daemon else "; the daemon was started again"
         return f"restored after {lasting(visit.away_s)}{caught}{anew}"
     return f"connected{took}"

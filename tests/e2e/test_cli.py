@@ -204,6 +204,14 @@ def test_describe_lists_and_explains_commands() -> None:
     assert len(json.loads(run_cli("describe", "--json").stdout)) == len(listed.stdout.splitlines())
 
 
+@pytest.mark.parametrize("command", ["call", "eval"])
+def test_help_keeps_the_lines_of_examples_apart(command: str) -> None:
+    """An example begins a line of its own."""
+    shown = run_cli(command, "--help").stdout
+    assert "\\b" not in shown
+    assert f"\n  stui-sessiond {command} " in shown
+
+
 def test_help_and_version_are_shown() -> None:
     """Help names all subcommands; the version is one line."""
     shown = run_cli("--help")

@@ -184,3 +184,29 @@ async def test_senders_and_hierarchy_lead_to_methods(amber: World, tmp_path: Pat
         await made.press("h")
         await made.until(lambda: isinstance(made.app.screen, Choose))
         assert "    CounterF  <" in screen_text(made.app)
+
+
+async def test_cursor_stays_when_a_method_was_compiled(amber: World, tmp_path: Path) -> None:
+    """Who compiles goes on typing where he was; a slash is a letter there, and no key of the browser."""
+    async with desk(amber, tmp_path) as made:
+        tool = await counter(made, "StaysHere")
+        tool.source.focus()
+        await made.press("ctrl+end", *" / 1", "ctrl+s")
+        await made.until(lambda: compiled(tool, "next:", "count / 1"))
+        await made.press("0")
+        assert tool.source.text.endswith("count / 10")
+
+
+async def test_package_that_is_newer_than_the_list(amber: World, tmp_path: Path) -> None:
+    """A class that somebody defined meanwhile, in a package of its own, is in the tree when it is found."""
+    async with desk(amber, tmp_path) as made:
+        tool = await counter(made, "SeenBefore")
+        await made.other.define_class(
+            DefineClass(class_name="SeenAfter", package="Meanwhile", session_id=made.session_id)
+        )
+        tool.lists.packages.focus()
+        await made.press("slash", *"SeenAfter", "enter")
+        await made.until(lambda: tool.lists.packages.cursor_node is not None and "SeenAfter" in screen_text(made.app))
+        node = tool.lists.package_node("Meanwhile")
+        assert node is not None
+        assert tool.lists.lists_class(node, "SeenAfter")

@@ -4,15 +4,14 @@ from collections.abc import Coroutine
 from typing import Any, ClassVar, TypeVar
 
 import msgspec
-from rich.text import Text
 from textual.binding import Binding, BindingType
-from textual.widgets import Static
 
 from stui_sessiond.client import ClientError
 from stui_sessiond.tui.problem.problem import Problem, Severity, problem_of
-from stui_sessiond.tui.problem.screen import MARKS, ProblemScreen
+from stui_sessiond.tui.problem.screen import ProblemScreen
 from stui_sessiond.tui.session_link import SessionLink
 from stui_sessiond.tui.tools.pad_tool import PadTool
+from stui_sessiond.tui.widgets.outcome_line import OutcomeLine
 
 S = TypeVar("S", bound=msgspec.Struct)
 
@@ -21,10 +20,6 @@ class AskingTool(PadTool[S]):
     """A tool that asks, and says in a line what became of it. Its `compose` has to yield `status`."""
 
     DEFAULT_CSS = """
-    AskingTool > .status {
-        height: 1; padding: 0 1; background: $panel; text-wrap: nowrap; text-overflow: ellipsis;
-    }
-    AskingTool > .status.-error { color: $text-error; }
     AskingTool OptionList, AskingTool OptionList:focus {
         border: none; padding: 0; text-wrap: nowrap; text-overflow: ellipsis; scrollbar-size-vertical: 1;
     }
@@ -36,23 +31,21 @@ class AskingTool(PadTool[S]):
 
     def __init__(self, tool_id: str, link: SessionLink, state: S, title: str) -> None:
         super().__init__(tool_id, link, state, title)
-        self.status = Static(classes="status")
+        self.status = OutcomeLine()
         self.said = ""
         """What the line says."""
         self.problem: Problem | None = None
         """The last failure, until something goes well."""
 
-    def say(self, text: str, severity: Severity | None = None) -> None:
-        """Write something into the line."""
+    def say(self, text: str, severity: Severity | None = None, keys: str = "") -> None:
+        """Write something into the line; `keys` tell what can be done about it."""
         self.said = text
-        mark = "" if severity is None else f"{MARKS[severity]} "
-        self.status.set_class(severity is Severity.ERROR, "-error")
-        self.status.update(Text(mark + text.replace("\n", " "), no_wrap=True, overflow="ellipsis"))
+        self.status.say(text, severity, keys)
 
     def fail(self, problem: Problem) -> None:
         """Show a failure."""
         self.problem = problem
-        self.say(f"{problem.line}  [alt+e explains]", problem.severity)
+        self.say(problem.line, problem.severity, "alt+e explains")
         self.refresh_bindings()
 
     def ask(self, work: Coroutine[Any, Any, None], group: str) -> None:

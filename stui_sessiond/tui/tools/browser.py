@@ -169,7 +169,8 @@ class Browser(AskingTool[BrowserState]):
 
     def _load(self, text: str, *, read_only: bool) -> None:
         self._loading = True
-        self.source.load_text(text)
+        if self.source.text != text:  # what was compiled stays as it is, with the cursor where somebody goes on
+            self.source.load_text(text)
         self.source.read_only = read_only
         self._loading = False
         self.refresh_bindings()
@@ -186,7 +187,7 @@ class Browser(AskingTool[BrowserState]):
         self._load(comment + definition, read_only=True)
         side = "class" if self.lists.is_class_side else "instance"
         count = f"{len(self.lists.side)} {side} methods"
-        self.say(f"{one.name}: {count}; n new method, d change the class, c other side, h hierarchy")
+        self.say(f"{one.name}: {count}; n new method, d class, c other side")
 
     async def _show_method(self, method: Method) -> None:
         draft = find(self.drafts, method)
@@ -194,8 +195,8 @@ class Browser(AskingTool[BrowserState]):
         self.method = method
         self.base = source if draft is None else draft.base
         self._load(source if draft is None else draft.source, read_only=False)
-        note = "" if draft is None else "  changed, not compiled yet: ctrl+s compiles, alt+z takes it back"
-        self.say(f"{method.title}  {printable(method.category or '')}{note}")
+        keys = "" if draft is None else "not compiled: ctrl+s compiles, alt+z takes it back"
+        self.say(f"{method.title}  {printable(method.category or '')}", keys=keys)
 
     @property
     def is_changed(self) -> bool:
@@ -231,6 +232,8 @@ class Browser(AskingTool[BrowserState]):
             self.ask(self._go_to(self.method), "class")
         elif self.class_info is not None:
             self.ask(self._show_class(self.class_info.class_info.name), "class")
+        else:
+            self.ask(self._begin(), "packages")
 
     async def _go_to(self, method: Method) -> None:
         """Show a method, with the lists as if somebody had chosen it."""
@@ -247,9 +250,12 @@ class Browser(AskingTool[BrowserState]):
             self._show_definition()
 
     async def _reveal(self, one: development.ClassInfo) -> None:
+        if one.package and self.lists.package_node(one.package) is None:  # it is newer than the list
+            self.lists.show_packages(await self.code.packages())
         node = self.lists.package_node(one.package)
         if node is not None:
-            if not node.children:
+            if not self.lists.lists_class(node, one.name):
+                node.remove_children()
                 await self._unfold(node, one.package or "")
             self.lists.reveal(node, one.name)
 

@@ -126,6 +126,10 @@ class CodeLists(Horizontal):
         nodes = self.packages.root.children
         return next((node for node in nodes if node.data is not None and node.data.package == package), None)
 
+    def lists_class(self, node: TreeNode[Branch], class_name: str) -> bool:
+        """Tell whether a class is listed in its package."""
+        return any(one.data is not None and one.data.class_name == class_name for one in node.children)
+
     def reveal(self, node: TreeNode[Branch], class_name: str) -> None:
         """Put the cursor onto a class whose package is unfolded, without a word."""
         node.expand()

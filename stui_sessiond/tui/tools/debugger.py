@@ -43,7 +43,7 @@ class Debugger(AskingTool[DebuggerState]):
     DEFAULT_CSS = """
     Debugger #upper { height: 3fr; }
     Debugger #lower { height: 2fr; border-top: solid $panel; }
-    Debugger OptionList { width: 2fr; height: 1fr; }
+    Debugger #stack, Debugger #locals { width: 2fr; height: 1fr; }
     Debugger Vertical { width: 3fr; border-left: vkey $panel; }
     Debugger #where { height: 1; padding: 0 1; text-style: bold; }
     """

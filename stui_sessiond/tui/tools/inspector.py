@@ -238,7 +238,7 @@ class Inspector(AskingTool[InspectorState]):
         text = Text(path_text(path), "dim").append(f"\n{printable(info.class_name)}", "bold not dim")
         size = elements if isinstance(elements, int) else info.size
         if size is not None:
-            text.append(f"  {size:,} elements", "not bold dim")
+            text.append(f"  {size:,} element{'' if size == 1 else 's'}", "not bold dim")
         if info.hash is not None:
             text.append(f"  hash {info.hash}", "not bold dim")
         self.details.update(text.append(f"\n\n{shown(info.string_representation)}", "not bold not dim"))

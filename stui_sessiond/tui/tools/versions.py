@@ -45,8 +45,8 @@ class Versions(AskingTool[VersionsState]):
     state_type: ClassVar[type[msgspec.Struct]] = VersionsState
 
     DEFAULT_CSS = """
-    Versions OptionList { width: 2fr; height: 1fr; }
-    Versions VerticalScroll { width: 3fr; height: 1fr; border-left: vkey $panel; padding: 0 1; }
+    Versions OptionList { width: 1fr; height: 1fr; }
+    Versions VerticalScroll { width: 1fr; height: 1fr; border-left: vkey $panel; padding: 0 1; }
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -119,7 +119,7 @@ class Versions(AskingTool[VersionsState]):
         with self.prevent(OptionList.OptionHighlighted):
             self._list.clear_options().add_options([Option(self._line(one)) for one in self.rows])
             self._list.highlighted = at if self.rows else None
-        more = "; m shows older ones" if self.rows and versions[-1] > self._oldest else ""
+        more = "; m shows older ones" if self._has_older else ""
         if not quiet:  # what was done is read longer than it takes to hear of it
             self.say(f"version {self._newest}, {len(self.rows)} shown, kept from {self._oldest} on{more}")
         chosen = self._chosen()
@@ -132,7 +132,13 @@ class Versions(AskingTool[VersionsState]):
         who = printable(one.client_id or "-", 12)
         line = Text(f"{mark}{one.version:5} ", "bold", no_wrap=True, overflow="ellipsis")
         line.append(f"{printable(one.at)[5:19].replace('T', ' ')} ", "not bold dim")
-        return line.append(f"{printable(one.what, 14)} {who}", "not bold not dim").append(names, "italic")
+        what = printable(one.what, 24).removeprefix("session.")  # what has no room is the least telling
+        return line.append(what, "not bold not dim").append(names, "italic").append(f" {who}", "not italic dim")
+
+    @property
+    def _has_older(self) -> bool:
+        """Whether there are more than were asked for."""
+        return len(self.rows) >= self._wanted and self.rows[-1].version > self._oldest
 
     def _chosen(self) -> Version | None:
         at = self._list.highlighted
@@ -158,7 +164,7 @@ class Versions(AskingTool[VersionsState]):
         if action == "revert":
             return chosen is not None and chosen.version != self._newest
         if action == "more":
-            return bool(self.rows) and self.rows[-1].version > self._oldest and self._wanted < MAX_SHOWN
+            return self._has_older and self._wanted < MAX_SHOWN
         return super().check_action(action, parameters)
 
     # ---- looking

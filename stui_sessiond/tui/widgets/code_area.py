@@ -8,6 +8,7 @@ from typing import ClassVar
 from rich.style import Style
 from rich.text import Text
 from textual.binding import Binding, BindingType
+from textual.events import Key
 from textual.widgets import TextArea
 from textual.widgets.text_area import Edit, EditResult
 
@@ -147,6 +148,15 @@ class CodeArea(TextArea):
         self._states = None
         self._marks.clear()
         self._kept = {name: Place(*self.clamp_visitable(place)) for name, place in self._kept.items()}
+
+    def check_consume_key(self, key: str, character: str | None = None) -> bool:
+        """Tell whether a key writes something: of the slash Textual does not know it."""
+        return super().check_consume_key(key, "/" if key == "slash" else character)
+
+    async def _on_key(self, event: Key) -> None:
+        """Keep the cursor here at Escape: what is typed next would be lost. Shift+Tab goes elsewhere."""
+        if event.key == "escape":
+            event.prevent_default()
 
     # ---- places
 

@@ -9,22 +9,22 @@ from collections.abc import Awaitable
 from typing import ClassVar, Literal, Protocol
 
 import msgspec
-from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.widget import Widget
-from textual.widgets import Static, TextArea
+from textual.widgets import TextArea
 from textual.widgets.text_area import Selection
 
 from stui_sessiond.client import ClientError, Gap
 from stui_sessiond.printable import printable
 from stui_sessiond.tui.problem.problem import Problem, Severity, problem_of, problem_of_smalltalk, shown
-from stui_sessiond.tui.problem.screen import MARKS, ProblemScreen
+from stui_sessiond.tui.problem.screen import ProblemScreen
 from stui_sessiond.tui.session_link import SessionLink
 from stui_sessiond.tui.smalltalk.passage import Passage, Place
 from stui_sessiond.tui.widgets.completion import CompletingArea
 from stui_sessiond.tui.widgets.evaluator import CANNOT_SUSPEND, Done, Evaluator
+from stui_sessiond.tui.widgets.outcome_line import OutcomeLine
 from stui_sessiond.tui.widgets.result_screen import ResultScreen
 from stui_sessiond.wire.forms import EventMessage
 
@@ -59,8 +59,6 @@ class CodePad(Widget):
 
     DEFAULT_CSS = """
     CodePad { layout: vertical; height: 1fr; }
-    CodePad .status { height: 1; padding: 0 1; background: $panel; text-wrap: nowrap; text-overflow: ellipsis; }
-    CodePad .status.-error { color: $text-error; }
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -115,7 +113,7 @@ class CodePad(Widget):
         self.said = hint
         """What the line says."""
         self._run_code: Runner = run or self.evaluator.run
-        self._status = Static(hint, classes="status")
+        self._status = OutcomeLine(hint)
         self._under_way: dict[str, tuple[str, float]] = {}
         self._adopted: set[str] = set()
         self._long: Done | None = None
@@ -199,6 +197,7 @@ class CodePad(Widget):
             self.say(f"{MAX_UNDER_WAY} evaluations wait already: stop them, or wait.")
             return
         self.problem = None
+        self.area.hide()
         self.post_message(self.Ran(passage.code))
         self.area.mark()
         name = self.link.name_evaluation(self.tool_id)
@@ -240,8 +239,8 @@ class CodePad(Widget):
             handle = done.result.handle
             self.post_message(self.Inspect(passage.code, handle if isinstance(handle, str) else None))
         total = done.result.total_chars if isinstance(done.result.total_chars, int) else len(done.text)
-        more = f"  [{total:,} characters, alt+m reads all]" if self._long else ""
-        self.say(f"⇒ {printable(done.text, 200)}{more}{took}")
+        keys = f"{total:,} characters, alt+m reads all" if self._long else ""
+        self.say(f"⇒ {printable(' '.join(done.text.splitlines()), 200)}{took}", keys=keys)
 
     def _print(self, text: str, end: Place, untouched: bool) -> None:  # noqa: FBT001 -- a fact, not a switch
         """Insert a result below the line of its code, selected, so that Delete takes it away."""
@@ -268,7 +267,7 @@ class CodePad(Widget):
             word = self._word_length(first)
             self.area.mark((first, Place(first.row, first.column + word)))
         if self.is_attached:
-            self.say(problem.line, problem.severity)
+            self.say(problem.line, problem.severity)  # the line of keys has the one that explains
             self.refresh_bindings()
             if problem.debugger_id is not None:
                 self.action_explain()
@@ -280,12 +279,10 @@ class CodePad(Widget):
             length += 1
         return max(length, 1)
 
-    def say(self, text: str, severity: Severity | None = None) -> None:
-        """Write something into the line."""
+    def say(self, text: str, severity: Severity | None = None, keys: str = "") -> None:
+        """Write something into the line; `keys` tell what can be done about it."""
         self.said = text
-        mark = "" if severity is None else f"{MARKS[severity]} "
-        self._status.set_class(severity is Severity.ERROR, "-error")
-        self._status.update(Text(mark + text.replace("\n", " "), no_wrap=True, overflow="ellipsis"))
+        self._status.say(text, severity, keys)
 
     def _tick(self) -> None:
         if not self._under_way:
@@ -294,7 +291,8 @@ class CodePad(Widget):
         waits = len(self._under_way) - 1
         more = f", {waits} more wait" if waits else ""
         where = "" if self.link.online else " (offline: its result comes later)"
-        self.say(f"◔ running {time.monotonic() - began:.0f} s{more}{where}: {printable(code, 60)}  [ctrl+c stops]")
+        code = printable(" ".join(code.split()), 60)
+        self.say(f"◔ running {time.monotonic() - began:.0f} s{more}{where}: {code}", keys="ctrl+c stops")
 
     def action_explain(self) -> None:
         """Show all of the last failure."""

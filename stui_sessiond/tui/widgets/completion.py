@@ -10,6 +10,7 @@ from textual.events import Key
 from textual.geometry import Offset
 from textual.message import Message
 from textual.timer import Timer
+from textual.widget import Widget
 from textual.widgets import OptionList, TextArea
 from textual.widgets.option_list import Option
 
@@ -37,7 +38,11 @@ _QUIET = {Kind.COMMENT, Kind.STRING, Kind.CHARACTER, Kind.SYMBOL}
 
 
 class CompletionList(OptionList, can_focus=False):
-    """What code could go on with. The keys stay with the editor."""
+    """What code could go on with. The keys stay with the editor; a click takes a line.
+
+    Args:
+        take: takes the line that is chosen.
+    """
 
     DEFAULT_CSS = """
     CompletionList {
@@ -46,6 +51,19 @@ class CompletionList(OptionList, can_focus=False):
         border: none; padding: 0; background: $panel; scrollbar-size-vertical: 1;
     }
     """
+
+    def __init__(self, take: Callable[[], None]) -> None:
+        super().__init__()
+        self._take = take
+
+    def on_option_list_option_highlighted(self, event: OptionList.OptionHighlighted) -> None:
+        """Keep it from the tool around the editor."""
+        event.stop()
+
+    def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
+        """Take what was clicked."""
+        event.stop()
+        self._take()
 
 
 def word_before(area: TextArea) -> str:
@@ -96,19 +114,23 @@ class CompletingArea(CodeArea):
         self.completes = True
         """False once the image has said that it cannot."""
         self._tool_id = tool_id
-        self._list = CompletionList()
+        self._list = CompletionList(self._accept)
         self._pause: Timer | None = None
         self._suggestions: list[Suggestion] = []
         self._word = ""
         self._dismissed = ""
 
     def on_mount(self) -> None:
-        """Put the list over the screen."""
-        self.mount(self._list)
+        """Put the list over the screen, beside the editor: what is within a `ScrollView` is never drawn."""
+        if isinstance(self.parent, Widget):
+            self.parent.mount(self._list)
 
     async def _on_key(self, event: Key) -> None:
         """Take the keys that choose while there is a list; all others are the editor's."""
         if not self._list.display:
+            return
+        if event.key == "enter" and self._list.highlighted is None:
+            self._hide()  # the word is complete: the line ends
             return
         acts: dict[str, Callable[[], None]] = {
             "up": lambda: self._choose(-1),
@@ -135,6 +157,8 @@ class CompletingArea(CodeArea):
             self._dismissed = ""
             self._hide(remember=False)
         elif not self._dismissed or not word.startswith(self._dismissed):
+            if self._list.display:  # until the image has answered, those that still go on with the word
+                self._show(word, [one for one in self._suggestions if one.text.startswith(word)])
             self._pause = self.set_timer(PAUSE_S, self._ask)
 
     def on_text_area_selection_changed(self) -> None:
@@ -184,6 +208,7 @@ class CompletingArea(CodeArea):
         at = self._list.highlighted
         chosen = self._suggestions[at].text if self._list.display and at is not None else None
         self._suggestions = [one for one in suggestions if one.text != word][:MAX_SUGGESTIONS]
+        first = None if any(one.text == word for one in suggestions) else 0  # None: it may be meant as it is
         texts = [one.text for one in self._suggestions]
         self._word = word
         if not self._suggestions:
@@ -191,23 +216,33 @@ class CompletingArea(CodeArea):
             return
         rows = [Option(_row(one)) for one in self._suggestions]
         self._list.clear_options().add_options(rows)
-        self._list.highlighted = texts.index(chosen) if chosen in texts else 0
-        self._list.absolute_offset = self.cursor_screen_offset + Offset(-len(word) - 1, 1)
+        self._list.highlighted = texts.index(chosen) if chosen in texts else first
+        self._list.absolute_offset = self.cursor_screen_offset + Offset(-len(word), 1)
         self._list.display = True
 
     def _choose(self, step: int) -> None:
         """Go up or down in the list, around its ends."""
         count = len(self._suggestions)
-        self._list.highlighted = ((self._list.highlighted or 0) + step) % count if count else None
+        at = self._list.highlighted
+        if at is None:
+            at = -1 if step > 0 else 0
+        self._list.highlighted = (at + step) % count if count else None
 
     def _accept(self) -> None:
-        """Write the suggestion in the place of the word."""
+        """Write the suggestion that is chosen, or else the first one, in the place of the word."""
         chosen = self._suggestions[self._list.highlighted or 0]
         row, column = self.cursor_location
         self._hide(remember=False)
         self.replace(chosen.text, (row, column - len(self._word)), (row, column))
         self._dismissed = chosen.text
         self.post_message(self.Completed())
+
+    def hide(self) -> None:
+        """Send suggestions away, also those that are on their way."""
+        if self._pause is not None:
+            self._pause.stop()
+            self._pause = None
+        self._hide(remember=False)
 
     def _hide(self, *, remember: bool = True) -> None:
         """Hide the list; until the word is another one, if the person wants that."""

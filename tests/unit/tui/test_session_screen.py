@@ -48,3 +48,17 @@ async def test_tab_of_the_tool_in_front_is_in_sight(tmp_path: Path) -> None:
                 await until(pilot, lambda name=f"Events {number}": says(app, name), "the tab")  # type: ignore[misc]
             await pilot.press("alt+1")
             await until(pilot, lambda: says(app, "Workspace 1"), "the first tab")
+
+
+async def test_image_that_went_is_told(tmp_path: Path) -> None:
+    """The first line says that the session's image is not connected, until it is again."""
+    async with running_daemon() as running, LastingClient(url_of(running), client_id=ME) as other:
+        async with running.image("one"):
+            session_id = (await other.create_session(CreateSession(ME, name="mine", image_id="one"))).session_id
+            app = front_end(tmp_path, running, session_id)
+        async with run(app, size=(80, 24)) as pilot:
+            await until(pilot, lambda: says(app, "mine | one is not connected"), "the loss")
+            async with running.image("one"):
+                await until(pilot, lambda: not says(app, "is not connected"), "the image")
+                assert says(app, "mine | one")
+            await until(pilot, lambda: says(app, "mine | one is not connected"), "the second loss")

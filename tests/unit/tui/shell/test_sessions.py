@@ -155,3 +155,28 @@ async def test_images_come_by_themselves(tmp_path: Path) -> None:
                 assert isinstance(screen, SessionsScreen)
                 screen._again()
                 await until(pilot, lambda: says(app, "late (Pharo): connected"), "the image")
+
+
+def opened_again(app: StuiApp, before: SessionScreen) -> bool:
+    """Whether a session is in front, and not on the screen it had before."""
+    return isinstance(app.screen, SessionScreen) and app.screen is not before and app.screen.ready
+
+
+async def test_session_that_is_open_is_closed_and_opened_again(tmp_path: Path) -> None:
+    """Closed from the list while it is open below it, Enter opens it anew, and it is active again."""
+    async with running_daemon() as running, LastingClient(url_of(running), client_id=ME) as client:
+        session_id = (await client.create_session(CreateSession(ME, name="mine"))).session_id
+        app = front_end(tmp_path, running, session_id)
+        async with run(app, size=(80, 24)) as pilot:
+            await until(pilot, lambda: isinstance(app.screen, SessionScreen) and app.screen.ready, "the session")
+            before = app.screen
+            assert isinstance(before, SessionScreen)
+            await pilot.press("f2")
+            await until(pilot, lambda: says(app, "mine  "), "the list")
+            await pilot.press("x")
+            await until(pilot, lambda: says(app, "Close mine?"), "the question")
+            await pilot.press("y")
+            await until(pilot, lambda: says(app, "closed") and before.over, "the end")
+            await pilot.press("enter")
+            await until(pilot, lambda: opened_again(app, before), "the session again")
+            assert (await client.get_session_info(session_id)).is_active

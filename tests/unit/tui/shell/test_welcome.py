@@ -147,3 +147,16 @@ def _is_there(pid: int) -> bool:
     except ProcessLookupError:
         return False
     return True
+
+
+async def test_keys_of_a_connection_are_offered_with_one(tmp_path: Path) -> None:
+    """The line of keys has those that do something: neither sessions nor a connection before there is a daemon."""
+    async with running_daemon() as running:
+        app = StuiApp(household(tmp_path, url_of(running)))
+        async with run(app, size=(80, 48)) as pilot:
+            assert not says(app, "f4 Connection")
+            assert not says(app, "f2 Sessions")
+            await pilot.press("enter")
+            await until(pilot, lambda: says(app, "* connected"), "the daemon")
+            await pilot.press("f1")
+            await until(pilot, lambda: says(app, "f4               Connection"), "the keys")

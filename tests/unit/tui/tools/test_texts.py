@@ -24,6 +24,7 @@ from stui_sessiond.tui.tools.conflict_screen import Clash
 from stui_sessiond.tui.tools.debug_info import read_debug_info
 from stui_sessiond.tui.tools.evaluation_text import duration_text, evaluation_details, evaluation_line, outcome, seconds
 from stui_sessiond.tui.tools.object_label import Seen, first_line, path_text, repeated, variable_label
+from stui_sessiond.tui.widgets.outcome_line import fitted
 from stui_sessiond.wire.messages.code import GetHierarchyResult, SubclassInfo
 from stui_sessiond.wire.messages.development import Variable
 from stui_sessiond.wire.messages.evaluation import ListedEvaluation
@@ -148,3 +149,11 @@ def test_wish_for_a_class_is_checked() -> None:
     for wish in (ClassWish("counter"), ClassWish(""), ClassWish("A", "object"), ClassWish("A", instance_vars="a 1"),
                  ClassWish("A", instance_vars="a", class_vars="a")):  # fmt: skip
         assert wish.wrong
+
+
+def test_outcome_is_cut_but_not_its_keys() -> None:
+    """However narrow the line is, the key that explains stays in sight."""
+    assert fitted("short", "alt+e explains", 40) == "short  [alt+e explains]"
+    assert fitted("a very long message", "alt+e explains", 28) == "a very lo…  [alt+e explains]"
+    assert fitted("a very long message", "", 10) == "a very lo…"
+    assert fitted("世界世界", "k", 9) == "世 …  [k]"
