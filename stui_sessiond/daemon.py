@@ -451,6 +451,6 @@ async def _every(interval_s: float, work: Callable[[], object]) -> None:
 
 
 def _encode_event(
-    name: str, session_id: SessionId | None, position: Position, data: dict[str, Any], at: float
+    name: str, session_id: SessionId | None, position: Position, data: dict[str, Any] | msgspec.Raw, at: float
 ) -> bytes:
     return encode_event(EventMessage(name, session_id, position.epoch, position.seq, data, format_time(at)))

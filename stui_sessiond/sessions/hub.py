@@ -20,7 +20,7 @@ from stui_sessiond.wire.bundle import Bundle
 
 GAP_EVENT = "gap"
 
-EncodeEvent = Callable[[str, SessionId | None, Position, dict[str, Any], float], bytes]
+EncodeEvent = Callable[[str, SessionId | None, Position, dict[str, Any] | msgspec.Raw, float], bytes]
 """Makes the message of an event: name, session, position, data, time."""
 
 
@@ -263,9 +263,9 @@ class Hub:
         newest = changes[-1] if changes and whole else None
         messages = []
         for event in events:
-            data = event.data
+            data: dict[str, Any] | msgspec.Raw = msgspec.Raw(event.text)
             if event is newest:
-                data = {**data, "session_state": seen(session.state, view)}
+                data = {**event.data, "session_state": seen(session.state, view)}
             position = Position(header.epoch, event.seq)
             messages.append(self._encode(event.name, header.session_id, position, data, event.at))
         return messages

@@ -12,8 +12,6 @@ from stui_sessiond.model.trail import going_on
 _PARTS = 8
 """When a bound is reached, an eighth of what is kept is dropped, so that it is not done again at every event."""
 
-_encode = msgspec.json.Encoder().encode
-
 
 class LogRules(msgspec.Struct, frozen=True, kw_only=True):
     """How many of a session's events are kept."""
@@ -40,10 +38,7 @@ def append(
     if not header.epoch:
         header, log = replace(header, epoch=epoch, seq=0), EventLog()
     first = header.seq + 1
-    events = [
-        Event(first + number, each.name, each.at, each.data, len(_encode(each.data)))
-        for number, each in enumerate(news)
-    ]
+    events = [Event.of(first + number, each.name, each.at, each.data) for number, each in enumerate(news)]
     header = replace(header, seq=header.seq + len(events))
     return replace(session, header=header, log=_extended(log, events, now, rules)), events
 

@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
-from msgspec.structs import replace
 
 from stui_sessiond.model.delta import Step, apply
 from stui_sessiond.model.event import Event, News
@@ -71,14 +70,18 @@ def shown(session: Session, event: Event, view: View | None) -> Event:
     if view is None:
         if _INSIDE.isdisjoint(data):
             return event
-        return replace(event, data={name: value for name, value in data.items() if name not in _INSIDE})
+        return _told(event, {name: value for name, value in data.items() if name not in _INSIDE})
     views = data.get("views")
     current = session.machine is not None and data.get("machine_version") == session.machine.version
     patch = views.get(view.name, []) if current and isinstance(views, dict) else None
     if patch:
         told = {name: value for name, value in data.items() if name not in _INSIDE}
-        return replace(event, data={**told, "patch": patch})
-    return replace(event, data={"client_id": None, "version": data.get("version"), "mode": HIDDEN, "patch": patch})
+        return _told(event, {**told, "patch": patch})
+    return _told(event, {"client_id": None, "version": data.get("version"), "mode": HIDDEN, "patch": patch})
+
+
+def _told(event: Event, data: dict[str, Any]) -> Event:
+    return Event.of(event.seq, event.name, event.at, data)
 
 
 class VersionSeen(msgspec.Struct, frozen=True):

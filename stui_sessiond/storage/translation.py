@@ -46,23 +46,22 @@ def event_records(events: Sequence[Event], entries: Sequence[HistoryEntry]) -> l
     """Write events; patches that are in the history entries of the same record are left out."""
     versions = {entry.version for entry in entries}
     return [
-        EventRecord(
-            event.seq,
-            event.name,
-            event.at,
-            {name: value for name, value in event.data.items() if name != "patch"}
-            if event.name == UPDATED and _version(event.data) in versions and event.data.get("patch") is not None
-            else event.data,
-            event.size_bytes,
-        )
+        EventRecord(event.seq, event.name, event.at, _without_patch(event, versions), event.size_bytes)
         for event in events
     ]
+
+
+def _without_patch(event: Event, versions: set[int]) -> dict[str, Any]:
+    data = event.data
+    if event.name == UPDATED and _version(data) in versions and data.get("patch") is not None:
+        del data["patch"]
+    return data
 
 
 def events_of(records: Sequence[EventRecord], entries: Sequence[HistoryEntry]) -> tuple[Event, ...]:
     """Read events; patches that were left out are those of the entries."""
     patches = {entry.version: entry.steps for entry in entries}
-    return tuple(Event(one.seq, one.name, one.at, _with_patch(one, patches), one.size_bytes) for one in records)
+    return tuple(Event.of(one.seq, one.name, one.at, _with_patch(one, patches)) for one in records)
 
 
 def _with_patch(record: EventRecord, patches: Mapping[int, Sequence[Step]]) -> dict[str, Any]:

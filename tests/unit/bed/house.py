@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
 
+import msgspec
+
 from stui_sessiond.counting import Histogram
 from stui_sessiond.ids import ClientId, ConnectionId, SessionId
 from stui_sessiond.model.event import Event, Position
@@ -199,10 +201,12 @@ class Listener:
         return [each.seq for each in self.heard]
 
 
-def encode(name: str, session_id: SessionId | None, position: Position, data: dict[str, Any], at: float) -> bytes:
+def encode(
+    name: str, session_id: SessionId | None, position: Position, data: dict[str, Any] | msgspec.Raw, at: float
+) -> bytes:
     """Write an event as the tests read it."""
     told = {"event": name, "session_id": session_id, "epoch": position.epoch, "seq": position.seq, "at": at}
-    return json.dumps({**told, "data": data}).encode()
+    return msgspec.json.encode({**told, "data": data})
 
 
 class House:

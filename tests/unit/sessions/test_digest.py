@@ -11,7 +11,7 @@ Told = tuple[str, dict[str, Any]]
 
 def events(*told: Told) -> list[Event]:
     """Make events, a second apart."""
-    return [Event(seq, name, 100.0 + seq, data) for seq, (name, data) in enumerate(told, start=1)]
+    return [Event.of(seq, name, 100.0 + seq, data) for seq, (name, data) in enumerate(told, start=1)]
 
 
 def accepted(name: str, code: str = "1", client: str = "ada") -> Told:

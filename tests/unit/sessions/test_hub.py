@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
 import pytest
 from msgspec.structs import replace
 
@@ -25,7 +26,7 @@ class Encoder:
         self.calls = 0
 
     def __call__(
-        self, name: str, session_id: SessionId | None, position: Position, data: dict[str, Any], at: float
+        self, name: str, session_id: SessionId | None, position: Position, data: dict[str, Any] | msgspec.Raw, at: float
     ) -> bytes:
         self.calls += 1
         return encode(name, session_id, position, data, at)

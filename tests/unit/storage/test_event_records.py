@@ -38,7 +38,7 @@ def session_with(*events: Event) -> Session:
 def test_event_with_a_version_of_any_type(name: str, version: object) -> None:
     """Whatever an event calls `version`, it is written and read."""
     data = {"version": version, "patch": [STEP.to_json()]}
-    written = encode_session(session_with(Event(1, name, 2.0, data)), STORE, 1)
+    written = encode_session(session_with(Event.of(1, name, 2.0, data)), STORE, 1)
     assert decode_session(written, STORE).session.log.events[0].data == data
 
 
@@ -46,7 +46,7 @@ def test_event_of_an_image_keeps_its_own_patch() -> None:
     """A `patch` is left out of the file only where the history has it: in the daemon's own event of that version."""
     mine = {"version": 2, "patch": "mine"}
     updated = {"version": 2, "patch": [STEP.to_json()]}
-    session = session_with(Event(1, "progress", 2.0, mine), Event(2, "session.updated", 2.0, updated))
+    session = session_with(Event.of(1, "progress", 2.0, mine), Event.of(2, "session.updated", 2.0, updated))
     written = encode_session(session, STORE, 1)
     stored = msgspec.json.decode(written)["session"]["events"]
     assert [each["data"] for each in stored] == [mine, {"version": 2}]

@@ -82,7 +82,7 @@ def test_patch_of_a_version_that_is_not_kept() -> None:
 def test_event_of_an_image_with_a_version(version: object) -> None:
     """What an image tells is kept as it is, whatever names it uses."""
     session = a_full_session()
-    event = Event(4, "code_changed", 5.0, {"version": version, "patch": "mine"}, 10)
+    event = Event.of(4, "code_changed", 5.0, {"version": version, "patch": "mine"})
     session = replace(session, log=EventLog((*session.log.events, event), session.log.size_bytes + 10))
     found = decode_session(encode_session(session, "store", 5), "store").session
     assert found.log.events[-1] == event

@@ -96,7 +96,7 @@ def full_of_canaries(number: int) -> Session:
         shares={f"{CANARY}-guest": "viewer"},
         key=f"{CANARY}-key",
     )
-    event = Event(1, "evaluation.finished", NOW, {"code": f"{CANARY} := 3 + 4", "result": CANARY}, 40)
+    event = Event.of(1, "evaluation.finished", NOW, {"code": f"{CANARY} := 3 + 4", "result": CANARY})
     session = replace(
         session,
         header=header,
