@@ -103,7 +103,7 @@ BOUNDS: dict[str, Bound] = {
     "blocks": Bound(20_000, 20_000, 100_000),
     "objects": Bound(5_000, 5_000, 20_000),
     "peers": Bound(10.0, 12.0, 30.0),
-    "parked": Bound(20.0, 20.0, 100.0),
+    "parked": Bound(20.0, 40.0, 100.0),  # each stays ten minutes: an hour has few figures that say something new
     "subscriptions": Bound(10.0, 12.0, 30.0),
     "sessions_known": Bound(20.0, 20.0, 50.0),
     "held_kb": Bound(1000.0, 1500.0, 5000.0),
