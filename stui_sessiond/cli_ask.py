@@ -113,9 +113,14 @@ def failures_told(*, as_json: bool) -> Iterator[None]:
         hint = HINTS.get(error.code)
         fail(f"{error.message} [{error.code}]" + (f"\n{hint}" if hint else ""), EXIT_FAILED)
     except client.ConnectionLostError as error:
-        fail(f"{error}\nStart one with `stui-sessiond serve`, or say where it is with --url.", EXIT_UNREACHABLE)
+        nobody_answers(error)
     except ValueError as error:
         fail(str(error), EXIT_USAGE)
+
+
+def nobody_answers(error: Exception) -> NoReturn:
+    """Tell that there is no daemon where one was looked for, and what helps; end."""
+    fail(f"{error}\nStart one with `stui-sessiond serve`, or say where it is with --url.", EXIT_UNREACHABLE)
 
 
 def fail(text: str, code: int) -> NoReturn:

@@ -9,7 +9,7 @@ from typing import NoReturn
 
 import click
 
-from stui_sessiond.cli_ask import AT, EXIT_FAILED, EXIT_UNREACHABLE, EXIT_USAGE, address, fail
+from stui_sessiond.cli_ask import AT, EXIT_FAILED, EXIT_USAGE, address, fail, nobody_answers
 
 SYSTEM = click.option("--system", is_flag=True, help="For the machine (as root), not for your user.")
 DRY_RUN = click.option("--dry-run", is_flag=True, help="Only show what would be written and run.")
@@ -111,7 +111,7 @@ def restart(url: str | None, timeout: float) -> None:
     try:
         outcome = restarting.restart(Path(place.removeprefix("unix://")), timeout)
     except restarting.NobodyServesError as error:
-        fail(f"{error}\nStart one with `stui-sessiond serve`, or say where it is with --url.", EXIT_UNREACHABLE)
+        nobody_answers(error)
     except restarting.RestartError as error:
         fail(str(error), EXIT_FAILED)
     click.echo(f"Process {outcome.pid} serves; for {(outcome.pause_s or 0.0) * 1000:.0f} ms nobody was served.")

@@ -18,6 +18,7 @@ import structlog
 
 from stui_sessiond import config, logs
 from stui_sessiond.daemon import Daemon
+from stui_sessiond.security.kept_file import replace_file
 from stui_sessiond.server.binding import Handed
 from stui_sessiond.service import activation
 from stui_sessiond.service.activation import Given, Inherited
@@ -285,15 +286,8 @@ class Process:
     def _write(self, outcome: Outcome) -> None:
         """Leave word of how it went beside the socket. It is for people; that it cannot be written stops nothing."""
         path = config.unix_path(self._launch.settings.server).with_name(OUTCOME_FILE)
-        new = path.with_name(f"{path.name}.new")
         try:
-            new.unlink(missing_ok=True)
-            made = os.open(
-                new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600
-            )  # the folder may be one for all, as /tmp is
-            with os.fdopen(made, "w", encoding="utf-8") as file:
-                file.write(outcome.as_json())
-            new.replace(path)
+            replace_file(path, outcome.as_json().encode(), durable=False)
         except OSError as error:
             _log.warning("succession.no_outcome_file", path=str(path), reason=error.strerror)
 

@@ -5,6 +5,10 @@ from pathlib import Path
 import msgspec
 
 from stui_sessiond.errors import ConfigError
+from stui_sessiond.security.kept_file import replace_file
+
+READABLE = 0o666
+"""By all whom the umask does not keep out: who waits for the daemon may be another user."""
 
 
 class Ready(msgspec.Struct, frozen=True):
@@ -33,12 +37,8 @@ def write_ready(path: Path, ready: Ready) -> None:
     Raises:
         ConfigError: it cannot be written there.
     """
-    new = path.with_name(f"{path.name}.new")
     try:
-        new.unlink(missing_ok=True)
-        with new.open("xb") as file:  # made anew: the folder may be one for all, and what lies there is not followed
-            file.write(msgspec.json.encode(ready) + b"\n")
-        new.replace(path)
+        replace_file(path, msgspec.json.encode(ready) + b"\n", READABLE, durable=False)
     except OSError as error:
         msg = f"server.ready_file: cannot write {path}: {error.strerror or error}"
         raise ConfigError(msg) from error

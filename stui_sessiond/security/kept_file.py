@@ -1,11 +1,19 @@
-"""How does a small file that must not be lost, or read by others, come to be? Written beside, synced, put in place."""
+"""How does a small file come to be that nobody may see half, or with other rights? Written beside, and put in place."""
 
 import os
 from pathlib import Path
 
 
-def replace_file(path: Path, data: bytes, mode: int = 0o600) -> None:
-    """Put a file durably in the place of another; it is never there half, and never with other rights than `mode`.
+def replace_file(path: Path, data: bytes, mode: int = 0o600, *, durable: bool = True) -> None:
+    """Put a file in the place of another; it is never there half, and never with other rights than `mode`.
+
+    It is made anew: in a folder that is one for all, as /tmp is, what lies there under its name is not followed.
+
+    Args:
+        path: where.
+        data: all of it.
+        mode: its rights, as far as the umask lets them.
+        durable: it has to be there after a crash of the machine.
 
     Raises:
         OSError: the old one is there.
@@ -15,8 +23,11 @@ def replace_file(path: Path, data: bytes, mode: int = 0o600) -> None:
     with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
         file.write(data)
         file.flush()
-        os.fsync(file.fileno())
+        if durable:
+            os.fsync(file.fileno())
     new.replace(path)
+    if not durable:
+        return
     folder = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(folder)

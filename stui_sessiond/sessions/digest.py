@@ -70,7 +70,7 @@ def sum_up(events: Sequence[Event]) -> Digest:
     for event in events:
         data = event.data
         if event.name.startswith("evaluation."):
-            _take(evaluations, event)
+            _take(evaluations, event, data)
         elif event.name in _CHANGES:
             change = changes.setdefault(data.get("client_id"), Change())
             change.count += 1
@@ -94,8 +94,7 @@ def sum_up(events: Sequence[Event]) -> Digest:
     )
 
 
-def _take(evaluations: dict[str, Evaluation], event: Event) -> None:
-    data: dict[str, Any] = event.data
+def _take(evaluations: dict[str, Evaluation], event: Event, data: dict[str, Any]) -> None:
     name = str(data.get("evaluation"))
     if event.name == "evaluation.accepted":
         evaluations.pop(name, None)  # an id that was used again

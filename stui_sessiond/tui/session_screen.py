@@ -399,11 +399,13 @@ class SessionScreen(Screen[None]):
 
     async def _is_connected(self, image_id: str | None) -> bool:
         """Tell whether an image is there, as far as that is told to us."""
+        if image_id is None:
+            return True
         try:
             images = (await self.link.client.list_images()).images
         except CallFailedError:
             return True
-        return image_id is None or any(one.image_id == image_id and one.status == "connected" for one in images)
+        return any(one.image_id == image_id and one.status == "connected" for one in images)
 
     def _heading(self) -> None:
         parts = ["a session" if self._info is None else printable(self._info.name or "session without a name", 40)]

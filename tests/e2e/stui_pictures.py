@@ -17,9 +17,8 @@ sys.path.insert(0, str(ROOT))
 from stui_sessiond.tui.app import Start, StuiApp  # noqa: E402
 from stui_sessiond.tui.connection import Connection  # noqa: E402
 from stui_sessiond.tui.household import Household, Places  # noqa: E402
-from stui_sessiond.tui.session_screen import SessionScreen  # noqa: E402
 from tests.e2e.harness import IMAGE_ID, Amber, Daemon, folder  # noqa: E402
-from tests.unit.tui.bed import says, until  # noqa: E402
+from tests.unit.tui.bed import says, session_in_front, until  # noqa: E402
 from tests.unit.tui.snapshot import picture  # noqa: E402
 
 FOLDER = ROOT / "docs" / "images"
@@ -39,7 +38,7 @@ async def make(home: Path, url: str) -> None:
         await pilot.press("n")
         await until(pilot, lambda: says(app, "Its name"), "the question")
         await pilot.press(*"tickets", "enter")
-        await until(pilot, lambda: isinstance(app.screen, SessionScreen) and app.screen.ready, "the session")
+        await session_in_front(pilot)
         await pilot.pause(0.3)
         app.clear_notifications()
         pad = app.screen.query_one("#workspace-1 TextArea")

@@ -21,6 +21,7 @@ from stui_sessiond.tui.autosave import Pace
 from stui_sessiond.tui.connection import Connection
 from stui_sessiond.tui.household import Household, Places
 from stui_sessiond.tui.key_order import KeyOrder
+from stui_sessiond.tui.session_screen import SessionScreen
 from tests.unit.bed.clock import FakeClock
 from tests.unit.bed.daemon import Running
 
@@ -110,6 +111,15 @@ async def until(pilot: Pilot[Any], fact: Callable[[], bool], what: str = "it to 
     except TimeoutError:
         msg = f"waited in vain for {what}; the screen says\n{screen_text(pilot.app)}"
         raise AssertionError(msg) from None
+
+
+async def session_in_front(pilot: Pilot[Any]) -> SessionScreen:
+    """Wait until a session is in front, and everything of it is there."""
+    app = pilot.app
+    await until(pilot, lambda: isinstance(app.screen, SessionScreen) and app.screen.ready, "the session")
+    screen = app.screen
+    assert isinstance(screen, SessionScreen)
+    return screen
 
 
 def screen_text(app: Any) -> str:  # noqa: ANN401 -- an App of whatever result

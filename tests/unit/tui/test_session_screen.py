@@ -11,7 +11,7 @@ from stui_sessiond.tui.session_screen import SessionScreen
 from stui_sessiond.tui.tools.events import Events
 from stui_sessiond.wire.messages.session import CreateSession, UpdateSessionState
 from tests.unit.bed.daemon import running_daemon
-from tests.unit.tui.bed import ME, front_end, run, says, until, url_of
+from tests.unit.tui.bed import ME, front_end, run, says, session_in_front, until, url_of
 
 
 async def test_tools_opened_and_closed(tmp_path: Path) -> None:
@@ -20,9 +20,7 @@ async def test_tools_opened_and_closed(tmp_path: Path) -> None:
         session_id = (await other.create_session(CreateSession(ME))).session_id
         app = front_end(tmp_path, running, session_id)
         async with run(app, size=(80, 24)) as pilot:
-            await until(pilot, lambda: isinstance(app.screen, SessionScreen) and app.screen.ready, "the session")
-            screen = app.screen
-            assert isinstance(screen, SessionScreen)
+            screen = await session_in_front(pilot)
             await screen.open_tool("events")
             await screen.open_tool("events")
             names = [tool.tool_id for tool in screen.tools]
@@ -41,7 +39,7 @@ async def test_tab_of_the_tool_in_front_is_in_sight(tmp_path: Path) -> None:
         session_id = (await other.create_session(CreateSession(ME))).session_id
         app = front_end(tmp_path, running, session_id)
         async with run(app, size=(60, 24)) as pilot:
-            await until(pilot, lambda: isinstance(app.screen, SessionScreen) and app.screen.ready, "the session")
+            await session_in_front(pilot)
             assert isinstance(app.screen, SessionScreen)
             for number in range(1, 7):
                 await app.screen.open_tool("events")

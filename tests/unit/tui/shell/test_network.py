@@ -13,7 +13,7 @@ from stui_sessiond.tui.session_screen import SessionScreen
 from stui_sessiond.tui.welcome_screen import WelcomeScreen
 from stui_sessiond.wire.messages.session import CreateSession, UpdateSessionState
 from tests.unit.bed.daemon import running_daemon
-from tests.unit.tui.bed import ME, front_end, run, says, until, url_of
+from tests.unit.tui.bed import ME, front_end, run, says, session_in_front, until, url_of
 
 
 async def test_typing_offline_is_saved_on_return(tmp_path: Path) -> None:
@@ -22,7 +22,7 @@ async def test_typing_offline_is_saved_on_return(tmp_path: Path) -> None:
         session_id = (await client.create_session(CreateSession(ME, name="work"))).session_id
         app = front_end(tmp_path, running, session_id)
         async with run(app, size=(120, 30)) as pilot:
-            await until(pilot, lambda: isinstance(app.screen, SessionScreen) and app.screen.ready, "the session")
+            await session_in_front(pilot)
             await pilot.press("f4", "down", "enter")
             await until(pilot, lambda: says(app, "working offline"), "the bar")
             screen = app.screen
@@ -48,7 +48,7 @@ async def test_daemon_started_again_is_told(tmp_path: Path) -> None:
             session_id = (await client.create_session(CreateSession(ME, name="work"))).session_id
         app = front_end(tmp_path, running, session_id)
         async with run(app, size=(120, 30)) as pilot:
-            await until(pilot, lambda: isinstance(app.screen, SessionScreen) and app.screen.ready, "the session")
+            await session_in_front(pilot)
             await running.daemon.stop()
             await until(pilot, lambda: says(app, "reconnecting, attempt"), "the bar")
             await pilot.press("f4")

@@ -21,7 +21,7 @@ from stui_sessiond.tui.preferences import LIGHT
 from stui_sessiond.tui.session_screen import SessionScreen
 from stui_sessiond.wire.messages.session import CreateSession
 from tests.unit.bed.daemon import Running, running_daemon
-from tests.unit.tui.bed import AT_ONCE, ME, NEVER, front_end, run, says, until, url_of
+from tests.unit.tui.bed import AT_ONCE, ME, NEVER, front_end, run, says, session_in_front, until, url_of
 
 
 @asynccontextmanager
@@ -38,7 +38,7 @@ async def at_work(
     """The front end in a session; at the end it goes without a word, as if its terminal were killed."""
     app = front_end(folder, running, session_id, pace=pace)
     async with run(app, size=(120, 30), notifications=True) as pilot:
-        await until(pilot, lambda: isinstance(app.screen, SessionScreen) and app.screen.ready, "the session")
+        await session_in_front(pilot)
         assert isinstance(app.screen, SessionScreen)
         yield app, app.screen, pilot
 

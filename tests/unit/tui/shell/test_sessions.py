@@ -15,7 +15,7 @@ from stui_sessiond.tui.session_screen import SessionScreen
 from stui_sessiond.tui.sessions_screen import SessionsScreen
 from stui_sessiond.wire.messages.session import CreateSession, UpdateSessionState
 from tests.unit.bed.daemon import Running, running_daemon
-from tests.unit.tui.bed import ME, front_end, run, says, until, url_of
+from tests.unit.tui.bed import ME, front_end, run, says, session_in_front, until, url_of
 
 
 @asynccontextmanager
@@ -50,7 +50,7 @@ async def test_create_opens_it_in_the_image_of_the_line(tmp_path: Path) -> None:
         await pilot.press("n")
         await answer(pilot, app, "A new session in one", "enter")
         await answer(pilot, app, "at least one letter", *"new", "enter")
-        await until(pilot, lambda: isinstance(app.screen, SessionScreen) and app.screen.ready, "the session")
+        await session_in_front(pilot)
         assert says(app, "new | one")
         found = [one for one in (await client.list_client_sessions(ME)).sessions if one.session_id != session_id]
         assert [(one.name, one.image_id) for one in found] == [("new", "one")]
@@ -109,7 +109,7 @@ async def test_close_and_open_again(tmp_path: Path) -> None:
         await until(pilot, lambda: says(app, "closed "), "the mark")
         assert not (await client.list_client_sessions(ME)).sessions
         await pilot.press("enter")
-        await until(pilot, lambda: isinstance(app.screen, SessionScreen) and app.screen.ready, "the session")
+        await session_in_front(pilot)
         assert [one.session_id for one in (await client.list_client_sessions(ME)).sessions] == [session_id]
 
 
@@ -168,9 +168,7 @@ async def test_session_that_is_open_is_closed_and_opened_again(tmp_path: Path) -
         session_id = (await client.create_session(CreateSession(ME, name="mine"))).session_id
         app = front_end(tmp_path, running, session_id)
         async with run(app, size=(80, 24)) as pilot:
-            await until(pilot, lambda: isinstance(app.screen, SessionScreen) and app.screen.ready, "the session")
-            before = app.screen
-            assert isinstance(before, SessionScreen)
+            before = await session_in_front(pilot)
             await pilot.press("f2")
             await until(pilot, lambda: says(app, "mine  "), "the list")
             await pilot.press("x")

@@ -16,11 +16,10 @@ from stui_sessiond.tui.app import Start, StuiApp
 from stui_sessiond.tui.connection import Connection, Connections
 from stui_sessiond.tui.local_daemon import StartError, is_running, start_daemon
 from stui_sessiond.tui.preferences import Preferences
-from stui_sessiond.tui.session_screen import SessionScreen
 from stui_sessiond.tui.sessions_screen import SessionsScreen
 from stui_sessiond.wire.messages.session import CreateSession
 from tests.unit.bed.daemon import running_daemon
-from tests.unit.tui.bed import ME, household, run, says, until, url_of
+from tests.unit.tui.bed import ME, household, run, says, session_in_front, until, url_of
 
 
 async def test_local_daemon_is_started_after_asking(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -106,7 +105,7 @@ async def test_last_session_in_one_key_or_by_itself(tmp_path: Path, how: str) ->
             if how == "key":
                 await until(pilot, lambda: says(app, "work on this machine"), "the line")
                 await pilot.press("c")
-            await until(pilot, lambda: isinstance(app.screen, SessionScreen) and app.screen.ready, "the session")
+            await session_in_front(pilot)
             assert says(app, "work | no image")
 
 
