@@ -382,7 +382,9 @@ class Daemon:
         return peer.client_id is None or self._access.rules.clients.admits(peer.client_id)
 
     def _recheck(self) -> int:
-        return self.server.recheck(self._may_stay)
+        return self.server.recheck(
+            self._may_stay, (self._access.rules, None if self._tokens is None else self._tokens.edition)
+        )
 
     def apply(self, settings: Settings) -> None:
         """Put into force what can change while the daemon runs: lists, quotas, policy."""

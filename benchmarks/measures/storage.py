@@ -22,7 +22,7 @@ from benchmarks.harness.peers import REDIS, find, libraries
 from benchmarks.harness.plan import Run
 from stui_sessiond.ids import ClientId, SessionId
 from stui_sessiond.logs import set_up_logs
-from stui_sessiond.model.delta import Step
+from stui_sessiond.model.delta import Step, patch_of
 from stui_sessiond.model.session import HistoryEntry, Session, SessionHeader
 from stui_sessiond.security.sealing import CLEAR, KEY_BYTES, MasterKey, Sealer
 from stui_sessiond.sessions.history import HistoryRules, advance
@@ -85,7 +85,7 @@ def plain_version(old: Session, new_state: dict[str, object], number: int) -> tu
     """Make the next version without looking at the old one: what SQLite and Redis are asked to do."""
     version = old.header.version + 1
     header = replace(old.header, version=version, last_modified=float(number), last_activity=float(number))
-    entry = HistoryEntry(version, float(number), None, "updated", (Step("replace", "/state", new_state),), 0)
+    entry = HistoryEntry(version, float(number), None, "updated", patch_of([Step("replace", "/state", new_state)]))
     return Session(header=header, state=new_state), entry
 
 

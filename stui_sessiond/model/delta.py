@@ -21,18 +21,44 @@ _encode = msgspec.json.Encoder().encode
 _PLAIN: Final = frozenset({str, int, float, bool})
 
 
-class Step(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+class Step(msgspec.Struct, frozen=True, gc=False):
     """One operation of a delta."""
 
     op: Literal["add", "replace", "remove"]
     path: str
-    value: Any = None
+    value: Any = msgspec.UNSET
+    """Unset where something is removed."""
 
     def to_json(self) -> dict[str, Any]:
         """Write it as RFC 6902 has it: `value` is there even when it is null."""
         if self.op == "remove":
             return {"op": self.op, "path": self.path}
         return {"op": self.op, "path": self.path, "value": self.value}
+
+
+_decode_steps = msgspec.json.Decoder(tuple[Step, ...]).decode
+
+
+def patch_of(steps: Sequence[Step]) -> bytes:
+    """Write steps as a JSON Patch (RFC 6902)."""
+    return _encode(steps)
+
+
+def steps_of(patch: bytes | msgspec.Raw) -> tuple[Step, ...]:
+    """Read the steps of a patch that was written here.
+
+    Raises:
+        msgspec.DecodeError: it is none.
+    """
+    steps = _decode_steps(patch)
+    if any(step.value is msgspec.UNSET and step.op != "remove" for step in steps):
+        return tuple(_with_value(step) for step in steps)
+    return steps
+
+
+def _with_value(step: Step) -> Step:
+    """Versions before 0.6.0 left a value out that is null."""
+    return Step(step.op, step.path, None) if step.value is msgspec.UNSET and step.op != "remove" else step
 
 
 class DeltaError(Exception):

@@ -23,6 +23,8 @@ class News(msgspec.Struct, frozen=True):
     at: float
     begins: RequestEntry | None = None
     """The request that is in the session's book from this on: both are stored in one record."""
+    patch: bytes | None = None
+    """Its `patch`, which is not in `data` then: JSON text that others hold as well."""
 
 
 _encode = msgspec.json.Encoder(order="sorted").encode
@@ -36,14 +38,24 @@ class Event(msgspec.Struct, frozen=True, gc=False):
     seq: int
     name: str
     at: float
-    text: bytes
-    """Its data as JSON, as it is told and stored: a thousand are kept of each session, and as objects they take several
-    times that memory."""
+    bare: bytes
+    """Its data as JSON, but for `patch`: a thousand are kept of each session, and as objects they take several times
+    that memory."""
+    patch: bytes | None = None
+    """The list `patch` of its data, as JSON."""
 
     @classmethod
-    def of(cls, seq: int, name: str, at: float, data: dict[str, Any]) -> Self:
-        """Make one of its data."""
-        return cls(seq, name, at, _encode(data))
+    def of(cls, seq: int, name: str, at: float, data: dict[str, Any], patch: bytes | None = None) -> Self:
+        """Make one of its data; `patch`, if given, is one more member of them."""
+        if patch is None and isinstance(found := data.get("patch"), list):
+            patch = _encode(found)
+            data = {name: value for name, value in data.items() if name != "patch"}
+        return cls(seq, name, at, _encode(data), patch)
+
+    @property
+    def text(self) -> bytes:
+        """Its data as JSON, as they are told and stored."""
+        return self.bare if self.patch is None else with_member(self.bare, b'"patch":', self.patch)
 
     @property
     def data(self) -> dict[str, Any]:
@@ -53,7 +65,12 @@ class Event(msgspec.Struct, frozen=True, gc=False):
     @property
     def size_bytes(self) -> int:
         """Of the data, as JSON."""
-        return len(self.text)
+        return len(self.bare) if self.patch is None else len(self.bare) + len(self.patch) + len(b',"patch":')
+
+
+def with_member(text: bytes, name: bytes, value: bytes) -> bytes:
+    """Put one more member into the text of a JSON object; `name` in quotes and with its colon."""
+    return b"%b%b%b%b}" % (text[:-1], b"," if len(text) > len(b"{}") else b"", name, value)
 
 
 class EventLog(msgspec.Struct, frozen=True, gc=False):

@@ -12,7 +12,7 @@ import msgspec
 from msgspec.structs import replace
 
 from stui_sessiond.ids import DEFAULT_TOOL, ClientId, ImageId, SessionId, ToolId
-from stui_sessiond.model.delta import Step, apply, diff
+from stui_sessiond.model.delta import Step, apply, diff, steps_of
 from stui_sessiond.model.event import EventLog, Position
 from stui_sessiond.model.request import Requests
 
@@ -45,8 +45,18 @@ class HistoryEntry(msgspec.Struct, frozen=True, gc=False):
     at: float
     client_id: str | None
     what: str
-    steps: Sequence[Step]
-    size_bytes: int
+    patch: bytes
+    """The steps as JSON text, as they are told and stored; its event holds the same object."""
+
+    @property
+    def steps(self) -> Sequence[Step]:
+        """The steps; read anew each time."""
+        return steps_of(self.patch)
+
+    @property
+    def size_bytes(self) -> int:
+        """Of the steps, as JSON."""
+        return len(self.patch)
 
 
 class History(msgspec.Struct, frozen=True, gc=False):

@@ -3,14 +3,12 @@
 import msgspec
 from msgspec.structs import replace
 
-from stui_sessiond.model.delta import apply
+from stui_sessiond.model.delta import apply, patch_of
 from stui_sessiond.model.session import History, HistoryEntry, Session, session_delta
 from stui_sessiond.model.trail import going_on
 
 _PARTS = 8
 """When a bound is reached, an eighth of what is kept is dropped."""
-
-_encode = msgspec.json.Encoder().encode
 
 
 class HistoryRules(msgspec.Struct, frozen=True, kw_only=True):
@@ -26,9 +24,8 @@ def advance(
     old: Session, new: Session, now: float, client_id: str | None, what: str, rules: HistoryRules
 ) -> tuple[Session, HistoryEntry]:
     """Make `new` the next version of `old`, and the steps between them part of its history."""
-    steps = session_delta(old, new)
     version = old.header.version + 1
-    entry = HistoryEntry(version, now, client_id, what, tuple(steps), len(_encode(steps)))
+    entry = HistoryEntry(version, now, client_id, what, patch_of(session_delta(old, new)))
     header = replace(new.header, version=version, last_modified=now, last_activity=now)
     return replace(new, header=header, history=_extended(old.history, entry, now, rules)), entry
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, Protocol
 import msgspec
 
 from stui_sessiond.ids import ClientId, ConnectionId, SessionId
-from stui_sessiond.model.event import Event, Position
+from stui_sessiond.model.event import Event, Position, with_member
 from stui_sessiond.model.session import DeclaredMachine, Role, Session, SessionHeader
 from stui_sessiond.model.view import View
 from stui_sessiond.sessions.shared_state import participant, seen, who_of
@@ -19,6 +19,8 @@ from stui_sessiond.sessions.telling import STATE_EVENT, shown
 from stui_sessiond.wire.bundle import Bundle
 
 GAP_EVENT = "gap"
+
+_encode_state = msgspec.json.Encoder().encode
 
 EncodeEvent = Callable[[str, SessionId | None, Position, dict[str, Any] | msgspec.Raw, float], bytes]
 """Makes the message of an event: name, session, position, data, time."""
@@ -259,15 +261,15 @@ class Hub:
         if header.machine_version:
             events = [shown(session, event, view) for event in events]
         changes = [one for one in events if one.name == STATE_EVENT]
-        whole = not deltas or any(one.data.get("patch") is None for one in changes)
+        whole = not deltas or any(one.patch is None for one in changes)
         newest = changes[-1] if changes and whole else None
         messages = []
         for event in events:
-            data: dict[str, Any] | msgspec.Raw = msgspec.Raw(event.text)
+            text = event.text
             if event is newest:
-                data = {**event.data, "session_state": seen(session.state, view)}
+                text = with_member(text, b'"session_state":', _encode_state(seen(session.state, view)))
             position = Position(header.epoch, event.seq)
-            messages.append(self._encode(event.name, header.session_id, position, data, event.at))
+            messages.append(self._encode(event.name, header.session_id, position, msgspec.Raw(text), event.at))
         return messages
 
     def gap(self, subscription: Subscription, header: SessionHeader, first_seq: int, reason: str) -> bytes:

@@ -38,7 +38,7 @@ def append(
     if not header.epoch:
         header, log = replace(header, epoch=epoch, seq=0), EventLog()
     first = header.seq + 1
-    events = [Event.of(first + number, each.name, each.at, each.data) for number, each in enumerate(news)]
+    events = [Event.of(first + number, each.name, each.at, each.data, each.patch) for number, each in enumerate(news)]
     header = replace(header, seq=header.seq + len(events))
     return replace(session, header=header, log=_extended(log, events, now, rules)), events
 

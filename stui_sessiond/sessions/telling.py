@@ -42,11 +42,13 @@ def state_event(
             "client_id": client_id or session.header.client_id,
             "version": version.version,
             "mode": mode,
-            "patch": None if version.size_bytes > MAX_PATCH_BYTES else [step.to_json() for step in version.steps],
         }
+        fits = version.size_bytes <= MAX_PATCH_BYTES
+        if not fits:
+            data["patch"] = None
         if session.machine is not None:
             data |= _for_views(before, session, version, transition)
-        return News("session.updated", data, version.at)
+        return News("session.updated", data, version.at, patch=version.patch if fits else None)
 
     return event
 

@@ -45,6 +45,13 @@ FILE_THREADS = 4
 CHECKPOINT_INTERVAL_S = 10.0
 """How often changed sessions are written to their files, so that a person sees them and the journal stays short."""
 
+REST = 3.0
+"""How long to rest after a file was written, as a multiple of what it took: a thread that makes JSON of a session
+leaves little of the interpreter to others."""
+
+MAX_REST_S = 0.02
+"""The same, at most: on a slow disk it is not the processor that takes the time."""
+
 REKEY_INTERVAL_S = 1.0
 """The same while the key changes: a session that is made meanwhile may keep it from being finished this time."""
 
@@ -234,16 +241,27 @@ class FileStorage:
                     await self._kick.wait()
             except TimeoutError:
                 pass
+            hurried = self._kick.is_set()
             self._kick.clear()
             if self._trouble is None:
-                await self.checkpoint()
+                await self._checkpoint(gently=not hurried)
 
     async def checkpoint(self) -> None:
         """Write changed sessions to their files and free old segments; what fails is tried again later."""
+        await self._checkpoint(gently=False)
+
+    async def _checkpoint(self, *, gently: bool) -> None:
+        """Do that; `gently` with rests between the files, in which requests have the processor to themselves."""
         try:
+            for session_id in list(self._store.pending):
+                async with self._checkpointing:  # for each alone: others who wait for it wait for one file
+                    held = self._store.pending.get(session_id)
+                    started = time.monotonic()
+                    if held is not None:
+                        await self._write_file(session_id, held)
+                if gently and not self._kick.is_set():
+                    await asyncio.sleep(min(REST * (time.monotonic() - started), MAX_REST_S))
             async with self._checkpointing:
-                for session_id, held in list(self._store.pending.items()):
-                    await self._write_file(session_id, held)
                 wanted = self._store.trim_target(KEEP_SEGMENTS)
                 if wanted is not None:
                     await self._trim(wanted)

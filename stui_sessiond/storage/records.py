@@ -6,12 +6,10 @@ requests that belong to the change. Format 2 has had those since version 0.3.0; 
 anew.
 """
 
-from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 
-from stui_sessiond.model.delta import Step
 from stui_sessiond.model.request import RequestState
 from stui_sessiond.model.session import Role
 
@@ -47,7 +45,8 @@ class EventRecord(msgspec.Struct, omit_defaults=True):
     seq: int
     name: str
     at: float
-    data: dict[str, Any]
+    data: msgspec.Raw
+    """An object."""
     size_bytes: int = 0
 
 
@@ -96,6 +95,9 @@ class ContextRecord(msgspec.Struct):
     sections: dict[str, Any]
 
 
+NO_STEPS = msgspec.Raw(b"[]")
+
+
 class EntryRecord(msgspec.Struct, omit_defaults=True):
     """One version in the history."""
 
@@ -103,7 +105,8 @@ class EntryRecord(msgspec.Struct, omit_defaults=True):
     at: float
     what: str
     client_id: str | None = None
-    steps: Sequence[Step] = ()
+    steps: msgspec.Raw = NO_STEPS
+    """A list of `model.delta.Step`."""
     size_bytes: int = 0
 
 

@@ -7,7 +7,7 @@ import msgspec
 from msgspec.structs import astuple, replace
 
 from stui_sessiond.ids import ClientId, ConnectionId, ImageId, InstanceId, SessionId, ToolId
-from stui_sessiond.model.delta import Step
+from stui_sessiond.model.delta import patch_of, steps_of
 from stui_sessiond.model.event import Event, EventLog
 from stui_sessiond.model.request import Failure, Origin, RequestEntry, Requests
 from stui_sessiond.model.session import (
@@ -46,35 +46,48 @@ def event_records(events: Sequence[Event], entries: Sequence[HistoryEntry]) -> l
     """Write events; patches that are in the history entries of the same record are left out."""
     versions = {entry.version for entry in entries}
     return [
-        EventRecord(event.seq, event.name, event.at, _without_patch(event, versions), event.size_bytes)
+        EventRecord(event.seq, event.name, event.at, msgspec.Raw(_without_patch(event, versions)), event.size_bytes)
         for event in events
     ]
 
 
-def _without_patch(event: Event, versions: set[int]) -> dict[str, Any]:
-    data = event.data
-    if event.name == UPDATED and _version(data) in versions and data.get("patch") is not None:
-        del data["patch"]
-    return data
+def _without_patch(event: Event, versions: set[int]) -> bytes:
+    left_out = event.patch is not None and event.name == UPDATED and _version(event.bare) in versions
+    return event.bare if left_out else event.text
 
 
 def events_of(records: Sequence[EventRecord], entries: Sequence[HistoryEntry]) -> tuple[Event, ...]:
-    """Read events; patches that were left out are those of the entries."""
-    patches = {entry.version: entry.steps for entry in entries}
-    return tuple(Event.of(one.seq, one.name, one.at, _with_patch(one, patches)) for one in records)
+    """Read events; patches that were left out are those of the entries.
+
+    Raises:
+        msgspec.DecodeError: the data of one are no JSON object.
+    """
+    patches = {entry.version: entry.patch for entry in entries}
+    return tuple(_event_of(record, patches) for record in records)
 
 
-def _with_patch(record: EventRecord, patches: Mapping[int, Sequence[Step]]) -> dict[str, Any]:
-    if record.name != UPDATED or "patch" in record.data:
-        return record.data
-    steps = patches.get(_version(record.data), ())
-    return {**record.data, "patch": [step.to_json() for step in steps]}
+def _event_of(record: EventRecord, patches: Mapping[int, bytes]) -> Event:
+    data = _decode_data(record.data)
+    patch = patches.get(_version(record.data), b"[]") if record.name == UPDATED and "patch" not in data else None
+    return Event.of(record.seq, record.name, record.at, data, patch)
 
 
-def _version(data: Mapping[str, Any]) -> int:
+class _Told(msgspec.Struct):
+    """What tells to which version an event belongs."""
+
+    version: int = 0
+
+
+_decode_data = msgspec.json.Decoder(dict[str, Any]).decode
+_decode_told = msgspec.json.Decoder(_Told).decode
+
+
+def _version(data: bytes | msgspec.Raw) -> int:
     """The version that an event tells of; 0, which no session has, where it is no whole number."""
-    version = data.get("version")
-    return version if isinstance(version, int) else 0
+    try:
+        return _decode_told(data).version
+    except msgspec.DecodeError:
+        return 0
 
 
 def header_record(header: SessionHeader) -> HeaderRecord:
@@ -100,7 +113,8 @@ def header_record(header: SessionHeader) -> HeaderRecord:
 
 def entry_record(entry: HistoryEntry) -> EntryRecord:
     """Write a version of the history."""
-    return EntryRecord(entry.version, entry.at, entry.what, entry.client_id, entry.steps, entry.size_bytes)
+    patch = entry.patch
+    return EntryRecord(entry.version, entry.at, entry.what, entry.client_id, msgspec.Raw(patch), len(patch))
 
 
 def to_record(session: Session) -> SessionRecord:
@@ -194,10 +208,13 @@ def header_of(record: HeaderRecord) -> SessionHeader:
 
 
 def entry_of(record: EntryRecord) -> HistoryEntry:
-    """Read a version of the history."""
-    return HistoryEntry(
-        record.version, record.at, record.client_id, record.what, tuple(record.steps), record.size_bytes
-    )
+    """Read a version of the history.
+
+    Raises:
+        msgspec.DecodeError: what it has are no steps.
+    """
+    patch = patch_of(steps_of(record.steps))  # as it is written here: a file has line breaks in it
+    return HistoryEntry(record.version, record.at, record.client_id, record.what, patch)
 
 
 def request_records(entries: Iterable[RequestEntry]) -> list[RequestRecord]:

@@ -15,7 +15,7 @@ from stui_sessiond.errors import (
     SessionTooLargeError,
 )
 from stui_sessiond.ids import ClientId, ImageId, SessionId, ToolId
-from stui_sessiond.model.delta import Step
+from stui_sessiond.model.delta import Step, patch_of
 from stui_sessiond.model.session import History, HistoryEntry, NamedSnapshot, Session, SessionHeader
 from stui_sessiond.security.access import Access, AccessLists, AccessRules
 from stui_sessiond.sessions import transitions
@@ -46,8 +46,7 @@ ENTRIES = st.builds(
     TIMES,
     st.none() | TEXT,
     TEXT,
-    st.lists(STEPS, max_size=2).map(tuple),
-    st.integers(0, 2**53),
+    st.lists(STEPS, max_size=2).map(patch_of),
 )
 HISTORIES = st.builds(
     lambda base, version, entries: History(base, version, entries, sum(entry.size_bytes for entry in entries)),

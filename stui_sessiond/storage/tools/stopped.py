@@ -8,11 +8,11 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-import msgspec
 from msgspec.structs import replace
 
 from stui_sessiond.errors import SessionDamagedError, StorageError
 from stui_sessiond.ids import SessionId
+from stui_sessiond.model.delta import patch_of
 from stui_sessiond.model.session import HistoryEntry, Session, session_delta
 from stui_sessiond.security.sealing import CLEAR, Sealer
 from stui_sessiond.storage.change_record import encode_change
@@ -120,9 +120,8 @@ def follow(present: Session | None, wanted: Session, now: float, what: str) -> S
     When it was used last and when it was closed stay as they are in `wanted`.
     """
     newer = wanted if present is None or present.header.version < wanted.header.version else present
-    steps = tuple(session_delta(newer, wanted))
     version = newer.header.version + 1
-    entry = HistoryEntry(version, now, None, what, steps, len(msgspec.json.encode(steps)))
+    entry = HistoryEntry(version, now, None, what, patch_of(session_delta(newer, wanted)))
     return replace(
         wanted,
         header=replace(wanted.header, version=version, last_modified=now),

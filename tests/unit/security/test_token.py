@@ -63,6 +63,20 @@ def test_token_is_no_longer_valid_when_its_time_is_over(tmp_path: Path) -> None:
     assert not found.still_valid(principal)
 
 
+def test_edition_is_another_one_when_a_token_changes_or_expires(tmp_path: Path) -> None:
+    """Who was let in is looked at again then, and only then."""
+    _, found, clock = held(tmp_path, expires_at=FakeClock()() + 10)
+    seen = [found.edition]
+    clock.now += 9
+    assert found.edition == seen[0]
+    clock.now += 1
+    seen.append(found.edition)
+    tokens.create(tmp_path, Wish(name="two", rights=["observe"]), clock())
+    found.reload()
+    seen.append(found.edition)
+    assert seen[0] != seen[1] != seen[2]
+
+
 def test_token_that_is_revoked_is_noticed_at_the_next_look(tmp_path: Path) -> None:
     """The tool changes the file, the daemon reads it again."""
     made, found, clock = held(tmp_path)

@@ -181,6 +181,6 @@ def test_error_of_a_request_that_is_remembered(fields: dict[str, Any], kind: typ
 def test_request_that_made_a_version() -> None:
     """It is done, at the time of the version."""
     once = Once("k", "update_session_state", "d", "ada")
-    made = carried_out(once, HistoryEntry(4, NOW, "ada", "updated", (), 0))
+    made = carried_out(once, HistoryEntry(4, NOW, "ada", "updated", b"[]"))
     assert (made.key, made.command, made.digest, made.client_id) == ("k", "update_session_state", "d", "ada")
     assert (made.state, made.version, made.accepted_at, made.finished_at) == ("done", 4, NOW, NOW)

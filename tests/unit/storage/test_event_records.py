@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from stui_sessiond.ids import ClientId, SessionId
-from stui_sessiond.model.delta import Step
+from stui_sessiond.model.delta import Step, patch_of
 from stui_sessiond.model.event import Event, EventLog
 from stui_sessiond.model.session import History, HistoryEntry, Session, SessionHeader
 from stui_sessiond.storage.session_file import decode_session, encode_session
@@ -29,7 +29,7 @@ def session_with(*events: Event) -> Session:
         seq=len(events),
     )
     base: dict[str, Any] = {"state": {}, "contexts": {}}
-    history = History(base, 1, (HistoryEntry(2, 2.0, ClientId("me"), "updated", (STEP,), 10),), 10)
+    history = History(base, 1, (HistoryEntry(2, 2.0, ClientId("me"), "updated", patch_of([STEP])),), 10)
     return Session(header=header, state={"a": 1}, history=history, log=EventLog(events, 0))
 
 

@@ -65,7 +65,7 @@ def test_patch_is_written_once() -> None:
     written = json.loads(encode_session(session, "store", 5))["session"]["events"]
     assert ["patch" in event["data"] for event in written] == [False, False, True]
     change = told_step(session, "k", a=1)
-    assert "patch" not in record_of(change).events[0].data
+    assert b"patch" not in bytes(record_of(change).events[0].data)
     assert replay(session, record_of(change)) == change.session
 
 
@@ -212,7 +212,8 @@ def test_requests_without_their_code() -> None:
     written["requests"] = [
         {name: value for name, value in one.items() if name not in NEW_IN_0_5} for one in written["requests"]
     ]
-    found = replay(None, ChangeRecord(session.header.session_id, full=msgspec.convert(written, SessionRecord)))
+    record = msgspec.json.decode(msgspec.json.encode(written), type=SessionRecord)
+    found = replay(None, ChangeRecord(session.header.session_id, full=record))
     old = {
         key: replace(one, has_error=False, code=None, code_cut=False, page_chars=None, debugger_id=None)
         for key, one in session.requests.entries.items()
@@ -239,7 +240,7 @@ def test_session_file_without_events() -> None:
     """It is read; its events begin anew."""
     session = a_full_session()
     told = without(msgspec.json.decode(msgspec.json.encode(to_record(session))))
-    found = msgspec.convert(told, type(to_record(session)))
+    found = msgspec.json.decode(msgspec.json.encode(told), type=SessionRecord)
     change = ChangeRecord(session.header.session_id, full=found)
     assert replay(None, change) == as_of_0_2(session)
 
