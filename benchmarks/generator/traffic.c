@@ -33,6 +33,13 @@ void keep_sample(const char *payload, size_t length) {
         counts.sample[i] = payload[i] < ' ' || payload[i] == '"' || payload[i] == '\\' ? '\'' : payload[i];
 }
 
+/* Which message has this id? Connections begin with different ones, also those of a group: else all would send the
+   expensive ones at the same time, and that would be no mixture. */
+static uint64_t kind_of(const struct connection *c, uint64_t id) {
+    uint64_t first = (uint64_t)(c->number + c->number / options.groups);
+    return (first + id) % (uint64_t)options.messages;
+}
+
 static int steps_of(struct connection *c, const char ***script) {
     int first = c->number < options.groups;
     *script = first ? options.setup : options.join;
@@ -143,7 +150,7 @@ void traffic_take(struct connection *c, const char *payload, size_t length, uint
         count_bad(&counts.unasked, payload, length); /* nobody asked, or it came twice */
         return;
     }
-    const char *expected = options.expects ? options.expect[id % (uint64_t)options.messages % (uint64_t)options.expects] : "";
+    const char *expected = options.expects ? options.expect[kind_of(c, id) % (uint64_t)options.expects] : "";
     if (text_has(payload, length, "\"status\":\"error\"") || payload[0] == '-') count_bad(&counts.errors, payload, length);
     else if (!text_has(payload, length, expected)) count_bad(&counts.wrong, payload, length);
     else if (measuring) counts.replies++;
@@ -155,7 +162,7 @@ void traffic_take(struct connection *c, const char *payload, size_t length, uint
 }
 
 static void send_next(struct connection *c) {
-    struct message *m = &c->message[c->sent % (uint64_t)options.messages];
+    struct message *m = &c->message[kind_of(c, c->sent)];
     message_number(m, c->sent);
     c->sent_at[c->sent % ring()] = now_ns();
     c->sent++;

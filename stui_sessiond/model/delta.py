@@ -18,6 +18,8 @@ DESCENDED_CHARS: Final = 1000
 
 _ABSENT: Final = object()
 _encode = msgspec.json.Encoder().encode
+_encode_sorted = msgspec.json.Encoder(order="sorted").encode
+"""In order, so that equal patches are equal text."""
 _PLAIN: Final = frozenset({str, int, float, bool})
 
 
@@ -41,7 +43,7 @@ _decode_steps = msgspec.json.Decoder(tuple[Step, ...]).decode
 
 def patch_of(steps: Sequence[Step]) -> bytes:
     """Write steps as a JSON Patch (RFC 6902)."""
-    return _encode(steps)
+    return _encode_sorted(steps)
 
 
 def steps_of(patch: bytes | msgspec.Raw) -> tuple[Step, ...]:

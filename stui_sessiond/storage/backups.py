@@ -13,6 +13,7 @@ for a session that cannot be read any more the newest one that has it.
 import contextlib
 import hashlib
 import re
+import time
 from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -49,6 +50,14 @@ FAILED_MANIFEST = "manifest.failed.json"
 """The manifest of a backup that did not verify: kept to look at, and no backup."""
 
 _TIME = "%Y%m%dT%H%M%SZ"
+
+
+Rest = Callable[[float], None]
+"""Leaves the processor to others for a while, after so many seconds of work."""
+
+
+def no_rest(_took_s: float) -> None:
+    """Go on at once."""
 
 
 class Manifest(msgspec.Struct, frozen=True):
@@ -112,7 +121,15 @@ class Backups:
         """Copy all session files, verify the copy, let go of what is due.
 
         Raises:
-            StorageError: the copy does not verify, or `reason` is none; nothing was let go of.
+            StorageError, OSError: as `copy` and `conclude`.
+        """
+        return self.conclude(self.copy(now, reason))
+
+    def copy(self, now: float, reason: str, rest: Rest = no_rest) -> str:
+        """Copy all session files; tell the name of the copy. Session files may be replaced or removed meanwhile.
+
+        Raises:
+            StorageError: `reason` is none.
             OSError: it could not be written; an unfinished copy is removed.
         """
         store, fs = self._store, self._store.fs
@@ -122,7 +139,7 @@ class Backups:
         folder = self._make_folder(now, reason)
         name = folder.name
         try:
-            files, missing = self._copy(folder)
+            files, missing = self._copy(folder, rest)
             manifest = Manifest(
                 store.store_id, now, reason, store.writer.durable_lsn, files, missing, store.listed_keys
             )
@@ -133,12 +150,24 @@ class Backups:
             with contextlib.suppress(OSError):  # the disk fails, and the first failure tells more
                 fs.remove_tree(folder)
             raise
-        checked = self.verify(name)
+        return name
+
+    def conclude(self, name: str, rest: Rest = no_rest) -> BackupInfo:
+        """Verify a copy, and let go of what is due.
+
+        Raises:
+            StorageError: it does not verify; nothing was let go of.
+            OSError: the disk failed; it is tried again with the next copy.
+        """
+        store, fs = self._store, self._store.fs
+        checked = self.verify(name, rest=rest)
         if checked.problems:
+            folder = self.folder / name
             fs.rename(folder / MANIFEST, folder / FAILED_MANIFEST)
             fs.sync_folder(folder)
             msg = f"backup {name} does not verify: {'; '.join(checked.problems[:3])}"
             raise StorageError(msg)
+        missing = self.manifest(name).missing
         _log.info("backup.made", name=name, sessions=checked.sessions, missing=sorted(missing))
         for old in due_for_removal(self.list(), {name, *self._only_copies(store.damaged.keys() | missing.keys())}):
             self._drop(old)
@@ -174,7 +203,9 @@ class Backups:
         fs.remove_tree(self.folder / name)
         _log.info("backup.dropped", name=name)
 
-    def verify(self, name: str, progress: Callable[[int, int], None] = lambda _done, _of: None) -> BackupInfo:
+    def verify(
+        self, name: str, progress: Callable[[int, int], None] = lambda _done, _of: None, rest: Rest = no_rest
+    ) -> BackupInfo:
         """Open every file of a backup; what is wrong is in `problems`.
 
         Raises:
@@ -187,6 +218,7 @@ class Backups:
         problems = []
         for done, (path, sha256) in enumerate(manifest.files.items(), start=1):
             progress(done, len(manifest.files))
+            started = time.monotonic()
             data = self._store.fs.read(self.folder / name / path)
             if data is None:
                 problems.append(f"{path} is missing")
@@ -200,6 +232,7 @@ class Backups:
                     problems.append(f"{path}: {error}")
             elif path == DATABASE and (problem := examine_copy(data)) is not None:
                 problems.append(f"{path}: {problem}")
+            rest(time.monotonic() - started)
         return _info(name, manifest, tuple(problems))
 
     def session_data(self, name: str, session_id: str) -> bytes:
@@ -232,7 +265,7 @@ class Backups:
             raise StorageError(msg)
         return found
 
-    def _copy(self, folder: Path) -> tuple[dict[str, str], dict[str, str]]:
+    def _copy(self, folder: Path, rest: Rest) -> tuple[dict[str, str], dict[str, str]]:
         store, fs = self._store, self._store.fs
         before = self.list()
         previous = before[-1].name if before else None
@@ -242,6 +275,7 @@ class Backups:
         fs.make_folder(folder / "sessions")
         made: dict[Path, None] = {}  # in order
         for session_id, place in sorted(store.places.items()):
+            started = time.monotonic()
             client = store.layout.client_folder(place.header.client_id)
             data, why = self._live(client, session_id)
             if why is not None:
@@ -260,6 +294,7 @@ class Backups:
             if not (same and before_it and fs.read(before_it) == data and fs.link(before_it, target)):
                 fs.write_new(target, data)
             files[path] = sha256
+            rest(time.monotonic() - started)
         identity = fs.read(store.layout.identity) or b""
         fs.write_new(folder / "store.json", identity)
         files["store.json"] = hashlib.sha256(identity).hexdigest()

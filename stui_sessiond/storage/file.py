@@ -24,7 +24,7 @@ from stui_sessiond.model.session import SessionHeader
 from stui_sessiond.security.sealing import CLEAR, CLEAR_ID, KeyMissingError, Sealer
 from stui_sessiond.storage import rekey
 from stui_sessiond.storage.api import BackupInfo, Commit, Loaded, Opened, StorageStatus, StoredHeader, Survey
-from stui_sessiond.storage.backups import Backups
+from stui_sessiond.storage.backups import AUTOMATIC, Backups, no_rest
 from stui_sessiond.storage.change_record import encode_change
 from stui_sessiond.storage.commit_queue import CommitQueue, Note
 from stui_sessiond.storage.fs import FileSystem, LocalFileSystem
@@ -46,8 +46,8 @@ CHECKPOINT_INTERVAL_S = 10.0
 """How often changed sessions are written to their files, so that a person sees them and the journal stays short."""
 
 REST = 3.0
-"""How long to rest after a file was written, as a multiple of what it took: a thread that makes JSON of a session
-leaves little of the interpreter to others."""
+"""How long to rest after a file was written or checked, as a multiple of what it took, where nobody waits for it: a
+thread that makes or reads JSON of a session leaves little of the interpreter to others."""
 
 MAX_REST_S = 0.02
 """The same, at most: on a slow disk it is not the processor that takes the time."""
@@ -96,6 +96,9 @@ class FileStorage:
         """The newest change of each session that is on its way to the disk."""
         self._kick = asyncio.Event()
         self._checkpointing = asyncio.Lock()
+        """Held while a session's file is written or deleted, and while the journal is trimmed."""
+        self._backing_up = asyncio.Lock()
+        """Held while files are copied and while a change of keys ends: a copy knows all the keys that it takes."""
         self._closing = False
         self.backup_tally = BackupTally()
         self._retired: tuple[str, ...] = ()
@@ -265,8 +268,9 @@ class FileStorage:
                 wanted = self._store.trim_target(KEEP_SEGMENTS)
                 if wanted is not None:
                     await self._trim(wanted)
-                if self._store.rekeying:
-                    await self._finish_rekey()
+                if self._store.rekeying and not self._backing_up.locked():
+                    async with self._backing_up:
+                        await self._finish_rekey()
         except (OSError, SessionDamagedError, KeyMissingError) as error:
             _log.warning("storage.checkpoint_failed", error=str(error))
 
@@ -313,7 +317,7 @@ class FileStorage:
         while True:
             await asyncio.sleep(self._backups.due_in_s(self._clock(), interval_s))
             try:
-                await self.back_up("automatic")
+                await self.back_up(AUTOMATIC)
             except (OSError, StorageError) as error:
                 _log.error("storage.backup_failed", error=str(error))
                 await asyncio.sleep(60)
@@ -325,11 +329,14 @@ class FileStorage:
             StorageError: the copy could not be made, or did not verify; nothing else changed.
             OSError: the disk failed.
         """
-        await self.checkpoint()
+        at_leisure = reason == AUTOMATIC
+        rest = self._rest if at_leisure else no_rest
+        await self._checkpoint(gently=at_leisure)
         tally, started = self.backup_tally, time.monotonic()
         try:
-            async with self._checkpointing:  # files stand still meanwhile; changes go on into the journal
-                made = await self._on_thread(self._backups.create, self._clock(), reason)
+            async with self._backing_up:
+                name = await self._on_thread(self._backups.copy, self._clock(), reason, rest)
+                made = await self._on_thread(self._backups.conclude, name, rest)
         except (OSError, StorageError):
             tally.failed += 1
             raise
@@ -337,6 +344,11 @@ class FileStorage:
         tally.took.note(time.monotonic() - started)
         tally.last_good_at = made.made_at
         return made
+
+    def _rest(self, took_s: float) -> None:
+        """Leave the interpreter to requests for most of the time, unless everything waits for this. On a thread."""
+        if not self._closing:
+            time.sleep(min(REST * took_s, MAX_REST_S))
 
     # ---- trouble
 
