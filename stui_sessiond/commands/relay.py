@@ -332,7 +332,7 @@ class Relay:
             error.details = {**error.details, "evaluation": request.key}
             return error
         except StuiError as error:
-            answer = error
+            answer = error.with_traceback(None)  # which leads here, and from here to the answer: a circle
         outcome = self._outcome(session_id, request, answer)
         told_first = bool(keyed or outcome.suspended or outcome.closes)  # who hears of a process finds it in the list
         if not keyed and not self._book.has_begun(session_id, request):
@@ -383,7 +383,7 @@ class Relay:
                 answer = from_image(link, request.command, decode_result(reply, RUNS_CODE[request.command]))
                 self._objects.evaluated(link, session_id, request, answer)
         except StuiError as error:
-            answer = error
+            answer = error.with_traceback(None)  # which leads here, and from here to the answer: a circle
         await _quietly(
             self._book.finish_late(session_id, reply.id, self._outcome(session_id, request, answer)), session_id
         )
