@@ -17,7 +17,7 @@ import hmac
 import os
 import threading
 from collections.abc import Callable, Collection, Iterable
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 import msgspec
 
@@ -34,8 +34,11 @@ MAX_WRITES: Final = 2**20
 """Uses of one data key: with 96 random bits each, the chance of a nonce twice stays below (2**20)**2 / 2**97."""
 
 MAX_DATA_KEYS: Final = 4096
-"""Data keys that are remembered for writing, and as many for reading: some kilobytes each. A session whose key was
-forgotten gets a new one."""
+"""Sessions whose data keys are remembered for writing, and as many for reading: some kilobytes each. A session whose
+key was forgotten gets a new one."""
+
+MAX_KEYS_READ: Final = 4
+"""Data keys of one session that are remembered for reading: each start of the daemon makes another one."""
 
 _VERSION: Final = b"\x01"
 _ID_BYTES: Final = 8
@@ -108,7 +111,8 @@ class Sealer:
         self._random_bytes = random_bytes
         self._lock = threading.Lock()
         self._writing: dict[tuple[str, str], _DataKey] = {}
-        self._reading: dict[bytes, AESGCM] = {}
+        self._reading: dict[str, dict[bytes, AESGCM]] = {}
+        """By session and wrapped key."""
         if self.known:
             from cryptography.hazmat.primitives.ciphers import aead  # noqa: PLC0415 -- only who seals pays
 
@@ -161,11 +165,17 @@ class Sealer:
         from cryptography.exceptions import InvalidTag  # noqa: PLC0415 -- only who seals pays
 
         try:
-            cipher = self._unwrapped(label, data[:end], start)
+            cipher = self._unwrapped(label, session_id, data[:end], start)
             return cipher.decrypt(nonce, data[end + _NONCE_BYTES :], _encode(label))
         except InvalidTag:
             msg = "the seal is broken: it was changed by somebody without the key, or belongs to another place"
             raise SealError(msg) from None
+
+    def forget(self, store_id: str, session_id: str) -> None:
+        """Let go of the keys of a session that is gone."""
+        with self._lock:
+            self._writing.pop((store_id, session_id), None)
+            self._reading.pop(session_id, None)
 
     def _data_key(self, master: MasterKey, label: Label) -> _DataKey:
         name = (label.store_id, label.session_id)
@@ -173,8 +183,7 @@ class Sealer:
             key = self._writing.get(name)
             if key is None or not key.left:
                 self._writing.pop(name, None)
-                if len(self._writing) >= MAX_DATA_KEYS:
-                    del self._writing[next(iter(self._writing))]
+                _make_room(self._writing, MAX_DATA_KEYS)
                 key = self._writing[name] = self._new_data_key(master, label)
             key.left -= 1
         return key
@@ -186,18 +195,27 @@ class Sealer:
         wrapped = self._cipher(master.wrapping_key(label)).encrypt(nonce, secret, head)
         return _DataKey(self._cipher(secret), head + nonce + wrapped)
 
-    def _unwrapped(self, label: Label, wrapped: bytes, start: int) -> "AESGCM":
+    def _unwrapped(self, label: Label, session_id: str, wrapped: bytes, start: int) -> "AESGCM":
         with self._lock:
-            cipher = self._reading.get(wrapped)
+            cipher = self._reading.get(session_id, {}).get(wrapped)
         if cipher is None:
             wrapping = self._cipher(self.known[key_of(wrapped)].wrapping_key(label))
             nonce, secret = wrapped[start : start + _NONCE_BYTES], wrapped[start + _NONCE_BYTES :]
             cipher = self._cipher(wrapping.decrypt(nonce, secret, wrapped[:start]))
             with self._lock:
-                if len(self._reading) >= MAX_DATA_KEYS:
-                    del self._reading[next(iter(self._reading))]
-                self._reading[wrapped] = cipher
+                of_session = self._reading.get(session_id)
+                if of_session is None:
+                    _make_room(self._reading, MAX_DATA_KEYS)
+                    of_session = self._reading[session_id] = {}
+                _make_room(of_session, MAX_KEYS_READ)
+                of_session[wrapped] = cipher
         return cipher
+
+
+def _make_room(cache: dict[Any, Any], most: int) -> None:
+    """Let go of what came first, if there is no room for one more."""
+    if len(cache) >= most:
+        del cache[next(iter(cache))]
 
 
 CLEAR: Final = Sealer()

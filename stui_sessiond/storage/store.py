@@ -419,6 +419,7 @@ class Store:
             self.leftover[session_id] = Leftover(self.layout.client_folder(place.header.client_id), lsn)
         for known in (self.places, self.pending, self.healed, self.damaged, self.old_files):
             known.pop(session_id, None)
+        self.sealer.forget(self.store_id, session_id)
 
     def delete_leftover(self, session_id: SessionId) -> None:
         """Delete the files of a session that is gone.

@@ -129,6 +129,17 @@ def test_data_keys_that_are_remembered_are_bounded(monkeypatch: pytest.MonkeyPat
     assert len(sealer._writing) == len(reader._reading) == 10
 
 
+def test_data_keys_of_a_session_that_is_gone_are_forgotten() -> None:
+    """Of both kinds; what is written of it after all, and what was, opens as before."""
+    sealer = Sealer(ONE)
+    sealed = sealer.seal(LABEL, TEXT)
+    assert sealer.open(LABEL, sealed) == TEXT
+    assert (len(sealer._writing), len(sealer._reading)) == (1, 1)
+    sealer.forget(LABEL.store_id, LABEL.session_id)
+    assert (len(sealer._writing), len(sealer._reading)) == (0, 0)
+    assert sealer.open(LABEL, sealed) == sealer.open(LABEL, sealer.seal(LABEL, TEXT)) == TEXT
+
+
 def test_nonces_differ_also_between_threads() -> None:
     """Ten thousand writes by several threads have ten thousand nonces, and all open."""
     sealer = Sealer(ONE)
