@@ -1,6 +1,6 @@
 """The seven session commands: from wire parameters to the SessionManager and back."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 
 import msgspec
 
@@ -173,11 +173,22 @@ class SessionCommands:
         self._ended(header)
         return wire.CloseSessionResult(header.session_id, closed=True)
 
-    async def info(self, caller: Caller, asked: wire.GetSessionInfo) -> wire.GetSessionInfoResult:
-        """Carry out `get_session_info`."""
+    def info(
+        self, caller: Caller, asked: wire.GetSessionInfo
+    ) -> wire.GetSessionInfoResult | Awaitable[wire.GetSessionInfoResult]:
+        """Carry out `get_session_info`: at once, unless what the caller sees has to be looked at."""
         header, size_bytes = self._manager.outline(asked.session_id)
         if header.machine_version:
-            size_bytes = await self._size_seen(caller, header, size_bytes)
+            return self._info_seen(caller, header, size_bytes)
+        return self._info(header, size_bytes)
+
+    async def _info_seen(self, caller: Caller, header: SessionHeader, size_bytes: int) -> wire.GetSessionInfoResult:
+        """Tell of a session as the caller sees it: the size of the whole would tell of what is hidden."""
+        session = await self._manager.peek(header.session_id)
+        view = view_for(caller, session)
+        return self._info(header, size_bytes if view is None else len(msgspec.json.encode(seen(session.state, view))))
+
+    def _info(self, header: SessionHeader, size_bytes: int) -> wire.GetSessionInfoResult:
         now = self._clock()
         status = header.status(now)
         return wire.GetSessionInfoResult(
@@ -197,12 +208,6 @@ class SessionCommands:
             position=Position(header.epoch, header.seq),
             driver=self._driving.driver(header.session_id),
         )
-
-    async def _size_seen(self, caller: Caller, header: SessionHeader, size_bytes: int) -> int:
-        """The size of what the caller sees: that of the whole would tell of what is hidden."""
-        session = await self._manager.peek(header.session_id)
-        view = view_for(caller, session)
-        return size_bytes if view is None else len(msgspec.json.encode(seen(session.state, view)))
 
     def list_of_client(self, caller: Caller, asked: wire.ListClientSessions) -> wire.ListClientSessionsResult:
         """Carry out `list_client_sessions`."""

@@ -230,9 +230,8 @@ class Peer:
             text = f"{self._relayed} requests of this connection wait for an image already"
             self._pipe.send(host.dispatcher.refuse_request(request, TooManyInFlightError(text)))
             return
-        self.origin = (
-            None if self.connection_id is None else Origin(self.connection_id, request.id, envelope=request.envelope)
-        )
+        if relays and self.connection_id is not None:
+            self.origin = Origin(self.connection_id, request.id, envelope=request.envelope)
         answer = host.dispatcher.answer(request, self)
         if isinstance(answer, Answer):
             self._send_answer(answer)

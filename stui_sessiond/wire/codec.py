@@ -5,6 +5,7 @@ time, slowly, to find its id, its form and what is wrong with it.
 """
 
 import re
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 import msgspec
@@ -233,6 +234,17 @@ def _decode_slowly(payload: bytes) -> Incoming:
         raise WireError(reason, field=field, **address) from None
 
 
+_decoders: dict[type, Callable[[bytes], Any]] = {}
+"""What reads one type. To make one for each message takes as long as to read it."""
+
+
+def _decoder(wanted: type[T]) -> Callable[[bytes], T]:
+    found = _decoders.get(wanted)
+    if found is None:
+        found = _decoders[wanted] = msgspec.json.Decoder(wanted).decode
+    return found
+
+
 def decode_parameters(request: Request, wanted: type[T]) -> T:
     """Read the request's parameters as the Struct its command declares.
 
@@ -241,7 +253,7 @@ def decode_parameters(request: Request, wanted: type[T]) -> T:
     """
     try:
         if request.beside is None:
-            return msgspec.json.decode(request.parameters, type=wanted)
+            return _decoder(wanted)(request.parameters)
         given = msgspec.json.decode(request.parameters, type=dict[str, Any])
         return msgspec.convert({**request.beside, **given}, type=wanted)
     except msgspec.ValidationError as error:
@@ -260,7 +272,7 @@ def decode_result(reply: Reply, wanted: type[T]) -> T:
         StuiError: it is not of that shape.
     """
     try:
-        return msgspec.json.decode(reply.result or b"null", type=wanted)
+        return _decoder(wanted)(reply.result or b"null")
     except msgspec.DecodeError as error:
         msg = f"the image's answer is not of the agreed shape: {error}"
         raise StuiError(msg) from None
