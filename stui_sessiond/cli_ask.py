@@ -113,6 +113,8 @@ def failures_told(*, as_json: bool) -> Iterator[None]:
         hint = HINTS.get(error.code)
         fail(f"{error.message} [{error.code}]" + (f"\n{hint}" if hint else ""), EXIT_FAILED)
     except client.ConnectionLostError as error:
+        if error.ending is not None and not error.ending.reconnect:  # somebody is there, and the text says what helps
+            fail(str(error), EXIT_UNREACHABLE)
         nobody_answers(error)
     except ValueError as error:
         fail(str(error), EXIT_USAGE)

@@ -32,7 +32,11 @@ EXIT_INTERRUPTED = 130
 @click.option("--image", metavar="ID", help="In this image, in a session of its own that is gone afterwards.")
 @click.option("--on-all", is_flag=True, help="In every connected image, and group equal answers.")
 @click.option(
-    "--timeout", type=float, default=30.0, metavar="SECONDS", help="With --on-all: how long to wait for each. [30]"
+    "--timeout",
+    type=click.FloatRange(min=0, min_open=True),
+    default=30.0,
+    metavar="SECONDS",
+    help="With --on-all: how long to wait for each. [30]",
 )
 @asking.AT
 @asking.TOKEN

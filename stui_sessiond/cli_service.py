@@ -96,7 +96,14 @@ def restart_service(*, system: bool) -> None:
 
 @click.command()
 @AT
-@click.option("--timeout", default=90.0, show_default=True, metavar="SECONDS", help="How long to wait for it.")
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=0, min_open=True),
+    default=90.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long to wait for it.",
+)
 def restart(url: str | None, timeout: float) -> None:
     """Have a new process take over from the daemon on this machine; nobody is refused a connection.
 

@@ -157,7 +157,7 @@ def _tls_of(
     try:
         return make_context(files)
     except OSError as error:
-        text = why(error, address.host) or f"ca_file, cert_file or key_file: {error.strerror or error}"
+        text = why(error, address.host) or error.strerror or str(error)
         msg = f"cannot connect to {address}: {text}"
         raise ConnectionLostError(msg, tls_failed(text)) from error
 

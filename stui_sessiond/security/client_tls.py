@@ -5,6 +5,7 @@ The files may stand in the address itself, so that whoever takes an address take
 """
 
 import ssl
+from pathlib import Path
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import msgspec
@@ -47,13 +48,25 @@ def make_context(files: ClientTlsFiles) -> ssl.SSLContext:
     """Make what checks the daemon's certificate and name, and shows ours.
 
     Raises:
-        OSError, ssl.SSLError: a file cannot be used; `why` explains it.
+        OSError: a file cannot be read; its `strerror` says which and why.
+        ssl.SSLError: a file cannot be used; `why` explains it.
     """
+    for name in FILE_NAMES:
+        if (file := getattr(files, name)) is not None:
+            _require_readable(name, file)
     context = ssl.create_default_context(cafile=files.ca_file)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     if files.cert_file is not None:
         context.load_cert_chain(files.cert_file, files.key_file, password=lambda: "")
     return context
+
+
+def _require_readable(name: str, file: str) -> None:
+    """The library does not say which file it does not find."""
+    try:
+        Path(file).read_bytes()
+    except OSError as error:
+        raise OSError(error.errno, f"{name} {file}: {error.strerror or error}") from None
 
 
 def why(error: BaseException, host: str) -> str | None:

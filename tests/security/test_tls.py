@@ -152,6 +152,16 @@ async def test_tls_client_at_a_plain_port(tls: Path, scheme: str) -> None:
         plain.wait_for("tls.at_plain_port", listener="http" if scheme == "wss" else "lines")
 
 
+@pytest.mark.parametrize("name", ["ca_file", "cert_file", "key_file"])
+async def test_file_of_tls_that_is_not_there(daemon: Daemon, tls: Path, name: str) -> None:
+    """Its name is told, and which one it was to be."""
+    missing = tls / "nothing.pem"
+    given = dict.fromkeys(("ca_file", "cert_file", "key_file"), tls / "ca.pem") | {name: missing}
+    address = url(daemon, "tls", tls).partition("?")[0]
+    error = await failure(f"{address}?{'&'.join(f'{key}={path}' for key, path in given.items())}")
+    assert f"{name} {missing}: No such file or directory" in str(error)
+
+
 # ---- mutual TLS
 
 
