@@ -1,5 +1,7 @@
 """Backups: which are kept, what they are linked to, and whether damage is found."""
 
+import asyncio
+import threading
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ from stui_sessiond.storage.file import FileStorage
 from stui_sessiond.storage.memory import MemoryStorage
 from stui_sessiond.storage.session_file import decode_session
 from stui_sessiond.storage.store import Store
+from tests.unit.bed.changes import put_versions, step
 from tests.unit.bed.stores import (
     NOW,
     FailingDisk,
@@ -285,3 +288,42 @@ async def test_file_storage_backs_up_what_is_only_in_the_journal(tmp_path: Path)
     data = Backups(store).session_data(made.name, session.header.session_id)
     store.close()
     assert decode_session(data, store.store_id).session == session
+
+
+async def test_backup_while_sessions_change_and_go(tmp_path: Path) -> None:
+    """What was acknowledged before is in it and it is sound; to delete a session does not wait for it."""
+    storage = FileStorage(tmp_path / "data", backup_interval_s=None)
+    await storage.open()
+    versions = {number: (await put_versions(storage, 2, number))[-1] for number in range(1, 9)}
+    gone = versions[8].header.session_id
+    copying, go_on = threading.Event(), threading.Event()
+    read = storage._store.fs.read
+
+    def slow_read(path: Path) -> bytes | None:
+        if not copying.is_set() and path.parent.parent.name == "sessions":
+            copying.set()
+            go_on.wait()
+        return read(path)
+
+    storage._store.fs.read = slow_read  # type: ignore[method-assign]
+    backing_up = asyncio.ensure_future(storage.back_up("manual"))
+    await asyncio.to_thread(copying.wait)
+    for _ in range(3):
+        for number in range(1, 8):
+            later = step(versions[number], count=number)
+            await storage.commit(later)
+            versions[number] = later.session
+        await storage.checkpoint()
+    await storage.remove(gone)
+    assert not backing_up.done()
+    go_on.set()
+    made = await backing_up
+    assert (made.problems, made.missing) == ((), ())
+    files = storage._backups.manifest(made.name).files
+    assert sum(path.startswith("sessions/") for path in files) in {7, 8}
+    for number in range(1, 8):
+        session_id = versions[number].header.session_id
+        data = storage._backups.session_data(made.name, session_id)
+        assert decode_session(data, storage._store.store_id).session.header.version >= 2
+    await storage.close()
+    assert storage._backups.verify(made.name).problems == ()
