@@ -59,7 +59,7 @@ def steps_of(patch: bytes | msgspec.Raw) -> tuple[Step, ...]:
 
 
 def _with_value(step: Step) -> Step:
-    """Versions before 0.6.0 left a value out that is null."""
+    """Up to 0.6.0 a value that is null was left out."""
     return Step(step.op, step.path, None) if step.value is msgspec.UNSET and step.op != "remove" else step
 
 
