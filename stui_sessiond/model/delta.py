@@ -41,6 +41,10 @@ class Step(msgspec.Struct, frozen=True, gc=False):
 _decode_steps = msgspec.json.Decoder(tuple[Step, ...]).decode
 
 
+NO_STEPS: Final = b"[]"
+"""The patch that changes nothing."""
+
+
 def patch_of(steps: Sequence[Step]) -> bytes:
     """Write steps as a JSON Patch (RFC 6902)."""
     return _encode_sorted(steps)

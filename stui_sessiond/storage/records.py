@@ -95,9 +95,6 @@ class ContextRecord(msgspec.Struct):
     sections: dict[str, Any]
 
 
-NO_STEPS = msgspec.Raw(b"[]")
-
-
 class EntryRecord(msgspec.Struct, omit_defaults=True):
     """One version in the history."""
 
@@ -105,8 +102,8 @@ class EntryRecord(msgspec.Struct, omit_defaults=True):
     at: float
     what: str
     client_id: str | None = None
-    steps: msgspec.Raw = NO_STEPS
-    """A list of `model.delta.Step`."""
+    steps: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    """A list of `model.delta.Step`; unset when it is empty."""
     size_bytes: int = 0
 
 

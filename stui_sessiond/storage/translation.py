@@ -4,10 +4,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
+from msgspec import UNSET
 from msgspec.structs import astuple, replace
 
 from stui_sessiond.ids import ClientId, ConnectionId, ImageId, InstanceId, SessionId, ToolId
-from stui_sessiond.model.delta import patch_of, steps_of
+from stui_sessiond.model.delta import NO_STEPS, patch_of, steps_of
 from stui_sessiond.model.event import Event, EventLog
 from stui_sessiond.model.request import Failure, Origin, RequestEntry, Requests
 from stui_sessiond.model.session import (
@@ -68,7 +69,7 @@ def events_of(records: Sequence[EventRecord], entries: Sequence[HistoryEntry]) -
 
 def _event_of(record: EventRecord, patches: Mapping[int, bytes]) -> Event:
     data = _decode_data(record.data)
-    patch = patches.get(_version(record.data), b"[]") if record.name == UPDATED and "patch" not in data else None
+    patch = patches.get(_version(record.data), NO_STEPS) if record.name == UPDATED and "patch" not in data else None
     return Event.of(record.seq, record.name, record.at, data, patch)
 
 
@@ -113,8 +114,8 @@ def header_record(header: SessionHeader) -> HeaderRecord:
 
 def entry_record(entry: HistoryEntry) -> EntryRecord:
     """Write a version of the history."""
-    patch = entry.patch
-    return EntryRecord(entry.version, entry.at, entry.what, entry.client_id, msgspec.Raw(patch), len(patch))
+    steps = UNSET if entry.patch == NO_STEPS else msgspec.Raw(entry.patch)
+    return EntryRecord(entry.version, entry.at, entry.what, entry.client_id, steps, entry.size_bytes)
 
 
 def to_record(session: Session) -> SessionRecord:
@@ -213,7 +214,8 @@ def entry_of(record: EntryRecord) -> HistoryEntry:
     Raises:
         msgspec.DecodeError: what it has are no steps.
     """
-    patch = patch_of(steps_of(record.steps))  # as it is written here: a file has line breaks in it
+    # as it is written here: a file has line breaks in it
+    patch = NO_STEPS if record.steps is UNSET else patch_of(steps_of(record.steps))
     return HistoryEntry(record.version, record.at, record.client_id, record.what, patch)
 
 

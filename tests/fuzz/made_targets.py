@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
+from stui_sessiond.model.delta import Step
 from stui_sessiond.storage import records
 from stui_sessiond.storage.index import decode_index
 from stui_sessiond.storage.records import ChangeRecord, SessionRecord
@@ -36,7 +37,10 @@ class FromBytes:
 
 
 def _document(kind: type[msgspec.Struct]) -> tuple[dict[str, Any], dict[str, Any]]:
-    (reference,), parts = msgspec.json.schema_components((kind,), ref_template=_TEMPLATE)
+    (reference, step), parts = msgspec.json.schema_components((kind, Step), ref_template=_TEMPLATE)
+    # what a record keeps as text has a shape as well
+    parts["EventRecord"]["properties"]["data"] = {"type": "object"}
+    parts["EntryRecord"]["properties"]["steps"] = {"type": "array", "items": step}
     return reference, {"$defs": parts}
 
 
