@@ -3,6 +3,7 @@
 import asyncio
 import os
 import sys
+import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -218,25 +219,30 @@ async def test_messages_of_one_turn_leave_together() -> None:
         assert [await peer.line() for _ in range(1000)] == [str(number).encode() for number in range(1000)]
 
 
+def open_to_others(*paths: Path) -> None:
+    """Let everybody on the machine in."""
+    for path in paths:
+        path.chmod(0o777)
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="NOT TESTED: takes the right to become another user")
-async def test_peer_of_another_user_is_a_stranger(tmp_path: Path) -> None:
+async def test_peer_of_another_user_is_a_stranger() -> None:
     """Who got past the mode of the unix socket is not taken for the daemon's user."""
     seen: list[bool] = []
 
     def make(pipe: Pipe) -> None:
         seen.append(pipe.same_user)
 
-    path = tmp_path / "s"
     loop = asyncio.get_running_loop()
-    server = await loop.create_unix_server(
-        lambda: LineProtocol(make, PipeLimits(message_bytes=1000), same_user=True), path=str(path)
-    )
-    path.chmod(0o777)
-    for folder in (tmp_path, *tmp_path.parents[:3]):
-        folder.chmod(0o755)
     visit = "import os,socket,sys; os.setuid(int(sys.argv[2])); s=socket.socket(socket.AF_UNIX); s.connect(sys.argv[1])"
-    async with server:
-        for user in (0, 65534):
-            process = await asyncio.create_subprocess_exec(sys.executable, "-c", visit, str(path), str(user))
-            assert await process.wait() == 0
+    with tempfile.TemporaryDirectory(prefix="stui-") as folder:  # not below pytest's own, which is closed to others
+        path = Path(folder, "s")
+        server = await loop.create_unix_server(
+            lambda: LineProtocol(make, PipeLimits(message_bytes=1000), same_user=True), path=str(path)
+        )
+        open_to_others(Path(folder), path)
+        async with server:
+            for user in (0, 65534):
+                process = await asyncio.create_subprocess_exec(sys.executable, "-c", visit, str(path), str(user))
+                assert await process.wait() == 0
     assert seen == [True, False]
