@@ -41,6 +41,6 @@ class RateLimiter:
             return wait
         self._free_at[asker] = free_at + interval
         self._free_at.move_to_end(asker)
-        while len(self._free_at) > MAX_ASKERS:
-            self._free_at.popitem(last=False)
+        while len(self._free_at) > MAX_ASKERS or self._free_at[next(iter(self._free_at))] <= now:
+            self._free_at.popitem(last=False)  # it has used up nothing by now, as somebody who never asked
         return 0.0

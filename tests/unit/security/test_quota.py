@@ -30,6 +30,14 @@ def test_rate_of_zero_is_without_bound() -> None:
     assert len(limiter) == 0
 
 
+def test_asker_that_was_silent_is_forgotten() -> None:
+    """As soon as it may ask as if it never had: nothing is left of many who came once."""
+    limiter = RateLimiter(Rate(per_second=10.0, burst=5))
+    for number in range(100):
+        assert limiter.take(f"client-{number}", float(number)) == 0.0
+    assert len(limiter) == 1
+
+
 def test_limiter_remembers_a_bounded_number_of_askers() -> None:
     """Making up names costs the one who does it nothing, and the daemon no memory."""
     limiter = RateLimiter(Rate(1.0, 1))
