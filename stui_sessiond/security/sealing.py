@@ -202,14 +202,18 @@ class Sealer:
             wrapping = self._cipher(self.known[key_of(wrapped)].wrapping_key(label))
             nonce, secret = wrapped[start : start + _NONCE_BYTES], wrapped[start + _NONCE_BYTES :]
             cipher = self._cipher(wrapping.decrypt(nonce, secret, wrapped[:start]))
-            with self._lock:
-                of_session = self._reading.get(session_id)
-                if of_session is None:
-                    _make_room(self._reading, MAX_DATA_KEYS)
-                    of_session = self._reading[session_id] = {}
-                _make_room(of_session, MAX_KEYS_READ)
-                of_session[wrapped] = cipher
+            if label.field == "change":  # of those there are many under one key; a file is read once
+                self._remember(session_id, wrapped, cipher)
         return cipher
+
+    def _remember(self, session_id: str, wrapped: bytes, cipher: "AESGCM") -> None:
+        with self._lock:
+            of_session = self._reading.get(session_id)
+            if of_session is None:
+                _make_room(self._reading, MAX_DATA_KEYS)
+                of_session = self._reading[session_id] = {}
+            _make_room(of_session, MAX_KEYS_READ)
+            of_session[wrapped] = cipher
 
 
 def _make_room(cache: dict[Any, Any], most: int) -> None:

@@ -419,7 +419,6 @@ class Store:
             self.leftover[session_id] = Leftover(self.layout.client_folder(place.header.client_id), lsn)
         for known in (self.places, self.pending, self.healed, self.damaged, self.old_files):
             known.pop(session_id, None)
-        self.sealer.forget(self.store_id, session_id)
 
     def delete_leftover(self, session_id: SessionId) -> None:
         """Delete the files of a session that is gone.
@@ -432,6 +431,7 @@ class Store:
             if self.fs.names(left.folder):
                 self.snapshots.remove(left.folder, session_id)
             self.leftover.pop(session_id, None)
+            self.sealer.forget(self.store_id, session_id)
 
     def note_file(self, session_id: SessionId, written: Pending) -> None:
         """Take note that this content has become the session's newest file."""

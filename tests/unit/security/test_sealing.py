@@ -126,18 +126,22 @@ def test_data_keys_that_are_remembered_are_bounded(monkeypatch: pytest.MonkeyPat
     for number in range(50):
         label = LABEL._replace(session_id=f"session_{number}")
         assert reader.open(label, sealer.seal(label, TEXT)) == TEXT
+    assert len(reader._reading) == 0  # a file is read once
+    for number in range(50):
+        label = Label("store", "change", f"session_{number}", 1)
+        assert reader.open(label, sealer.seal(label, TEXT)) == TEXT
     assert len(sealer._writing) == len(reader._reading) == 10
 
 
 def test_data_keys_of_a_session_that_is_gone_are_forgotten() -> None:
     """Of both kinds; what is written of it after all, and what was, opens as before."""
-    sealer = Sealer(ONE)
-    sealed = sealer.seal(LABEL, TEXT)
-    assert sealer.open(LABEL, sealed) == TEXT
+    sealer, label = Sealer(ONE), LABEL._replace(field="change")
+    sealed = sealer.seal(label, TEXT)
+    assert sealer.open(label, sealed) == TEXT
     assert (len(sealer._writing), len(sealer._reading)) == (1, 1)
-    sealer.forget(LABEL.store_id, LABEL.session_id)
+    sealer.forget(label.store_id, label.session_id)
     assert (len(sealer._writing), len(sealer._reading)) == (0, 0)
-    assert sealer.open(LABEL, sealed) == sealer.open(LABEL, sealer.seal(LABEL, TEXT)) == TEXT
+    assert sealer.open(label, sealed) == sealer.open(label, sealer.seal(label, TEXT)) == TEXT
 
 
 def test_nonces_differ_also_between_threads() -> None:

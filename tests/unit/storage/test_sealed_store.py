@@ -30,7 +30,7 @@ from stui_sessiond.storage.tools.repair import repair_store
 from stui_sessiond.storage.tools.restore import restore_session, restore_store
 from stui_sessiond.storage.tools.transfer import export_store, import_sessions, read_export
 from stui_sessiond.storage.tools.view import open_view
-from tests.unit.bed.changes import a_full_session, a_new_session, step, whole
+from tests.unit.bed.changes import a_full_session, a_new_session, put_versions, step, whole
 from tests.unit.bed.stores import NOW, FailingDisk, bytes_of, change, file_of, flip, let_go, new_session, put
 
 ONE, TWO = MasterKey(b"1" * 32), MasterKey(b"2" * 32)
@@ -542,3 +542,17 @@ async def test_sealed_storage_keeps_what_the_manager_commits(tmp_path: Path) -> 
     assert content(copy, sealer) == {session.header.session_id: session for session in sessions}
     with pytest.raises((KeyMissingError, SessionDamagedError)):
         content(copy, CLEAR)
+
+
+async def test_keys_of_a_session_that_is_deleted_are_forgotten(tmp_path: Path) -> None:
+    """Nothing is left of it in memory, also if a backup was made while it was there."""
+    sealer = Sealer(ONE)
+    storage = at(tmp_path / "data", sealer)
+    await storage.open()
+    session_id = (await put_versions(storage, 3))[-1].header.session_id
+    await storage.back_up("manual")
+    assert session_id in {name[1] for name in sealer._writing}
+    await storage.remove(session_id)
+    assert session_id not in {name[1] for name in sealer._writing}
+    assert not sealer._reading
+    await storage.close()
