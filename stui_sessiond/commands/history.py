@@ -1,7 +1,7 @@
 """The commands about what a session was before: history, named snapshots, revert."""
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
@@ -50,7 +50,7 @@ class HistoryCommands:
                 format_time(one.entry.at),
                 None if one.hidden else one.entry.client_id,
                 HIDDEN if one.hidden else one.entry.what,
-                one.patch,
+                cast("list[dict[str, Any]]", one.patch),  # a text that is one goes out as it is
                 one.size_bytes,
             )
             for one in reversed(entries)

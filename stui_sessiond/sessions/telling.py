@@ -90,7 +90,8 @@ class VersionSeen(msgspec.Struct, frozen=True):
     """A version of the history as somebody sees it."""
 
     entry: HistoryEntry
-    patch: list[dict[str, Any]]
+    patch: list[dict[str, Any]] | msgspec.Raw
+    """As text where nothing of it is hidden: it is told as it is kept."""
     size_bytes: int
     hidden: bool
 
@@ -99,10 +100,7 @@ def history_seen(session: Session, view: View | None) -> list[VersionSeen]:
     """The versions that are kept, oldest first."""
     kept = session.history
     if view is None:
-        return [
-            VersionSeen(one, [step.to_json() for step in one.steps], one.size_bytes, hidden=False)
-            for one in kept.entries
-        ]
+        return [VersionSeen(one, msgspec.Raw(one.patch), one.size_bytes, hidden=False) for one in kept.entries]
     found: list[VersionSeen] = []
     document = kept.base
     for one in kept.entries:

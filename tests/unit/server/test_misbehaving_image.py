@@ -72,7 +72,7 @@ async def test_request_has_one_outcome_and_leaves_no_task(misbehave: Misbehaviou
         before = len(asyncio.all_tasks())
         for number in range(ROUNDS):
             assert await evaluate(running, client, session_id if number % 2 else None, misbehave) == code
-        for _ in range(100):  # what it left may need some turns to end
+        for _ in range(1000):  # what it left may need some turns to end
             await client.call("ping")
             if len(asyncio.all_tasks()) <= before:
                 break
