@@ -86,7 +86,7 @@ class Tokens:
         self._stamp: tuple[int, int, int] | None = None
         self._by_hash: dict[str, TokenRecord] = {}
         self._by_id: dict[str, TokenRecord] = {}
-        self._expiries: Sequence[float] = ()
+        self._expiring: Sequence[TokenRecord] = ()
 
     @classmethod
     def open(cls, folder: Path, clock: Callable[[], float]) -> "tuple[Tokens, str | None]":
@@ -123,7 +123,7 @@ class Tokens:
         changes = [_change(self._by_id.get(record.id), record) for record in records] if self._stamp else []
         self._by_hash = {record.sha256: record for record in records}
         self._by_id = {record.id: record for record in records}
-        self._expiries = [record.expires_at for record in records if record.expires_at is not None]
+        self._expiring = [record for record in records if record.expires_at is not None]
         self._stamp = stamp
         return [change for change in changes if change is not None]
 
@@ -131,7 +131,7 @@ class Tokens:
     def edition(self) -> tuple[object, int]:
         """Another one as soon as any of them is worth something else: the file changed, or a token expired."""
         now = self._clock()
-        return self._stamp, sum(now >= expires_at for expires_at in self._expiries)
+        return self._stamp, sum(record.state(now) == "expired" for record in self._expiring)
 
     def find(self, token: str) -> tuple[Principal | None, str]:
         """Find who holds a token; or None and why: `unknown`, `expired` or `revoked`.

@@ -263,7 +263,7 @@ class FileStorage:
                     if held is not None:
                         await self._write_file(session_id, held)
                 if gently and not self._kick.is_set():
-                    await asyncio.sleep(min(REST * (time.monotonic() - started), MAX_REST_S))
+                    await asyncio.sleep(_rest_s(time.monotonic() - started))
             async with self._checkpointing:
                 wanted = self._store.trim_target(KEEP_SEGMENTS)
                 if wanted is not None:
@@ -348,7 +348,7 @@ class FileStorage:
     def _rest(self, took_s: float) -> None:
         """Leave the interpreter to requests for most of the time, unless everything waits for this. On a thread."""
         if not self._closing:
-            time.sleep(min(REST * took_s, MAX_REST_S))
+            time.sleep(_rest_s(took_s))
 
     # ---- trouble
 
@@ -472,3 +472,8 @@ def _moved(stored: SessionHeader, change: Commit) -> bool:
     if stored.version != change.base_version:
         return True
     return stored.epoch == change.session.header.epoch and stored.seq != change.base_seq
+
+
+def _rest_s(took_s: float) -> float:
+    """How long to rest after so much work."""
+    return min(REST * took_s, MAX_REST_S)
